@@ -1,0 +1,5 @@
+"""``python3 -m bwbuild``."""
+
+from bwbuild.cli.main import main
+
+main()

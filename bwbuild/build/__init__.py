@@ -1,0 +1,1 @@
+"""One build: plan, execution, log, resources, report."""

@@ -1,0 +1,274 @@
+"""One build from its plan to its report: run the sandbox, then verify, sign and publish what came out."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bwbuild.build import scratch as scratches
+from bwbuild.build import sections, verdict
+from bwbuild.build.history import Estimate, History, PastBuild, StepTimes
+from bwbuild.build.interrupt import interruptions
+from bwbuild.build.log import LogFile, LogTitle
+from bwbuild.build.monitor import ChildTimes, TreeMonitor
+from bwbuild.build.plan import Plan
+from bwbuild.build.report import Artifact, Failure, Kept, Phase, Report, Resources, Signature, Workspace
+from bwbuild.build.scan import OutputScanner
+from bwbuild.build.scratch import Scratch
+from bwbuild.build.summary import after_build, summary
+from bwbuild.config.settings import Keep
+from bwbuild.errors import BwbuildError, ExitStatus, OutputError
+from bwbuild.events import Level, Notice, Observer, Output, Section, fan_out
+from bwbuild.handover.publish import publish
+from bwbuild.handover.verify import Verified, collect
+from bwbuild.sandbox import runner
+from bwbuild.sandbox.spec import Layering
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What is around a build: where scratch directories are, who listens, whether somebody can be asked."""
+
+    base: Path
+    tell: Observer
+    #: gets the title and, where earlier builds are known, how long it will take
+    announce: Callable[[str, Estimate | None], None]
+    #: takes progress off the terminal while somebody else writes there
+    suspended: Callable[[], AbstractContextManager[None]]
+    #: a terminal is there on which a passphrase can be typed
+    terminal: bool = False
+    #: opens a shell in the workspace of a failed build
+    shell: Callable[[Plan, Scratch], None] | None = None
+
+
+def build(plan: Plan, around: Surroundings) -> Report:
+    """Carry out ``plan``.
+
+    Every failure that is not a bug is in the report; log and terminal have been told of it.
+
+    :raises OutputError: the log can't be written, so that there is nothing to tell the rest in.
+    """
+    _check_output(plan.output)
+    title = LogTitle(plan.source.name, plan.source.version, plan.architecture)
+    log = LogFile(title, plan.settings.log or plan.output)
+    with log:
+        return Build(plan, around, log).run()
+
+
+class Build:
+    """The state of one build while it runs."""
+
+    def __init__(self, plan: Plan, around: Surroundings, log: LogFile) -> None:
+        self.plan = plan
+        self.around = around
+        self.started = datetime.now(UTC)
+        self.phases: list[Phase] = []
+        self.scanner = OutputScanner(self._step)
+        self.steps = StepTimes()
+        self.tell = fan_out(log, self.scanner, self.steps, around.tell)
+        self.log = log
+        self.history = History(self.tell)
+        self.monitor: TreeMonitor | None = None
+        self.kept = Kept()
+        self.signature = Signature()
+        self.disk: int | None = None
+
+    def run(self) -> Report:
+        """Build, and report whatever happens."""
+        before = ChildTimes.now()
+        clock = time.monotonic()
+        published: tuple[Artifact, ...] = ()
+        failure: BwbuildError | None = None
+        try:
+            with interruptions():
+                self._introduce()
+                published = self._in_scratch()
+        except BwbuildError as error:
+            failure = error
+        except OSError as error:
+            failure = OutputError(
+                f"{error.filename or 'a file'}: {error.strerror}", hint="df shows what is full"
+            )
+        report = self._report(published, failure)
+        peak = self.monitor.peak if self.monitor else None
+        wall = time.monotonic() - clock
+        resources = Resources(wall=wall)
+        if peak is not None:
+            resources = Resources.measured(wall, ChildTimes.now().since(before), peak, self.disk)
+        report = replace(report, resources=resources, finished=datetime.now(UTC))
+        self._record(report)
+        for event in summary(report):
+            self.log(event)
+        return report
+
+    def _step(self, event: object) -> None:
+        self.tell(event)  # type: ignore[arg-type]
+
+    def _introduce(self) -> None:
+        estimate = self.history.estimate(self.plan.source.name, self.plan.options.type_name)
+        self.around.announce(self.plan.title, estimate)
+        for event in sections.introduction(self.plan):
+            self.tell(event)
+
+    @contextmanager
+    def _phase(self, name: str) -> Iterator[None]:
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.phases.append(Phase(name, time.monotonic() - start))
+
+    def _in_scratch(self) -> tuple[Artifact, ...]:
+        base = self.around.base
+        with ExitStack() as stack:
+            with self._phase("prepare"):
+                scratch = stack.enter_context(scratches.open_for(self.plan, base, self.tell))
+            try:
+                artifacts = self._steps(scratch)
+            except BwbuildError as error:
+                self._after_failure(scratch, error)
+                raise
+            if self.plan.settings.keep is Keep.ALWAYS or not self.plan.options.makes_changes:
+                self._keep(scratch, "kept as asked")
+        return artifacts
+
+    def _steps(self, scratch: Scratch) -> tuple[Artifact, ...]:
+        self._run_sandbox(scratch)
+        if not self.plan.options.makes_changes:
+            self.tell(Notice(Level.INFO, "no .changes was made, so nothing is published"))
+            return ()
+        with self._phase("verify"):
+            verified = self._collect(scratch)
+        with self._phase("sign"):
+            verified = self._sign(verified)
+        with self._phase("publish"):
+            published = publish(verified, self.plan.output)
+        by_name = {path.name: path for path in published}
+        return tuple(
+            Artifact(artifact.name, artifact.size, artifact.sha256, by_name.get(artifact.name))
+            for artifact in verified.artifacts
+        )
+
+    def _run_sandbox(self, scratch: Scratch) -> None:
+        script = scratch.path / "launch"
+        script.write_bytes(os.fsencode(self.plan.script))
+        self.tell(Section("Build"))
+        for event in sections.command(self.plan):
+            self.tell(event)
+        launch = runner.Launch(script, scratch.path, self.plan.settings.timeout)
+        try:
+            with self._phase("build"):
+                outcome = runner.run(
+                    launch, runner.Listeners(lambda data: self.tell(Output(data)), tick=self._tick)
+                )
+        finally:
+            if self.plan.sandbox.workspace.layering is Layering.NONE:
+                scratches.give_back(self.plan.source.tree, scratch.record)
+        for event in after_build(datetime.now(UTC), successful=outcome.exit_code == 0):
+            self.log(event)
+        verdict.check(outcome, self.scanner.excerpt(), self.plan)
+
+    def _tick(self, pid: int) -> None:
+        if self.monitor is None:
+            self.monitor = TreeMonitor(pid)
+        if self.monitor.due(time.monotonic()):
+            usage = self.monitor.sample()
+            if usage is not None:
+                self.tell(usage)
+
+    def _collect(self, scratch: Scratch) -> Verified:
+        in_place = self.plan.sandbox.workspace.layering is Layering.NONE
+        parent = self.plan.source.tree.parent if in_place else scratch.path / "parent"
+        quarantine = scratch.path / "quarantine"
+        quarantine.mkdir(mode=0o700, exist_ok=False)
+        verified = collect(parent, quarantine, verdict.expected(self.plan))
+        for event in sections.contents(verified):
+            self.log(event)
+        return verified
+
+    def _sign(self, verified: Verified) -> Verified:
+        from bwbuild.build.signing import signed  # noqa: PLC0415 - gpg and debsign are needed by few builds
+
+        with self.around.suspended():
+            verified, self.signature = signed(self.plan, verified, terminal=self.around.terminal)
+        text = self.signature.reason and f"not signed: {self.signature.reason}"
+        self.tell(Notice(Level.INFO, text or f"signed with {self.signature.key}"))
+        return verified
+
+    def _after_failure(self, scratch: Scratch, error: BwbuildError) -> None:
+        settings = self.plan.settings
+        if settings.shell_on_failure and error.status is ExitStatus.BUILD_FAILED and self.around.shell:
+            self.around.shell(self.plan, scratch)
+        if settings.keep is not Keep.NEVER and error.status in verdict.WORTH_KEEPING:
+            self._keep(scratch, error.status.label)
+
+    def _keep(self, scratch: Scratch, why: str) -> None:
+        if self.plan.sandbox.workspace.layering is Layering.NONE:
+            return  # the real tree is the workspace
+        scratches.keep(self.around.base, scratch, why)
+        tree = os.path.relpath(self.plan.source.tree)
+        shell = f"bwbuild shell -nc {tree if tree != '.' else ''}".rstrip()
+        self.kept = Kept(scratch.path, shell, scratch.path / "launch")
+
+    def _report(self, artifacts: tuple[Artifact, ...], failure: BwbuildError | None) -> Report:
+        plan = self.plan
+        workspace = plan.sandbox.workspace
+        changes = next((item.path for item in artifacts if item.name == plan.changes), None)
+        return Report(
+            status=failure.status if failure else ExitStatus.SUCCESS,
+            job=str(plan.source.tree),
+            started=self.started,
+            finished=self.started,
+            source=plan.source.name,
+            source_version=plan.source.version,
+            distribution=plan.source.distribution,
+            architecture=plan.options.host_arch or plan.host.architecture,
+            build_architecture=plan.host.architecture,
+            build_type=plan.options.type_name,
+            options=plan.options.passed,
+            phases=tuple(self.phases),
+            artifacts=artifacts,
+            changes=changes,
+            signature=self.signature,
+            identity=plan.sandbox.identity.kind.value,
+            view=plan.settings.view.value,
+            workspace=Workspace(plan.settings.workspace.value, workspace.layering.value),
+            weakenings=tuple(note.text for note in plan.notes if note.level is Level.WARNING),
+            log=self.log.path,
+            failure=Failure.of(failure, self.scanner.excerpt() if self.monitor else None)
+            if failure
+            else None,
+            kept=self.kept,
+        )
+
+    def _record(self, report: Report) -> None:
+        if report.status not in (ExitStatus.SUCCESS, ExitStatus.BUILD_FAILED):
+            return
+        self.history.record(
+            PastBuild(
+                report.source,
+                report.source_version,
+                report.architecture,
+                report.build_type,
+                report.status,
+                report.resources.wall,
+                report.resources.cpu,
+                report.resources.peak_memory,
+                self.steps.steps,
+            )
+        )
+
+
+def _check_output(output: Path) -> None:
+    """Refuse before the build what would fail after it."""
+    if not output.is_dir():
+        raise OutputError(f"the output directory {output} does not exist", hint=f"mkdir -p {output}")
+    if not os.access(output, os.W_OK | os.X_OK):
+        raise OutputError(
+            f"results can't be written to {output}", hint="name another directory: --output DIR"
+        )

@@ -1,0 +1,63 @@
+"""Reading: everything that a plan depends on, from the tree, the machine and the caller's environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bwbuild.build.plan import Inputs
+from bwbuild.build.scratch import default_base
+from bwbuild.config.settings import IdentityChoice, Settings, Workspace
+from bwbuild.deb import source as sources
+from bwbuild.deb.buildoptions import BuildOptions
+from bwbuild.host.facts import Caller, read_host
+from bwbuild.host.mounts import type_of
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the command line asks for: a source, options for dpkg-buildpackage, or another command."""
+
+    start: Path
+    options: BuildOptions
+    command: tuple[str, ...] = ()
+    interactive: bool = False
+
+
+def read(wanted: Wanted, settings: Settings, environment: Mapping[str, str]) -> Inputs:
+    """Read all inputs of a plan; nothing is changed.
+
+    :raises SourceError: there is no usable source.
+    :raises HostError: the machine lacks something.
+    """
+    source = sources.read_source(sources.find_tree(wanted.start))
+    host = read_host()
+    private = settings.workspace is Workspace.PRIVATE
+    return Inputs(
+        settings=settings,
+        source=source,
+        host=host,
+        caller_environment=dict(environment),
+        options=wanted.options,
+        origs=sources.orig_tarballs(source),
+        version_control=sources.version_control(source.tree),
+        foreign=sources.foreign_file(source.tree, *mapped(host.caller, settings)) if private else None,
+        scratch_type=type_of(base(settings)),
+        command=wanted.command,
+        interactive=wanted.interactive,
+    )
+
+
+def base(settings: Settings) -> Path:
+    """Where the scratch directories are."""
+    return settings.scratch or default_base(os.getuid() == 0)
+
+
+def mapped(caller: Caller, settings: Settings) -> tuple[frozenset[range], frozenset[range]]:
+    """The user and group ids outside that the sandbox of this caller has numbers for."""
+    own = (range(caller.uid, caller.uid + 1), range(caller.gid, caller.gid + 1))
+    if settings.identity is IdentityChoice.SINGLE or caller.is_root:
+        return frozenset(own[:1]), frozenset(own[1:])
+    return frozenset((own[0], *caller.subuids)), frozenset((own[1], *caller.subgids))

@@ -1,0 +1,33 @@
+"""Signals that end a build in order: the first one raises, and then all clean-up still runs."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from bwbuild.errors import InterruptedBuild
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextmanager
+def interruptions() -> Iterator[None]:
+    """Turn the first of INT, TERM and HUP into :class:`InterruptedBuild`; later ones are dropped.
+
+    :raises InterruptedBuild: from wherever the main thread is.
+    """
+    seen: list[int] = []
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if not seen:
+            seen.append(number)
+            raise InterruptedBuild(f"interrupted by {signal.Signals(number).name}")
+
+    before = {number: signal.signal(number, handle) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,294 @@
+"""The log file of a build: the form that Debian's log readers know, and safe to ``cat`` on a terminal."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from types import TracebackType
+from typing import assert_never
+
+from bwbuild import __version__
+from bwbuild.errors import OutputError
+from bwbuild.events import Event, Field, Level, Notice, Output, Section, Step, Text, Usage
+
+#: What fits between the ``| `` and `` |`` of a box of the usual 80 columns.
+BOX_WIDTH = 76
+
+_CONTROLS = bytes(code for code in [*range(0x20), 0x7F] if code not in b"\t\n")
+_HARMLESS = bytes(code for code in range(0x100) if code not in _CONTROLS)
+_C1 = re.compile(rb"\xc2[\x80-\x9f]")
+
+
+def escape(data: bytes) -> bytes:
+    r"""``data`` with every control character but newline and tab as visible text such as ``\x1b``.
+
+    Controls are C0, DEL and the UTF-8 forms of U+0080 to U+009F; ``\r\n`` becomes ``\n``. All other bytes
+    are kept, whether they are UTF-8 or not.
+    """
+    # Which controls occur is asked first, of C code: a build log rarely has any, and each costs one
+    # replacement at most, so that hostile output is slower by no more than a constant factor.
+    found = set(data.translate(None, _HARMLESS))
+    if 0x0D in found:
+        data = data.replace(b"\r\n", b"\n")
+    for code in found:
+        data = data.replace(bytes((code,)), b"\\x%02x" % code)
+    if b"\xc2" in data:
+        for pair in set(_C1.findall(data)):
+            data = data.replace(pair, b"\\x%02x" % pair[1])
+    return data
+
+
+def visible(data: bytes | str) -> str:
+    r"""One line of text that is safe on a terminal: as :func:`escape`, with newlines and tabs as blanks.
+
+    Bytes that are not UTF-8 become text such as ``\x80``.
+    """
+    raw = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data
+    text = escape(raw).decode("utf-8", "backslashreplace")
+    return text.replace("\n", " ").replace("\t", " ")
+
+
+class Escaper:
+    """:func:`escape` for a stream whose chunks may end between the two bytes of a pair."""
+
+    def __init__(self) -> None:
+        self._held = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """The escaped form of what came so far and was not returned before; holds back one byte at most."""
+        data = self._held + data
+        if data.endswith((b"\r", b"\xc2")):
+            self._held = data[-1:]
+            data = data[:-1]
+        else:
+            self._held = b""
+        return escape(data)
+
+    def flush(self) -> bytes:
+        """What was held back, when something else than the stream follows."""
+        held, self._held = self._held, b""
+        return escape(held)
+
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def _mail_date(when: datetime) -> str:
+    # strftime's names follow the locale, and email.utils costs 12 ms to import.
+    return f"{_DAYS[when.weekday()]}, {when:%d} {_MONTHS[when.month - 1]} {when:%Y %H:%M:%S %z}"
+
+
+def boxed(title: str, when: datetime | None, rule: str) -> str:
+    """A box around ``title`` with the time on the right; it grows with a title too long for 80 columns."""
+    stamp = _mail_date(when) if when is not None else ""
+    gap = BOX_WIDTH - len(title) - len(stamp)
+    line = f"{title}{' ' * max(gap, 1 if stamp else 0)}{stamp}"
+    edge = f"+{rule * (len(line) + 2)}+"
+    return f"\n{edge}\n| {line} |\n{edge}\n\n"
+
+
+class LogFormat:
+    """Events as the bytes of a log: boxes, ``Key: value`` lines, notices, and the build's output escaped.
+
+    :param now: gives the time for the boxes, with a time zone.
+    """
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self._escaper = Escaper()
+        self._inside_line = False
+
+    def render(self, event: Event) -> bytes:
+        """The bytes to write for ``event``, which may be none.
+
+        A line of output that has no end yet is ended before anything of bwbuild's own.
+        """
+        match event:
+            case Output(data):
+                text = self._escaper.feed(data)
+                if text:
+                    self._inside_line = not text.endswith(b"\n")
+                return text
+            case Step() | Usage():
+                return b""
+            case Section() | Field() | Notice() | Text():
+                return self.end_line() + escape(
+                    _own_text(event, self._now).encode("utf-8", "surrogateescape")
+                )
+            case _:
+                assert_never(event)
+
+    def end_line(self) -> bytes:
+        """What ends the current line of output, if there is one."""
+        text = self._escaper.flush()
+        inside, self._inside_line = self._inside_line or bool(text), False
+        return text + b"\n" if inside else b""
+
+
+def _own_text(event: Section | Field | Notice | Text, now: Callable[[], datetime]) -> str:
+    match event:
+        case Section(title, level):
+            title = visible(title)
+            if level >= 3:
+                return f"\n{title}\n{'-' * len(title)}\n\n"
+            return boxed(title, now(), "=" if level == 1 else "-")
+        case Field(key, value):
+            # A continuation line starts with a blank: a value can't pose as the next field.
+            return f"{visible(key)}: {value.rstrip().replace(chr(10), chr(10) + ' ')}\n"
+        case Notice(level, text):
+            return "".join(f"{level.value}: {line}\n" for line in text.split("\n"))
+        case Text(text):
+            return f"{text}\n"
+
+
+@dataclass(frozen=True, slots=True)
+class LogTitle:
+    """What is built, for the name and the head of a log.
+
+    :ivar version: with its epoch, or empty where it is not known yet.
+    :ivar architecture: the one that is built for, such as ``amd64``.
+    """
+
+    source: str
+    version: str
+    architecture: str
+
+    @property
+    def stem(self) -> str:
+        """``NAME_VERSION_ARCH``: the version without its epoch, and no slash whatever the source says."""
+        parts = (self.source, self.version.partition(":")[2] or self.version, self.architecture)
+        return "_".join(part for part in parts if part).replace("/", "_")
+
+    def __str__(self) -> str:
+        return f"{' '.join(part for part in (self.source, self.version) if part)} ({self.architecture})"
+
+
+class LogFile:
+    """An observer that writes the log; a context manager that makes the file and closes it.
+
+    In a directory it makes ``NAME_VERSION_ARCH-TIME.build``, never over an existing file, and points the
+    symbolic link ``NAME_VERSION_ARCH.build`` to it. A path that is not a directory is the file itself, and no
+    link is made. The head (first line and box) is written on entering; ``Key: value`` lines follow as events.
+    A write that fails raises once; later events are dropped, so that the failure can still be told to others.
+
+    :param where: a directory that exists, or the path of the file to write.
+    :param now: gives the time, with a time zone.
+    :raises OutputError: the file can't be made or written.
+    """
+
+    def __init__(self, title: LogTitle, where: Path, now: Callable[[], datetime] | None = None) -> None:
+        self._title = title
+        self._where = where
+        self._now = now or _utc_now
+        self._format = LogFormat(self._now)
+        self._descriptor = -1
+        self.path = where
+
+    def __enter__(self) -> LogFile:
+        started = self._now()
+        try:
+            self._open(started)
+            self._write(f"bwbuild (bwbuild {__version__}) on {visible(os.uname().nodename)}\n".encode())
+            self._write(escape(boxed(visible(str(self._title)), started, "=").encode()))
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+        if self.path != self._where:
+            self._link()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._write(self._format.end_line())
+        finally:
+            self._close()
+
+    def __call__(self, event: Event) -> None:
+        """Write ``event``."""
+        self._write(self._format.render(event))
+
+    def _open(self, started: datetime) -> None:
+        if self._where.is_dir():
+            stem = self._where / f"{self._title.stem}-{started:%Y-%m-%dT%H:%M:%SZ}"
+            self.path, self._descriptor = _create(stem)
+        else:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+            self._descriptor = os.open(self.path, flags, 0o666)
+
+    def _close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def _write(self, data: bytes) -> None:
+        # No buffer: what a silent build said last is in the file for `tail -f` without a timer, and there are
+        # as many writes as there were reads of the build's pipe.
+        if self._descriptor < 0:
+            return
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[os.write(self._descriptor, view) :]
+        except OSError as error:
+            self._close()
+            raise cannot_write(self.path, error) from error
+
+    def _link(self) -> None:
+        link = self.path.with_name(f"{self._title.stem}.build")
+        try:
+            replace_link(link, self.path.name)
+        except OSError as error:
+            # The log itself is complete without its second name, which some file systems can't have.
+            self(Notice(Level.WARNING, f"the symbolic link {link} can't be made: {error.strerror}"))
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _create(stem: Path) -> tuple[Path, int]:
+    """A new file ``STEM.build``, or ``STEM-2.build`` and so on when builds start within one second."""
+    for number in count(1):
+        path = stem.with_name(f"{stem.name}{f'-{number}' if number > 1 else ''}.build")
+        try:
+            return path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        except FileExistsError:
+            continue
+    raise AssertionError("count() has no end")
+
+
+def replace_link(link: Path, target: str) -> None:
+    """Make ``link`` a symbolic link to ``target`` in one step, over whatever file or link has that name."""
+    with tempfile.TemporaryDirectory(prefix=".bwbuild-", dir=link.parent) as scratch:
+        new = Path(scratch, "link")
+        new.symlink_to(target)
+        new.replace(link)
+
+
+#: What to do about the errors of writing that a user can do something about.
+_REMEDIES = {
+    errno.ENOSPC: "make room on that file system, or write elsewhere",
+    errno.EDQUOT: "your disk quota is used up: make room, or write elsewhere",
+    errno.EFBIG: "the file grew beyond the largest size allowed (ulimit -f)",
+    errno.EACCES: "choose a directory that you may write",
+    errno.EPERM: "choose a directory that you may write",
+    errno.EROFS: "that file system is read-only: write elsewhere",
+    errno.ENOENT: "make the directory first",
+    errno.ENOTDIR: "a part of that path is a file: choose a directory",
+    errno.EISDIR: "a directory has that name: choose another",
+}
+
+
+def cannot_write(path: Path, error: OSError) -> OutputError:
+    """The error for a result file that can't be written, with what to do about it."""
+    hint = _REMEDIES.get(error.errno or 0, "write elsewhere")
+    return OutputError(f"can't write {visible(str(path))}: {error.strerror}", hint=hint)

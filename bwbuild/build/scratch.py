@@ -1,0 +1,277 @@
+"""Scratch directories: one per build, private, locked while in use, removed or kept afterwards.
+
+A scratch directory holds files of subordinate ids, which only a namespace of the same identity can remove.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import stat
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from bwbuild import process
+from bwbuild.build.plan import Plan
+from bwbuild.errors import OutputError
+from bwbuild.events import Level, Notice
+from bwbuild.sandbox import script
+from bwbuild.sandbox.spec import Identity, IdentityKind, Layering
+
+_RECORD = "bwbuild.json"
+_RUNNING = "running"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a scratch directory is for; it lies in the directory as JSON."""
+
+    tree: str
+    source: str
+    version: str
+    layering: str
+    identity: str
+    uid: int
+    gid: int
+    outer_first: int | None
+    #: "running", or why it was kept
+    state: str
+    #: seconds since the epoch
+    since: float
+
+    @property
+    def kept(self) -> bool:
+        """Whether it stays until somebody removes it."""
+        return self.state != _RUNNING
+
+    def as_identity(self) -> Identity:
+        """The identity whose namespace may remove the files."""
+        return Identity(IdentityKind(self.identity), self.uid, self.gid, self.outer_first)
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """A scratch directory that this process has locked."""
+
+    path: Path
+    record: Record
+
+
+@contextmanager
+def open_for(plan: Plan, base: Path, tell: Callable[[Notice], None]) -> Iterator[Scratch]:
+    """The scratch directory of a plan: with -nc the kept one of the last build of its tree, else a new one.
+
+    At the end a new one is removed unless :func:`keep` was called; a kept one stays.
+    """
+    for gone in sweep(base):
+        tell(Notice(Level.INFO, f"removed {gone}, left behind by a build that was killed"))
+    workspace = plan.sandbox.workspace
+    names = (plan.source.name, plan.source.version)
+    record = new_record(workspace.tree, names, workspace.layering, plan.sandbox.identity)
+    old = kept_for(base, record) if plan.options.no_clean else None
+    if old is not None:
+        tell(Notice(Level.INFO, f"going on in the kept workspace {old}"))
+        with reused(old, replace(record, state="kept for -nc")) as scratch:
+            yield scratch
+        return
+    if plan.options.no_clean and workspace.layering is not Layering.NONE:
+        tell(Notice(Level.INFO, "no earlier workspace is kept (see --keep), so -nc starts from the tree"))
+    with fresh(base, record) as scratch:
+        yield scratch
+
+
+def keep(base: Path, scratch: Scratch, why: str) -> None:
+    """Let ``scratch`` stay, in place of older ones of the same tree; ``why`` is for ``bwbuild clean``."""
+    _write_record(scratch.path, replace(scratch.record, state=why, since=time.time()))
+    for path, record in kept(base):
+        if record.tree == scratch.record.tree and path != scratch.path:
+            with _locked(path) as free:
+                if free:
+                    remove(path, record)
+
+
+def new_record(tree: Path, source: tuple[str, str], layering: Layering, identity: Identity) -> Record:
+    """The record of a build that starts now; ``source`` is name and version."""
+    return Record(
+        tree=os.fsdecode(os.path.realpath(tree)),
+        source=source[0],
+        version=source[1],
+        layering=layering.value,
+        identity=identity.kind.value,
+        uid=identity.uid,
+        gid=identity.gid,
+        outer_first=identity.outer_first,
+        state=_RUNNING,
+        since=time.time(),
+    )
+
+
+@contextmanager
+def fresh(base: Path, record: Record) -> Iterator[Scratch]:
+    """A new scratch directory below ``base``; removed at the end unless it was kept.
+
+    :raises OutputError: it can't be made.
+    """
+    with ExitStack() as stack:
+        try:
+            base.mkdir(parents=True, exist_ok=True, mode=0o755 if record.outer_first is not None else 0o700)
+            path = Path(tempfile.mkdtemp(prefix=f"{record.source}-", dir=base))
+            stack.enter_context(_locked(path))
+            _write_record(path, record)
+        except OSError as error:
+            raise _no_scratch(base, error) from error
+        try:
+            yield Scratch(path, record)
+        finally:
+            state = _read_record(path)
+            if state is None or not state.kept:
+                remove(path, record)
+
+
+@contextmanager
+def reused(path: Path, record: Record) -> Iterator[Scratch]:
+    """The kept scratch directory ``path`` once more, with all but its layer of the tree removed.
+
+    :raises OutputError: another build uses it.
+    """
+    with _locked(path) as free:
+        if not free:
+            hint = "wait for it, or leave out -nc"
+            raise OutputError(f"another build uses the kept workspace {path}", hint=hint)
+        _remove([path / name for name in ("parent", "quarantine")], record)
+        _write_record(path, record)
+        yield Scratch(path, record)
+
+
+def idle(base: Path) -> list[tuple[Path, Record]]:
+    """All directories below ``base`` that no process uses, sorted by name."""
+    found = []
+    for path, record in _records(base):
+        with _locked(path) as free:
+            if free:
+                found.append((path, record))
+    return found
+
+
+def kept(base: Path) -> list[tuple[Path, Record]]:
+    """The kept directories below ``base``, the newest first."""
+    found = [(path, record) for path, record in _records(base) if record.kept]
+    return sorted(found, key=lambda item: item[1].since, reverse=True)
+
+
+def kept_for(base: Path, like: Record) -> Path | None:
+    """The newest kept directory of a build of the same tree that was laid out the same way."""
+    alike = [
+        path
+        for path, record in kept(base)
+        if (record.tree, record.layering, record.as_identity())
+        == (like.tree, like.layering, like.as_identity())
+    ]
+    return alike[0] if alike else None
+
+
+def sweep(base: Path) -> list[Path]:
+    """Remove what killed builds left behind; returns the directories that are gone."""
+    gone = []
+    for path, record in _records(base):
+        if record.kept:
+            continue
+        with _locked(path) as free:
+            if free:
+                remove(path, record)
+                gone.append(path)
+    return gone
+
+
+def remove(path: Path, record: Record) -> None:
+    """Remove a scratch directory with the rights of the namespace that wrote it.
+
+    :raises BwbuildError: it can't be removed.
+    """
+    _remove([path], record)
+
+
+def size(path: Path, record: Record) -> int:
+    """The bytes that a scratch directory takes on disk."""
+    command: list[str | Path] = [*_entry(record), "du", "-sk", "--one-file-system", "--", path]
+    return int(process.run(command).text.split()[0]) * 1024
+
+
+def _remove(paths: list[Path], record: Record) -> None:
+    process.run([*_entry(record), "rm", "-rf", "--one-file-system", "--", *paths])
+
+
+def _entry(record: Record) -> tuple[str, ...]:
+    # A caller who is root outside needs no namespace to reach ids of his own choice.
+    return () if os.getuid() == 0 else script.entry(record.as_identity())
+
+
+def _records(base: Path) -> Iterator[tuple[Path, Record]]:
+    if not base.is_dir():
+        return
+    for path in sorted(base.iterdir()):
+        record = _read_record(path)
+        if record is not None:
+            yield path, record
+
+
+def _read_record(path: Path) -> Record | None:
+    """The record of a directory; None where there is no directory of ours."""
+    try:
+        if not stat.S_ISDIR(path.lstat().st_mode):
+            return None
+        return Record(**json.loads((path / _RECORD).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _write_record(path: Path, record: Record) -> None:
+    new = path / f"{_RECORD}.new"
+    new.write_text(json.dumps(asdict(record)), encoding="utf-8")
+    new.replace(path / _RECORD)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[bool]:
+    """Hold the lock of a directory; False if another process has it. The kernel frees it with the process."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield True
+    except BlockingIOError:
+        yield False
+    finally:
+        os.close(descriptor)
+
+
+def _no_scratch(base: Path, error: OSError) -> OutputError:
+    hint = "free some space, or name another directory: --scratch DIR"
+    return OutputError(f"no scratch directory can be made in {base}: {error.strerror}", hint=hint)
+
+
+def default_base(caller_is_root: bool) -> Path:
+    """Where scratch directories are unless a setting names another place.
+
+    Root's must be reachable for ids that are nobody's, so they are not in root's home.
+    """
+    if caller_is_root:
+        return Path("/var/cache/bwbuild/scratch")
+    from platformdirs import user_cache_path  # noqa: PLC0415 - only here
+
+    return user_cache_path("bwbuild") / "scratch"
+
+
+def give_back(tree: Path, record: Record) -> None:
+    """After a build in the real tree: what root of the sandbox made there and beside it becomes the caller's."""
+    if record.identity == IdentityKind.SINGLE.value:
+        return
+    own = ("-exec", "chown", "-h", f"{record.uid}:{record.gid}", "{}", "+")
+    entry = _entry(record)
+    process.run([*entry, "find", tree, "-xdev", "!", "-user", str(record.uid), *own])
+    beside = ("-xdev", "-maxdepth", "1", "-type", "f", "-user", "0")
+    process.run([*entry, "find", tree.parent, *beside, *own])

@@ -1,0 +1,81 @@
+"""A command or a shell in the sandbox of a tree, outside of a build."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from bwbuild.build import scratch as scratches
+from bwbuild.build.interrupt import interruptions
+from bwbuild.build.plan import Plan
+from bwbuild.build.scratch import Scratch
+from bwbuild.config.settings import Keep
+from bwbuild.errors import HostError
+from bwbuild.events import Level, Notice
+from bwbuild.sandbox import runner
+from bwbuild.sandbox.spec import Layering
+
+
+class Writer(Protocol):
+    """Takes bytes."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take ``data``."""
+
+    def flush(self) -> None:
+        """Hand it on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """Where the output streams of the command go; an interactive one has the caller's own."""
+
+    output: Writer
+    error: Writer
+
+
+def run(plan: Plan, base: Path, streams: Streams, tell: Callable[[Notice], None]) -> int:
+    """Run the plan's command in a scratch directory of its own; its exit status."""
+    for note in plan.notes:
+        if note.level is not Level.INFO or plan.sandbox.interactive:
+            tell(note)
+    with interruptions(), scratches.open_for(plan, base, tell) as scratch:
+        status = run_in(plan, scratch, streams)
+        if plan.settings.keep is Keep.ALWAYS and plan.sandbox.workspace.layering is not Layering.NONE:
+            scratches.keep(base, scratch, "kept as asked")
+            tell(Notice(Level.INFO, f"kept {scratch.path}"))
+    return status
+
+
+def run_in(plan: Plan, scratch: Scratch, streams: Streams) -> int:
+    """Run the plan's command in ``scratch``; its exit status.
+
+    :raises HostError: the sandbox did not start.
+    """
+    script = scratch.path / "launch"
+    script.write_bytes(os.fsencode(plan.script))
+    launch = runner.Launch(script, scratch.path, interactive=plan.sandbox.interactive)
+    try:
+        outcome = runner.run(launch, runner.Listeners(_flushed(streams.output), _flushed(streams.error)))
+    finally:
+        if plan.sandbox.workspace.layering is Layering.NONE:
+            scratches.give_back(plan.source.tree, scratch.record)
+    if not outcome.started or outcome.exit_code is None:
+        raise HostError("the sandbox did not start", hint="bwbuild doctor finds out why")
+    return outcome.exit_code
+
+
+def with_command(plan: Plan, command: tuple[str, ...], *, interactive: bool) -> Plan:
+    """The same sandbox for another command."""
+    return replace(plan, sandbox=replace(plan.sandbox, command=command, interactive=interactive))
+
+
+def _flushed(writer: Writer) -> Callable[[bytes], None]:
+    def write(data: bytes) -> None:
+        writer.write(data)
+        writer.flush()
+
+    return write

@@ -1,0 +1,114 @@
+"""The command ``bwbuild``: which command it is, and the one place that prints errors and exits."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+from bwbuild import __version__
+from bwbuild.errors import BwbuildError, ExitStatus, OutputError, UsageError
+
+#: Commands and the modules that have them; a module is imported when its command runs.
+COMMANDS = {
+    "build": "bwbuild.cli.build",
+    "shell": "bwbuild.cli.session",
+    "run": "bwbuild.cli.session",
+    "doctor": "bwbuild.cli.doctor",
+    "config": "bwbuild.cli.config",
+    "clean": "bwbuild.cli.clean",
+}
+
+
+class Commands(click.Group):
+    """A group whose default command is ``build``: ``bwbuild -S`` and ``bwbuild TREE`` need no word for it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """All commands in the order of their use."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import the command's module."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(importlib.import_module(COMMANDS[cmd_name]), cmd_name)
+        assert isinstance(command, click.Command)  # noqa: S101 - for the type checker
+        return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Insert the default command unless the first word names one."""
+        if args[:1] not in ([], ["--version"], ["--help"], ["-?"]) and args[0] in COMMANDS:
+            return super().parse_args(ctx, args)
+        if args[:1] in (["--help"], ["-?"]):
+            return super().parse_args(ctx, ["--help"])
+        if args[:1] == ["--version"]:
+            return super().parse_args(ctx, args)
+        return super().parse_args(ctx, ["build", *args])
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show the options of a build, then the commands."""
+        build = self.get_command(ctx, "build")
+        if build is not None:
+            build.format_options(ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+
+@click.group(
+    cls=Commands,
+    options_metavar="[OPTIONS]",
+    subcommand_metavar="[TREE] [DPKG-BUILDPACKAGE-OPTIONS]",
+    epilog="Every option of dpkg-buildpackage works: -b -B -A -S -nc -jN -P… -k… and so on. "
+    "Exit status: 0 success, 2 usage, 3 configuration, 4 host, 5 source, 6 dependencies, 10 build failed, "
+    "11 limit, 12 verification, 13 signing, 14 output, 130 interrupted.",
+)
+@click.version_option(__version__, prog_name="bwbuild")
+def commands() -> None:
+    """Build the Debian package of a source tree in a sandbox.
+
+    The tree is TREE or the one around the current directory. Verified packages, signed where a key is there,
+    end up in its parent directory, as dpkg-buildpackage leaves them. For a directory that is called like a
+    command write ./NAME.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit with its status."""
+    for stream in (sys.stdout, sys.stderr):
+        # Paths of the host need not be UTF-8, and a name that can't be shown must not end a build.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line and return its exit status; errors are told on standard error."""
+    try:
+        result: Any = commands.main(arguments, prog_name="bwbuild", standalone_mode=False)
+        sys.stdout.flush()
+        return int(result or 0)
+    except BwbuildError as error:
+        return _told(error)
+    except click.ClickException as error:
+        return _told(UsageError(error.format_message(), hint="bwbuild --help"))
+    except (click.Abort, KeyboardInterrupt):
+        return ExitStatus.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has enough; nothing more can be flushed into it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitStatus.SUCCESS
+    except OSError as error:
+        if error.filename is None:
+            raise
+        return _told(OutputError(f"{os.fsdecode(error.filename)}: {error.strerror}"))
+
+
+def _told(error: BwbuildError) -> int:
+    from bwbuild.cli.terminal import show_error  # noqa: PLC0415 - only errors need it
+
+    show_error(error)
+    return error.status

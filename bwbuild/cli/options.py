@@ -1,0 +1,91 @@
+"""click's options from the declarations of the settings, and the command line's layer of the cascade."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bwbuild.config.kinds import Switch
+from bwbuild.config.layers import Configuration, read_configuration
+from bwbuild.config.settings import OPTIONS, Option, Sign, Verbosity, Workspace
+from bwbuild.errors import UsageError
+
+Command = Callable[..., Any]
+
+#: Settings that decide about the sandbox; every command that makes one takes them.
+SANDBOX = ("workspace", "view", "identity", "build-as", "keep", "scratch")
+#: Settings that only a build has.
+BUILD = ("output", "sign.mode", "sign.key", "shell-on-failure", "report", "log", "timeout", "verbosity")
+
+#: Options that people type in place of ``--KEY VALUE``: flag -> (key, value, help).
+SHORTHANDS: Mapping[str, tuple[str, object, str]] = {
+    "--in-place": ("workspace", Workspace.IN_PLACE, "Build in the real tree and its parent."),
+    "--no-sign": ("sign.mode", Sign.NEVER, "Leave the results unsigned."),
+    "--quiet": ("verbosity", Verbosity.QUIET, "Show errors and the result only."),
+    "--verbose": ("verbosity", Verbosity.VERBOSE, "Stream the log."),
+}
+
+
+def with_settings(*keys: str) -> Callable[[Command], Command]:
+    """Give a command the options of these settings, and ``--config``."""
+
+    def decorate(command: Command) -> Command:
+        for key in reversed(keys):
+            command = _option(OPTIONS[key])(command)
+        for flag, (key, _, text) in SHORTHANDS.items():
+            if key in keys:
+                command = click.option(flag, _parameter(flag), is_flag=True, default=None, help=text)(command)
+        if "sign.mode" in keys:
+            text = "Sign the results, with KEY; without a key that is an error."
+            command = click.option("--sign", metavar="[=KEY]", default=None, help=text)(command)
+        text = "Read FILE in place of the configuration files."
+        return click.option("--config", metavar="FILE", default=None, help=text)(command)
+
+    return decorate
+
+
+def configuration(parameters: Mapping[str, Any]) -> Configuration:
+    """The settings for a command line that click has parsed into ``parameters``.
+
+    :raises UsageError: a value is not of its kind.
+    :raises ConfigurationError: another layer is wrong.
+    """
+    values: dict[str, object] = {}
+    for flag, (key, value, _) in SHORTHANDS.items():
+        if parameters.get(_parameter(flag)):
+            values[key] = value
+    sign = parameters.get("sign")
+    if sign is not None:
+        values["sign.mode"] = Sign.ALWAYS
+        if sign:
+            values["sign.key"] = sign
+    for option in OPTIONS.values():
+        given = parameters.get(option.attribute)
+        if given is not None:
+            values[option.key] = given if isinstance(given, bool) else _converted(option, given)
+    file = parameters.get("config")
+    return read_configuration(values, os.environ, Path(file) if file else None)
+
+
+def _converted(option: Option, text: str) -> object:
+    try:
+        return option.kind.from_text(text)
+    except ValueError as error:
+        raise UsageError(f"{option.flag} is {text!r}", hint=f"expected {error}") from None
+
+
+def _option(option: Option) -> Callable[[Command], Command]:
+    if isinstance(option.kind, Switch):
+        flags = f"{option.flag}/--no-{option.flag[2:]}"
+        return click.option(flags, option.attribute, default=None, help=option.help)
+    return click.option(
+        option.flag, option.attribute, metavar=option.kind.metavar, default=None, help=option.help
+    )
+
+
+def _parameter(flag: str) -> str:
+    return "flag_" + flag.removeprefix("--").replace("-", "_")

@@ -1,0 +1,85 @@
+"""``bwbuild shell`` and ``bwbuild run``: other commands in the sandbox that a build would have."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bwbuild.cli.command import MixedCommand, dpkg_options
+from bwbuild.cli.options import SANDBOX, configuration, with_settings
+from bwbuild.errors import UsageError
+
+if TYPE_CHECKING:
+    from bwbuild.build.plan import Plan
+    from bwbuild.build.scratch import Scratch
+
+SHELL = ("/bin/bash",)
+
+
+@click.command(cls=MixedCommand)
+@with_settings(*SANDBOX)
+@click.argument("tree", required=False, default=".")
+def shell(tree: str, **parameters: Any) -> int:
+    """Open an interactive shell in the sandbox of TREE, with job control.
+
+    With -nc it opens in the kept workspace of the last build.
+    """
+    if not sys.stdin.isatty():
+        raise UsageError("bwbuild shell needs a terminal", hint="bwbuild run -- COMMAND runs one command")
+    return _session(tree, SHELL, parameters)
+
+
+@click.command(cls=MixedCommand)
+@with_settings(*SANDBOX)
+@click.option("--tree", metavar="TREE", default=".", help="The source tree, if not the current one.")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def run(tree: str, command: tuple[str, ...], **parameters: Any) -> int:
+    """Run COMMAND in the sandbox, in the source tree; its exit status is the result.
+
+    Write -- before a COMMAND that has options. Its input is empty. With -nc it runs in the kept workspace.
+    """
+    return _session(tree, command, parameters)
+
+
+def _session(tree: str, command: tuple[str, ...], parameters: dict[str, Any]) -> int:
+    from bwbuild.build import inputs, session  # noqa: PLC0415 - --help needs neither
+    from bwbuild.build.plan import make_plan  # noqa: PLC0415
+    from bwbuild.cli.terminal import show_notice  # noqa: PLC0415
+
+    settings = configuration(parameters).settings
+    interactive = command == SHELL
+    wanted = inputs.Wanted(Path(tree), dpkg_options(), command, interactive)
+    plan = make_plan(inputs.read(wanted, settings, os.environ))
+    return session.run(plan, inputs.base(settings), _streams(), show_notice)
+
+
+def open_shell(plan: Plan, scratch: Scratch) -> None:
+    """A shell in the workspace of a build that just failed."""
+    from bwbuild.build import session  # noqa: PLC0415
+
+    session.run_in(session.with_command(plan, SHELL, interactive=True), scratch, _streams())
+
+
+def _streams() -> Any:
+    from bwbuild.build.log import Escaper  # noqa: PLC0415
+    from bwbuild.build.session import Streams  # noqa: PLC0415
+
+    def writer(stream: Any) -> Any:
+        if not stream.isatty():
+            return stream.buffer
+        escaper = Escaper()
+
+        class Escaped:
+            def write(self, data: bytes) -> None:
+                stream.buffer.write(escaper.feed(data))
+
+            def flush(self) -> None:
+                stream.buffer.flush()
+
+        return Escaped()
+
+    return Streams(writer(sys.stdout), writer(sys.stderr))

@@ -1,0 +1,1 @@
+"""Settings: each option declared once, each value knows where it came from."""

@@ -1,0 +1,153 @@
+"""Kinds of values that an option may have: how they are read from text and from TOML."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+
+class Kind(ABC):
+    """One kind of value. Both readers raise ``ValueError`` with what was expected."""
+
+    #: completes the sentence "expected ..."
+    expected: str
+    #: stands for the value in ``--help``; empty for a switch
+    metavar: str = ""
+
+    @abstractmethod
+    def from_text(self, text: str) -> object:
+        """The value that ``text`` of the command line or of a variable means."""
+
+    def from_toml(self, value: object) -> object:
+        """The value that a TOML value means; most kinds are written as strings there."""
+        if not isinstance(value, str):
+            raise ValueError(self.expected)
+        return self.from_text(value)
+
+    def shown(self, value: object) -> str:
+        """The value as a user would write it."""
+        return "" if value is None else str(value)
+
+
+@dataclass(frozen=True)
+class Switch(Kind):
+    """True or false."""
+
+    expected = "true or false"
+
+    def from_text(self, text: str) -> bool:
+        """Accept the usual words of environment variables."""
+        words = {"1": True, "true": True, "yes": True, "on": True}
+        words |= {"0": False, "false": False, "no": False, "off": False, "": False}
+        try:
+            return words[text.strip().lower()]
+        except KeyError:
+            raise ValueError(self.expected) from None
+
+    def from_toml(self, value: object) -> bool:
+        """Only TOML's own booleans."""
+        if not isinstance(value, bool):
+            raise ValueError(self.expected)
+        return value
+
+    def shown(self, value: object) -> str:
+        """TOML's spelling."""
+        return "true" if value else "false"
+
+
+@dataclass(frozen=True)
+class Choice(Kind):
+    """One member of an enumeration, written as its value."""
+
+    of: type[Enum]
+
+    @property
+    def expected(self) -> str:  # type: ignore[override]
+        """The words that are allowed."""
+        return "one of " + ", ".join(self.words)
+
+    @property
+    def metavar(self) -> str:  # type: ignore[override]
+        """The words as ``--help`` shows them."""
+        return "|".join(self.words)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words that are allowed, in their order of declaration."""
+        return tuple(str(member.value) for member in self.of)
+
+    def from_text(self, text: str) -> Enum:
+        """The member of that value."""
+        try:
+            return self.of(text)
+        except ValueError:
+            raise ValueError(self.expected) from None
+
+    def shown(self, value: object) -> str:
+        """The member's value."""
+        return str(value.value) if isinstance(value, Enum) else ""
+
+
+@dataclass(frozen=True)
+class FilePath(Kind):
+    """A path of the host; ``~`` is expanded, a relative one is taken from the current directory."""
+
+    metavar: str = "FILE"
+    expected = "a path, as a string"
+
+    def from_text(self, text: str) -> Path:
+        """An absolute path, symbolic links left as they are."""
+        if not text:
+            raise ValueError("a path that is not empty")
+        try:
+            return Path.cwd() / Path(text).expanduser()
+        except RuntimeError as error:
+            raise ValueError(f"a path whose ~ can be expanded ({error})") from None
+
+
+@dataclass(frozen=True)
+class Text(Kind):
+    """Any text that is not empty."""
+
+    metavar: str = "TEXT"
+    expected = "a string that is not empty"
+
+    def from_text(self, text: str) -> str:
+        """The text itself."""
+        if not text:
+            raise ValueError(self.expected)
+        return text
+
+
+@dataclass(frozen=True)
+class Duration(Kind):
+    """A length of time in seconds, written as a number or as ``2h30m``."""
+
+    expected = "a length of time such as 90, 45s, 30m, 2h or 1h30m"
+    metavar = "TIME"
+
+    def from_text(self, text: str) -> float:
+        """Seconds."""
+        match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", text.strip())
+        if match is None or not any(match.groups()):
+            raise ValueError(self.expected)
+        hours, minutes, seconds = (float(part or 0) for part in match.groups())
+        total = hours * 3600 + minutes * 60 + seconds
+        if total <= 0:
+            raise ValueError("a length of time above 0")
+        return total
+
+    def from_toml(self, value: object) -> float:
+        """A number of seconds, or text."""
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return self.from_text(str(value))
+        if isinstance(value, str):
+            return self.from_text(value)
+        raise ValueError(self.expected)
+
+    def shown(self, value: object) -> str:
+        """Seconds."""
+        return f"{value:g}" if isinstance(value, int | float) else ""

@@ -1,0 +1,149 @@
+"""Settings: every option of bwbuild, declared once.
+
+From a declaration come the key in TOML (``sign.key``), the variable (``BWBUILD_SIGN_KEY``), the option
+on the command line (``--sign-key``), the line in ``bwbuild config`` and the check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from bwbuild.config.kinds import Choice, Duration, FilePath, Kind, Switch, Text
+
+
+class Workspace(Enum):
+    """Where the build writes."""
+
+    PRIVATE = "private"
+    IN_PLACE = "in-place"
+
+
+class View(Enum):
+    """Which files of the host the build sees."""
+
+    HOST = "host"
+
+
+class IdentityChoice(Enum):
+    """Which users exist in the sandbox."""
+
+    AUTO = "auto"
+    RANGE = "range"
+    SINGLE = "single"
+
+
+class BuildAs(Enum):
+    """Who runs dpkg-buildpackage in the sandbox."""
+
+    USER = "user"
+    ROOT = "root"
+
+
+class Keep(Enum):
+    """When the workspace of a build stays."""
+
+    NEVER = "never"
+    FAILURE = "failure"
+    ALWAYS = "always"
+
+
+class Sign(Enum):
+    """Whether results are signed: ``auto`` if a key is there and the distribution is not UNRELEASED."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+class Verbosity(Enum):
+    """How much the terminal shows."""
+
+    QUIET = "quiet"
+    NORMAL = "normal"
+    VERBOSE = "verbose"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """The declaration of one option."""
+
+    key: str
+    kind: Kind
+    help: str
+
+    @property
+    def attribute(self) -> str:
+        """The name of the field of :class:`Settings`."""
+        return self.key.replace(".", "_").replace("-", "_")
+
+    @property
+    def variable(self) -> str:
+        """The environment variable."""
+        return "BWBUILD_" + self.attribute.upper()
+
+    @property
+    def flag(self) -> str:
+        """The option of the command line."""
+        return "--" + self.key.replace(".", "-")
+
+
+def option(key: str, kind: Kind, default: object, text: str) -> Any:
+    """A field of :class:`Settings`; ``Any`` because dataclasses take the default in place of the value."""
+    return field(default=default, metadata={"option": Option(key, kind, text)})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The value of every option after all layers were read."""
+
+    output: Path | None = option(
+        "output", FilePath("DIR"), None, "Put the results into DIR instead of the tree's parent."
+    )
+    workspace: Workspace = option(
+        "workspace",
+        Choice(Workspace),
+        Workspace.PRIVATE,
+        "Build in a private copy-on-write layer, or in the real tree and its parent.",
+    )
+    view: View = option("view", Choice(View), View.HOST, "Which files of the host the build sees.")
+    identity: IdentityChoice = option(
+        "identity",
+        Choice(IdentityChoice),
+        IdentityChoice.AUTO,
+        "Which users exist inside: a range of subordinate ids, or root alone.",
+    )
+    build_as: BuildAs = option(
+        "build-as", Choice(BuildAs), BuildAs.USER, "Who runs dpkg-buildpackage inside."
+    )
+    sign: Sign = option("sign.mode", Choice(Sign), Sign.AUTO, "Whether debsign signs the results.")
+    sign_key: str | None = option("sign.key", Text("KEY"), None, "The key that signs: id or fingerprint.")
+    keep: Keep = option("keep", Choice(Keep), Keep.FAILURE, "When to keep the workspace of a build.")
+    shell_on_failure: bool = option(
+        "shell-on-failure", Switch(), False, "Open a shell in the sandbox of a build that failed."
+    )
+    scratch: Path | None = option(
+        "scratch", FilePath("DIR"), None, "Directory for workspaces; its file system should carry overlays."
+    )
+    report: Path | None = option("report", FilePath(), None, "Write what happened as JSON to FILE.")
+    log: Path | None = option(
+        "log", FilePath(), None, "Write the log to FILE, not into the output directory."
+    )
+    timeout: float | None = option("timeout", Duration(), None, "End the build after TIME (90, 30m, 2h).")
+    verbosity: Verbosity = option(
+        "verbosity", Choice(Verbosity), Verbosity.NORMAL, "How much the terminal shows."
+    )
+
+
+OPTIONS: Mapping[str, Option] = {
+    declared.metadata["option"].key: declared.metadata["option"] for declared in fields(Settings)
+}
+DEFAULTS: Mapping[str, object] = {
+    declared.metadata["option"].key: declared.default for declared in fields(Settings)
+}
+FIELD_OF: Mapping[str, str] = {
+    declared.metadata["option"].key: declared.name for declared in fields(Settings)
+}

@@ -1,0 +1,1 @@
+"""What Debian's formats say: sources, options of dpkg-buildpackage, artifacts."""

@@ -1,0 +1,245 @@
+"""The options of dpkg-buildpackage: which exist, which go on to it, which bwbuild acts on itself.
+
+The table follows ``dpkg-buildpackage --help`` of dpkg 1.21 and 1.22. An option is passed on unless its row
+says otherwise.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from bwbuild.errors import UsageError
+
+SOURCE, ANY, ALL = "source", "any", "all"
+_BUILD_TYPES = {"full": {SOURCE, ANY, ALL}, "binary": {ANY, ALL}, SOURCE: {SOURCE}, ANY: {ANY}, ALL: {ALL}}
+_SHORT_TYPES = {"-b": "binary", "-B": "any", "-A": "all", "-S": "source", "-F": "full"}
+_SHORT_TYPES |= {"-g": "source,all", "-G": "source,any"}
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """What the caller asks of dpkg-buildpackage."""
+
+    #: options as they are passed on, in their order
+    passed: tuple[str, ...] = ()
+    #: what is built: a subset of source, any, all
+    types: frozenset[str] = frozenset({SOURCE, ANY, ALL})
+    #: whether ``types`` was typed
+    types_given: bool = False
+    #: False after -us -uc or --no-sign, True after --force-sign
+    sign: bool | None = None
+    sign_key: str | None = None
+    sign_program: str | None = None
+    unsigned: frozenset[str] = frozenset()
+    #: build on what the last build of the tree left
+    no_clean: bool = False
+    #: don't check build dependencies
+    unchecked: bool = False
+    host_arch: str | None = None
+    changes_file: str | None = None
+    #: the caller's own gain-root command, such as fakeroot
+    root_command: str | None = None
+    #: targets of debian/rules to run in place of a build
+    targets: tuple[str, ...] = ()
+
+    @property
+    def makes_changes(self) -> bool:
+        """Whether a .changes file comes out."""
+        return not self.targets
+
+    @property
+    def type_name(self) -> str:
+        """The build type in sbuild's and dpkg's words: full, binary, source, any, all or a list of them."""
+        for name, types in _BUILD_TYPES.items():
+            if self.types == types:
+                return name
+        return ",".join(sorted(self.types, reverse=True))
+
+    def architecture(self, native: str) -> str:
+        """The architecture in the names of .changes, .buildinfo and log, as dpkg-buildpackage takes it."""
+        if ANY in self.types:
+            return self.host_arch or native
+        return ALL if ALL in self.types else SOURCE
+
+
+Effect = Callable[[BuildOptions, str], BuildOptions]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One option: ``pattern`` matches the whole word, its first group is the value."""
+
+    pattern: re.Pattern[str]
+    effect: Effect | None = None
+    #: the value may be the next word
+    separate: bool = False
+    passes: bool = True
+    spellings: tuple[str, ...] = field(default=())
+
+
+def _set_types(names: str) -> Effect:
+    def effect(options: BuildOptions, value: str) -> BuildOptions:
+        types: set[str] = set()
+        for name in (names or value).split(","):
+            if name not in _BUILD_TYPES:
+                raise UsageError(
+                    f"--build={value}: unknown type {name!r}", hint="use " + ", ".join(_BUILD_TYPES)
+                )
+            types |= _BUILD_TYPES[name]
+        if options.types_given and options.types != types:
+            message = f"two build types: {options.type_name} and {names or value}"
+            raise UsageError(message, hint="give one of -b -B -A -S -g -G -F, or --build=TYPE,TYPE")
+        return replace(options, types=frozenset(types), types_given=True)
+
+    return effect
+
+
+def _unsign(part: str) -> Effect:
+    parts = {"source": {"source"}, "buildinfo": {"buildinfo"}, "changes": {"buildinfo", "changes"}}
+    parts["all"] = {"source", "buildinfo", "changes"}
+
+    def effect(options: BuildOptions, _value: str) -> BuildOptions:
+        unsigned = options.unsigned | parts[part]
+        return replace(options, unsigned=unsigned, sign=False if "changes" in unsigned else options.sign)
+
+    return effect
+
+
+def _no_clean(options: BuildOptions, _value: str) -> BuildOptions:
+    return replace(options, no_clean=True)
+
+
+def _targets(options: BuildOptions, value: str) -> BuildOptions:
+    return replace(options, targets=options.targets + tuple(value.split(",")))
+
+
+def _changes_file(options: BuildOptions, value: str) -> BuildOptions:
+    name = value.removeprefix("../")
+    if not name or "/" in name or name.startswith("."):
+        raise UsageError(
+            f"--changes-file={value}", hint="name a file in the parent directory: --changes-file=../NAME"
+        )
+    return replace(options, changes_file=name)
+
+
+def _refuse_backend(options: BuildOptions, value: str) -> BuildOptions:
+    if value not in ("auto", "gpg"):
+        hint = "debsign signs here, with gpg or the program of -p; leave the option out"
+        raise UsageError(f"--sign-backend={value} can't be honoured", hint=hint)
+    return options
+
+
+def _keyfile(_options: BuildOptions, value: str) -> BuildOptions:
+    hint = "import the key with gpg and name it: -kKEY"
+    raise UsageError(f"--sign-keyfile={value}: debsign signs here, which has no key files", hint=hint)
+
+
+def _set(name: str) -> Effect:
+    return lambda options, value: replace(options, **{name: value or True})
+
+
+def _row(pattern: str, spellings: str, effect: Effect | None = None, **more: bool) -> Row:
+    return Row(re.compile(pattern, re.DOTALL), effect, spellings=tuple(spellings.split()), **more)
+
+
+_PASSED_ON = (
+    ("--post-clean|--no-post-clean|--pre-clean", "--post-clean --no-post-clean --pre-clean"),
+    ("-D|--check-builddeps|--ignore-builtin-builddeps", "-D --check-builddeps --ignore-builtin-builddeps"),
+    ("--sanitize-env|--rules-requires-root|--as-root", "--sanitize-env --rules-requires-root --as-root"),
+    (r"--jobs(?:-try|-force)?(?:=(?:\d*|auto))?|-[jJ](?:\d*|auto)", "-j --jobs --jobs-try --jobs-force"),
+    ("-P.*|--build-profiles=.*", "-P --build-profiles"),
+    ("-R.+|--rules-file=.*", "-R --rules-file"),
+    ("--check-command=.*|--check-option=.*", "--check-command --check-option"),
+    ("--hook-[a-z]+=.*", "--hook-init --hook-build --hook-binary --hook-changes --hook-done"),
+    ("--buildinfo-option=.*|--changes-option=.*", "--buildinfo-option --changes-option"),
+    ("--source-option=.*|--buildinfo-id=.*", "--source-option --buildinfo-id"),
+    ("-s[iadnsAkurKUR]|-s(?:gpg|pgp)", "-si -sa -sd -sn"),
+    ("-v.+|-C.+|-[EW]", "-v -C"),
+    (
+        "-[me].+|--(?:source|build|changed|release)-by=.*",
+        "-m -e --source-by --build-by --changed-by --release-by",
+    ),
+    ("-z.*|-Z.*|--compression(?:-level)?=.+", "-z -Z --compression --compression-level"),
+    ("-i.*|-I.*|--(?:diff|tar)-ignore(?:=.*)?", "-i -I --diff-ignore --tar-ignore"),
+)
+
+ROWS: tuple[Row, ...] = (
+    *(_row(f"(?:{pattern})", spellings) for pattern, spellings in _PASSED_ON),
+    *(_row(short, short, _set_types(types)) for short, types in _SHORT_TYPES.items()),
+    _row("--build=(.*)", "--build", _set_types("")),
+    _row("-us|--unsigned-source", "-us --unsigned-source", _unsign("source"), passes=False),
+    _row("-ui|--unsigned-buildinfo", "-ui --unsigned-buildinfo", _unsign("buildinfo"), passes=False),
+    _row("-uc|--unsigned-changes", "-uc --unsigned-changes", _unsign("changes"), passes=False),
+    _row("--no-sign", "--no-sign", _unsign("all"), passes=False),
+    _row("--force-sign", "--force-sign", _set("sign"), passes=False),
+    _row("(?:-k|--sign-key(?:id)?=)(.+)", "-k --sign-key --sign-keyid", _set("sign_key"), passes=False),
+    _row("(?:-p|--sign-command=)(.+)", "-p --sign-command", _set("sign_program"), passes=False),
+    _row("--sign-backend=(.*)", "--sign-backend", _refuse_backend, passes=False),
+    _row("--sign-keyfile=(.*)", "--sign-keyfile", _keyfile, passes=False),
+    _row("-nc|--no-pre-clean", "-nc --no-pre-clean", _no_clean),
+    _row("-d|--no-check-builddeps", "-d --no-check-builddeps", _set("unchecked")),
+    _row("(?:-a|--host-arch=?)(.*)", "-a --host-arch", _set("host_arch"), separate=True),
+    _row(
+        "(?:-t|--host-type=?|--target-arch=?|--target-type=?)(.*)",
+        "-t --host-type --target-arch",
+        separate=True,
+    ),
+    _row("(?:-T|--rules-target=?|--target=?)(.*)", "-T --rules-target --target", _targets, separate=True),
+    _row("--admindir=?(.*)", "--admindir", separate=True),
+    _row("(?:-r|--root-command=)(.+)", "-r --root-command", _set("root_command")),
+    _row("--changes-file=(.*)", "--changes-file", _changes_file),
+    _row("--buildinfo-file=(.+)", "--buildinfo-file"),
+    _row("-tc", "-tc"),
+    # debsign asks for the passphrase itself, which is the pause that this option wants.
+    _row("-ap|--sign-pausa|--sign-pause", "-ap --sign-pause", passes=False),
+)
+
+#: Every spelling, to look for the nearest one.
+SPELLINGS: tuple[str, ...] = tuple(spelling for row in ROWS for spelling in row.spellings)
+
+
+def find(word: str) -> tuple[Row, bool] | None:
+    """The row of an option, and whether it takes the next word as its value; None if there is none."""
+    for row in reversed(ROWS):  # the exact -tc and -ap stand after -tTYPE and -aARCH
+        match = row.pattern.fullmatch(word)
+        if match:
+            return row, row.separate and not match.group(1) and not word.endswith("=")
+    return None
+
+
+def parse(words: Sequence[str]) -> BuildOptions:
+    """Fold the options of a command line over the defaults.
+
+    :raises UsageError: an unknown option, a missing value, or options that contradict each other.
+    """
+    options = BuildOptions()
+    todo = list(words)
+    while todo:
+        word = todo.pop(0)
+        found = find(word)
+        if found is None:
+            raise UsageError(f"dpkg-buildpackage has no option {word}")
+        row, separate = found
+        if separate and not todo:
+            raise UsageError(f"{word} needs a value")
+        taken = [word, todo.pop(0)] if separate else [word]
+        match = row.pattern.fullmatch(word)
+        value = taken[1] if separate else (match.group(1) if match and match.groups() else "") or ""
+        if row.effect is not None:
+            options = row.effect(options, value)
+        if row.passes:
+            options = replace(options, passed=options.passed + tuple(taken))
+    return _finished(options)
+
+
+def _finished(options: BuildOptions) -> BuildOptions:
+    if options.unsigned and "changes" not in options.unsigned:
+        raise UsageError(
+            f"unsigned {' and '.join(sorted(options.unsigned))} under a signed .changes",
+            hint="debsign signs all of them or none; use -us -uc for none",
+        )
+    if options.no_clean and not options.types_given:
+        return replace(options, types=frozenset({ANY, ALL}))  # dpkg-buildpackage: -nc implies -b
+    return options

@@ -1,0 +1,218 @@
+"""A Debian source tree, read: what debian/changelog and debian/control say of it.
+
+The tree is untrusted: nothing in it is executed, and every value is checked before it becomes part of a path.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bwbuild.deb import names
+from bwbuild.errors import SourceError, VerificationError
+
+#: Directories of version control at a tree's top; buildds do not have them, so the sandbox does not either.
+VERSION_CONTROL = (".git", ".hg", ".bzr", ".svn")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A source tree and its first changelog entry."""
+
+    tree: Path
+    name: str
+    version: str
+    distribution: str
+    changed_by: str
+    format: str
+    binaries: tuple[str, ...]
+    #: fields that debian/control adds to the .changes: XC-Foo adds Foo
+    extra_fields: tuple[str, ...] = ()
+
+    @property
+    def upstream(self) -> str:
+        """The upstream version: no epoch, no Debian revision."""
+        return names.upstream_version(self.version)
+
+    @property
+    def file_version(self) -> str:
+        """The version as it stands in file names: no epoch."""
+        return names.without_epoch(self.version)
+
+    @property
+    def directory(self) -> str:
+        """The name of the unpacked directory on Debian's build machines."""
+        return f"{self.name}-{self.upstream}"
+
+
+def find_tree(start: Path) -> Path:
+    """The source tree at or above ``start``: the first that has debian/changelog, as debuild climbs.
+
+    :raises SourceError: there is none.
+    """
+    start = start.absolute()
+    if not start.is_dir():
+        raise SourceError(f"{start} is not a directory", hint="give the directory of an unpacked source")
+    for directory in (start, *start.parents):
+        if (directory / "debian" / "changelog").exists():
+            return directory
+    raise SourceError(
+        f"neither {start} nor a directory above it has debian/changelog",
+        hint="run bwbuild in an unpacked Debian source, or give its directory: bwbuild TREE",
+    )
+
+
+def read_source(tree: Path) -> Source:
+    """Read the tree's changelog and control file.
+
+    :raises SourceError: one of them is missing, does not parse or contradicts the other.
+    """
+    entry = _first_entry(tree / "debian" / "changelog")
+    name, version = str(entry.package or ""), str(entry.version or "")
+    changelog = tree / "debian" / "changelog"
+    try:
+        names.check_source_name(name)
+        names.check_version(version)
+    except VerificationError as error:
+        raise SourceError(f"{changelog}: {error.message}", hint=error.hint) from None
+    stanzas = list(_control_stanzas(tree / "debian" / "control"))
+    declared = stanzas[0].get("Source")
+    if declared != name:
+        raise SourceError(
+            f"debian/control says Source: {declared}, debian/changelog says {name}",
+            hint="make both name the same source package",
+        )
+    return Source(
+        tree=tree,
+        name=name,
+        version=version,
+        distribution=str(entry.distributions or "UNRELEASED").split()[0],
+        changed_by=str(entry.author or ""),
+        format=_format(tree),
+        binaries=tuple(stanza["Package"] for stanza in stanzas[1:] if "Package" in stanza),
+        extra_fields=tuple(sorted({extra for stanza in stanzas for extra in _extra_fields(stanza)})),
+    )
+
+
+def orig_tarballs(source: Source) -> dict[str, Path]:
+    """The orig tarballs of ``source`` beside its tree, and their signatures: name -> file, by name."""
+    found = {}
+    with os.scandir(source.tree.parent) as entries:
+        for entry in entries:
+            # git-buildpackage leaves links to its tarball directory here, so links are followed.
+            if names.is_orig_tarball(entry.name, source.name, source.upstream) and entry.is_file():
+                found[entry.name] = Path(entry.path)
+    return dict(sorted(found.items()))
+
+
+def version_control(tree: Path) -> tuple[str, ...]:
+    """Which directories of version control the tree has at its top."""
+    return tuple(name for name in VERSION_CONTROL if os.path.lexists(tree / name))
+
+
+def foreign_file(tree: Path, uids: frozenset[range], gids: frozenset[range]) -> Path | None:
+    """The first file of the tree whose user or group is outside ``uids`` and ``gids``.
+
+    An overlay can't copy such a file up: its owner has no number in the sandbox.
+    """
+    known: dict[tuple[int, int], bool] = {}
+
+    def is_foreign(status: os.stat_result) -> bool:
+        owner = (status.st_uid, status.st_gid)
+        if owner not in known:  # a tree has few owners and many files
+            has_number = any(owner[0] in ids for ids in uids), any(owner[1] in ids for ids in gids)
+            known[owner] = all(has_number)
+        return not known[owner]
+
+    if is_foreign(tree.stat()):
+        return tree
+    todo = [os.fspath(tree)]
+    while todo:
+        directory = todo.pop()
+        try:
+            with os.scandir(directory) as entries:
+                for entry in entries:
+                    if directory == os.fspath(tree) and entry.name in VERSION_CONTROL:
+                        continue
+                    if is_foreign(entry.stat(follow_symlinks=False)):
+                        return Path(entry.path)
+                    if entry.is_dir(follow_symlinks=False):
+                        todo.append(entry.path)
+        except PermissionError:
+            # A directory that its owner can't read has nothing that his build could read either.
+            continue
+    return None
+
+
+def _first_entry(path: Path):  # type: ignore[no-untyped-def]
+    from debian.changelog import Changelog, ChangelogParseError  # noqa: PLC0415 - 50 ms
+
+    try:
+        with path.open(encoding="utf-8") as lines:
+            changelog = Changelog(lines, max_blocks=1, strict=True)
+    except (ChangelogParseError, ValueError) as error:
+        raise SourceError(
+            f"{path} does not parse: {error}", hint="dpkg-parsechangelog shows the line"
+        ) from None
+    except OSError as error:
+        raise SourceError(f"{path} can't be read: {error.strerror}") from None
+    blocks = list(changelog)
+    if not blocks:
+        raise SourceError(f"{path} has no entry", hint="dch --create makes one")
+    return blocks[0]
+
+
+def _control_stanzas(path: Path) -> Iterator[dict[str, str]]:
+    from debian.deb822 import Deb822  # noqa: PLC0415 - 50 ms
+
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise SourceError(f"there is no {path}", hint="a Debian source needs debian/control") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"{path} can't be read: {error}") from None
+    _check_control_lines(path, text)
+    stanzas = [dict(stanza) for stanza in Deb822.iter_paragraphs(text, use_apt_pkg=False) if stanza]
+    if not stanzas or "Source" not in stanzas[0]:
+        raise SourceError(
+            f"{path} has no Source stanza", hint="its first stanza must name the source package"
+        )
+    yield from stanzas
+
+
+def _extra_fields(stanza: Mapping[str, str]) -> Iterator[str]:
+    for name in stanza:
+        # Between X and the hyphen stand the files that a field goes to; C is the .changes.
+        prefix, hyphen, rest = name.partition("-")
+        letters = prefix.upper()
+        if hyphen and letters.startswith("X") and "C" in letters and set(letters) <= set("XSBC"):
+            yield rest
+
+
+def _check_control_lines(path: Path, text: str) -> None:
+    # python-debian skips lines that it does not understand; a builder must not.
+    inside = False
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            inside = False
+        elif line.startswith("#"):
+            continue
+        elif line[0] in " \t":
+            if not inside:
+                raise SourceError(f"{path}:{number}: a continuation line outside a field")
+        else:
+            name, colon, _ = line.partition(":")
+            if not colon or not name or any(character.isspace() for character in name):
+                raise SourceError(f"{path}:{number}: expected 'Field: value', found {line[:60]!r}")
+            inside = True
+
+
+def _format(tree: Path) -> str:
+    try:
+        return (tree / "debian" / "source" / "format").read_text(encoding="utf-8").strip() or "1.0"
+    except OSError:
+        return "1.0"  # dpkg-source's own default where the file is missing
+    except UnicodeDecodeError:
+        raise SourceError(f"{tree}/debian/source/format is not text") from None

@@ -1,0 +1,32 @@
+"""What is mounted where."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+
+def type_of(path: Path) -> str:
+    """The type of the file system that holds ``path`` or, where it does not exist yet, its nearest parent."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    text = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
+    return parse_type(text, os.path.realpath(path))
+
+
+def parse_type(mountinfo: str, path: str) -> str:
+    """The type of the file system at the absolute ``path``, from the text of /proc/self/mountinfo.
+
+    The last mount at the longest mount point above the path counts; "" if there is none.
+    """
+    best, found = "", ""
+    for line in mountinfo.splitlines():
+        before, separator, after = line.partition(" - ")
+        fields = before.split(" ")
+        if not separator or len(fields) < 5:
+            continue
+        point = re.sub(r"\\(\d{3})", lambda match: chr(int(match.group(1), 8)), fields[4])
+        if (path == point or path.startswith(point.rstrip("/") + "/")) and len(point) >= len(best):
+            best, found = point, after.split(" ")[0]
+    return found

@@ -1,0 +1,149 @@
+"""The one gate for other programs: no other module imports ``subprocess``."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bwbuild.errors import BwbuildError, HostError
+
+Argv = Sequence[str | os.PathLike[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A program that ended: its exit status (negative: the signal) and what it wrote, stderr apart."""
+
+    argv: tuple[str, ...]
+    returncode: int
+    stdout: bytes
+    stderr: bytes
+
+    @property
+    def text(self) -> str:
+        """Standard output, decoded and without the trailing newline."""
+        return self.stdout.decode("utf-8", "replace").rstrip("\n")
+
+
+def pasteable(argv: Argv) -> str:
+    """``argv`` as one line for a shell."""
+    return shlex.join([os.fspath(word) for word in argv])
+
+
+def missing_program(name: str) -> HostError:
+    """The error for a program that is not installed, with the package that has it."""
+    package = PACKAGE_OF.get(Path(name).name)
+    hint = f"sudo apt install {package}" if package else "install it, or put it on PATH"
+    return HostError(f"the program {Path(name).name} is not installed", hint=hint)
+
+
+#: Which Debian package brings a program that is not Essential.
+PACKAGE_OF = {
+    "bwrap": "bubblewrap",
+    "newuidmap": "uidmap",
+    "newgidmap": "uidmap",
+    "debsign": "devscripts",
+    "dpkg-buildpackage": "dpkg-dev",
+    "dpkg-deb": "dpkg",
+    "fakeroot": "fakeroot",
+    "gpg": "gpg",
+    "gpgv": "gpgv",
+    "unshare": "util-linux",
+}
+
+
+def run(
+    argv: Argv,
+    *,
+    check: bool = True,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes | None = None,
+    inherit_terminal: bool = False,
+    timeout: float | None = None,
+) -> Completed:
+    """Run a program of the host to its end and return what it wrote.
+
+    Standard input is empty unless ``stdin`` holds bytes; with ``inherit_terminal`` the program has the
+    caller's three streams instead (for a pinentry). ``timeout`` is in seconds.
+
+    :raises HostError: the program is not installed.
+    :raises BwbuildError: it exited with another status than 0 (unless ``check`` is false) or took too long.
+    """
+    words = tuple(os.fspath(word) for word in argv)
+    stream = None if inherit_terminal else subprocess.PIPE
+    try:
+        done = subprocess.run(
+            words,
+            cwd=cwd,
+            env=env,
+            input=None if inherit_terminal else (stdin or b""),
+            stdout=stream,
+            stderr=stream,
+            timeout=timeout,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        if cwd is not None and not cwd.is_dir():
+            raise HostError(f"the directory {cwd} does not exist") from error
+        raise missing_program(words[0]) from error
+    except subprocess.TimeoutExpired as error:
+        raise HostError(f"{words[0]} did not end within {timeout} s", details=[pasteable(words)]) from error
+    completed = Completed(words, done.returncode, done.stdout or b"", done.stderr or b"")
+    if check and done.returncode != 0:
+        raise failure(completed)
+    return completed
+
+
+def failure(completed: Completed) -> BwbuildError:
+    """The error for a program that failed, with its command line to paste and the end of what it wrote."""
+    lines = (completed.stderr or completed.stdout).decode("utf-8", "replace").splitlines()[-20:]
+    how = (
+        f"exit status {completed.returncode}"
+        if completed.returncode >= 0
+        else f"signal {-completed.returncode}"
+    )
+    return BwbuildError(
+        f"{Path(completed.argv[0]).name} failed ({how})",
+        details=[*lines, "command: " + pasteable(completed.argv)],
+    )
+
+
+#: A program that runs beside this process.
+Process = subprocess.Popen
+
+
+def start(
+    argv: Argv,
+    *,
+    env: Mapping[str, str],
+    output: tuple[int, int],
+    pass_fds: Sequence[int] = (),
+    interactive: bool = False,
+) -> Process[bytes]:
+    """Start a program that the caller supervises.
+
+    Its output streams go to the two descriptors ``output``, its input is empty and it has a process group of
+    its own, so that a terminal's Ctrl-C reaches only bwbuild, which then ends it in order. An ``interactive``
+    one has the caller's streams and process group instead. It must be started from a thread that outlives it:
+    the kernel's signal for a dead parent follows the thread.
+
+    :raises HostError: the program is not installed.
+    """
+    words = [os.fspath(word) for word in argv]
+    try:
+        return subprocess.Popen(
+            words,
+            env=env,
+            stdin=None if interactive else subprocess.DEVNULL,
+            stdout=None if interactive else output[0],
+            stderr=None if interactive else output[1],
+            pass_fds=tuple(pass_fds),
+            process_group=None if interactive else 0,
+        )
+    except FileNotFoundError as error:
+        raise missing_program(words[0]) from error

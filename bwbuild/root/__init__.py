@@ -1,0 +1,1 @@
+"""What the sandbox sees as its file system: bases and views."""

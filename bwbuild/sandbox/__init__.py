@@ -1,0 +1,1 @@
+"""The sandbox as a value, its lowering to bwrap, and the runner."""

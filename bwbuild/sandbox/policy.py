@@ -1,0 +1,171 @@
+"""The policy of the sandbox: an ordered fold of pure functions, each of which adds one aspect.
+
+``compose`` is the whole of it. A function takes the request and the sandbox so far and returns the next one.
+The comment beside an entry of ``LAYERS`` gives the reason for its place: for mounts the order decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bwbuild.sandbox.spec import (
+    Bind,
+    Directory,
+    Guest,
+    Identity,
+    IdentityKind,
+    Kernel,
+    Layering,
+    Mount,
+    Overlay,
+    ReadOnly,
+    Sandbox,
+    Scratch,
+    Symlink,
+    Tmpfs,
+    Workspace,
+)
+
+#: The parent of the tree inside; the same on every build machine of Debian, so .buildinfo records it.
+PARENT = Guest("/build/reproducible-path")
+
+#: What the root side keeps: all that fakeroot pretends. Never sys_admin: with it package code could remount
+#: what is read-only. setpcap serves init to empty the bounding set, and is gone before the build starts.
+ROOT_CAPABILITIES = (
+    "chown",
+    "dac_override",
+    "fowner",
+    "fsetid",
+    "kill",
+    "setgid",
+    "setuid",
+    "setfcap",
+    "setpcap",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RootView:
+    """What of a root file system is visible: overlays to mount first, then mounts."""
+
+    overlays: tuple[Overlay, ...]
+    mounts: tuple[Mount, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """All that decides about the sandbox."""
+
+    identity: Identity
+    workspace: Workspace
+    view: RootView
+    environment: Mapping[str, str]
+    command: tuple[str, ...]
+    #: run the command as root of the sandbox
+    as_root: bool = False
+    interactive: bool = False
+
+
+def _namespaces(_request: Request, sandbox: Sandbox) -> Sandbox:
+    # The user namespace is made outside of bwrap, with the map of the identity.
+    return replace(sandbox, namespaces=("pid", "ipc", "uts", "cgroup", "net"), hostname="bwbuild")
+
+
+def _root(request: Request, sandbox: Sandbox) -> Sandbox:
+    view = request.view
+    return replace(sandbox, overlays=view.overlays, mounts=sandbox.mounts + view.mounts)
+
+
+def _kernel(_request: Request, sandbox: Sandbox) -> Sandbox:
+    mounts = (
+        Kernel("proc", Guest("/proc")),
+        Kernel("dev", Guest("/dev")),
+        Tmpfs(Guest("/dev/shm"), 0o1777),  # noqa: S108 - bwrap's own is for root alone
+        Bind(Path("/sys"), Guest("/sys")),
+    )
+    return replace(sandbox, mounts=sandbox.mounts + mounts)
+
+
+def _fresh(_request: Request, sandbox: Sandbox) -> Sandbox:
+    mounts = (
+        Tmpfs(Guest("/tmp"), 0o1777),  # noqa: S108 - a guest path
+        Tmpfs(Guest("/var/tmp"), 0o1777),  # noqa: S108 - a guest path
+        Tmpfs(Guest("/run"), 0o755),
+        Directory(Guest("/run/lock"), 0o1777),
+        Symlink("/dev/shm", Guest("/run/shm")),  # noqa: S108 - test suites of rsync and others look here
+        Symlink("/run/lock", Guest("/var/lock")),
+        Symlink("/run", Guest("/var/run")),
+        # bubblewrap's own test suite and others need a directory that nobody may enter.
+        Tmpfs(Guest("/root"), 0o000, read_only=True),
+        Bind(Scratch("inside"), Guest("/run/bwbuild")),
+    )
+    return replace(sandbox, mounts=sandbox.mounts + mounts)
+
+
+def _workspace(request: Request, sandbox: Sandbox) -> Sandbox:
+    workspace = request.workspace
+    if workspace.layering is Layering.NONE:
+        parent = workspace.inside.parent
+        # bwrap makes missing parents of a mount point with mode 0700, which the build user could not pass.
+        above = tuple(Directory(Guest(path)) for path in reversed(parent.parents) if path != Guest("/"))
+        bind = Bind(workspace.tree.parent, parent, writable=True)
+        return replace(sandbox, workspace=workspace, mounts=(*sandbox.mounts, *above, bind))
+    tree = Bind(workspace_source(workspace), workspace.inside, writable=True)
+    mounts: tuple[Mount, ...] = (
+        Directory(PARENT.parent),
+        Bind(Scratch("parent"), PARENT, writable=True),
+        tree,
+    )
+    return replace(sandbox, workspace=workspace, mounts=sandbox.mounts + mounts)
+
+
+def workspace_source(workspace: Workspace) -> Scratch:
+    """Where the launcher lays the private tree."""
+    return Scratch("tree" if workspace.layering is Layering.COPY else "ns/tree")
+
+
+def _identity(request: Request, sandbox: Sandbox) -> Sandbox:
+    ranged = request.identity.kind is IdentityKind.RANGE
+    return replace(
+        sandbox,
+        identity=request.identity,
+        capabilities=ROOT_CAPABILITIES if ranged else (),
+        broker=ranged and not request.as_root,
+    )
+
+
+def _command(request: Request, sandbox: Sandbox) -> Sandbox:
+    return replace(
+        sandbox,
+        environment=dict(sorted(request.environment.items())),
+        interactive=request.interactive,
+        command=request.command,
+    )
+
+
+def _sealed(_request: Request, sandbox: Sandbox) -> Sandbox:
+    return replace(sandbox, mounts=(*sandbox.mounts, ReadOnly(Guest("/"))))
+
+
+Layer = Callable[[Request, Sandbox], Sandbox]
+
+LAYERS: tuple[Layer, ...] = (
+    _namespaces,
+    _root,  # the read-only system is the ground on which all other mounts lie
+    _kernel,  # over a root that may have its own /proc and /dev
+    _fresh,  # hides what the root has in /tmp, /run and /root
+    _workspace,  # after the fresh /tmp, or a tree below /tmp would vanish
+    _identity,
+    _command,
+    _sealed,  # last: nothing can be mounted in / any more
+)
+
+
+def compose(request: Request) -> Sandbox:
+    """The sandbox for ``request``."""
+    sandbox = Sandbox(request.identity, request.workspace, environment={})
+    for layer in LAYERS:
+        sandbox = layer(request, sandbox)
+    return sandbox

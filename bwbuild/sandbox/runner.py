@@ -1,0 +1,253 @@
+"""Running a sandbox: start it, hand on what it writes, end it, and be sure that nothing of it is left.
+
+The end is certain only when the first process of the pid namespace is gone, since the kernel then has killed
+and reaped all others. bwrap's own end is not enough: processes inside have been seen to write after it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import select
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from bwbuild import process
+from bwbuild.errors import HostError
+
+#: Seconds that a killed sandbox may take until its last process is gone and its layer is saved.
+GRACE = 60.0
+#: Seconds between two calls of ``Listeners.tick``.
+TICK = 0.5
+_CHUNK = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What to run: the launcher script and the scratch directory that it works in."""
+
+    script: Path
+    scratch: Path
+    #: seconds after which the sandbox is killed
+    timeout: float | None = None
+    interactive: bool = False
+
+    def environment(self, status: int) -> dict[str, str]:
+        """The environment of the launcher; bwrap clears it for the build."""
+        return {
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "LC_ALL": "C.UTF-8",
+            "BWBUILD_SCRATCH": str(self.scratch),
+            "BWBUILD_PARENT": str(os.getpid()),
+            "BWBUILD_STATUS": str(status),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a sandbox ended. ``exit_code`` is None if its command was never started or was killed."""
+
+    exit_code: int | None
+    started: bool
+    timed_out: bool
+    seconds: float
+
+
+def _ignore(_pid: int) -> None:
+    """No tick is wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """Who wants to know.
+
+    ``output`` gets bytes as they come, of both streams unless ``error`` takes the second; ``tick`` gets the
+    launcher's pid now and then.
+    """
+
+    output: Callable[[bytes], None]
+    error: Callable[[bytes], None] | None = None
+    tick: Callable[[int], None] = _ignore
+
+
+def run(launch: Launch, listeners: Listeners) -> Outcome:
+    """Run the sandbox to its end.
+
+    Whatever ends this function early, such as a signal or a full disk, ends the sandbox first.
+
+    :raises HostError: it does not end even when killed.
+    """
+    begin = time.monotonic()
+    with _pipe() as output, _pipe() as error, _pipe() as status:
+        child = _start(launch, output, error if listeners.error else output, status)
+        error.close_write_end()
+        supervisor = _Supervisor(child, (output.read_end, error.read_end, status.read_end), listeners)
+        try:
+            timed_out = supervisor.watch(None if launch.timeout is None else begin + launch.timeout)
+        except BaseException:
+            supervisor.end()
+            raise
+        supervisor.confirm_end()
+        return Outcome(
+            exit_code=None if timed_out else supervisor.exit_code,
+            started=supervisor.started,
+            timed_out=timed_out,
+            seconds=time.monotonic() - begin,
+        )
+
+
+@dataclass(slots=True)
+class _Pipe:
+    read_end: int
+    write_end: int
+
+    def close_write_end(self) -> None:
+        if self.write_end >= 0:
+            os.close(self.write_end)
+            self.write_end = -1
+
+
+@contextmanager
+def _pipe() -> Iterator[_Pipe]:
+    pipe = _Pipe(*os.pipe())
+    try:
+        yield pipe
+    finally:
+        pipe.close_write_end()
+        os.close(pipe.read_end)
+
+
+def _start(launch: Launch, output: _Pipe, error: _Pipe, status: _Pipe) -> process.Process[bytes]:
+    # A larger pipe lets a chatty build run on while the log is written.
+    with suppress(OSError):  # the kernel's limit per user may be reached; the default size works too
+        fcntl.fcntl(output.read_end, fcntl.F_SETPIPE_SZ, 1 << 20)
+    # The launcher uses 8 and 9 itself, and its shell knows no numbers above 9.
+    inherited = fcntl.fcntl(status.write_end, fcntl.F_DUPFD_CLOEXEC, 20)
+    try:
+        return process.start(
+            ["sh", launch.script],
+            env=launch.environment(inherited),
+            output=(output.write_end, error.write_end),
+            pass_fds=[inherited],
+            interactive=launch.interactive,
+        )
+    finally:
+        os.close(inherited)
+        output.close_write_end()
+        status.close_write_end()
+
+
+class _Supervisor:
+    """Watches one launcher. ``started`` and ``exit_code`` are what bwrap says of the command."""
+
+    def __init__(
+        self, child: process.Process[bytes], ends: tuple[int, int, int], listeners: Listeners
+    ) -> None:
+        self.started = False
+        self.exit_code: int | None = None
+        self._child = child
+        self._output, self._error, self._status = ends
+        self._listeners = listeners
+        self._documents = b""
+        #: pidfd of the first process of the sandbox
+        self._first: int | None = None
+
+    def watch(self, deadline: float | None) -> bool:
+        """Hand on output until all writers are gone; True if ``deadline`` (monotonic seconds) ended it."""
+        launcher = os.pidfd_open(self._child.pid)
+        poll = select.poll()
+        actions: dict[int, Callable[[], bool]] = {
+            self._output: self._read_output,
+            self._error: self._read_error,
+            self._status: self._read_status,
+            launcher: lambda: False,
+        }
+        for descriptor in actions:
+            poll.register(descriptor, select.POLLIN)
+        waiting, timed_out, next_tick = set(actions), False, time.monotonic()
+        try:
+            while waiting & {self._output, self._error, launcher}:
+                now = time.monotonic()
+                if now >= next_tick:
+                    self._listeners.tick(self._child.pid)
+                    next_tick = now + TICK
+                if deadline is not None and now >= deadline and not timed_out:
+                    timed_out = True
+                    self._kill()
+                until = next_tick if deadline is None or timed_out else min(next_tick, deadline)
+                for descriptor, _ in poll.poll(max(0.0, until - now) * 1000):
+                    if not actions[descriptor]():
+                        poll.unregister(descriptor)
+                        waiting.discard(descriptor)
+        finally:
+            os.close(launcher)
+        return timed_out
+
+    def end(self) -> None:
+        """Kill the sandbox and wait until it is gone; what it still writes is dropped."""
+        self._kill()
+        open_ends = {self._output, self._error}
+        while open_ends:
+            ready, _, _ = select.select(list(open_ends), [], [], GRACE)
+            if not ready:
+                self._child.kill()
+                break
+            open_ends -= {descriptor for descriptor in ready if not os.read(descriptor, _CHUNK)}
+        self.confirm_end()
+
+    def confirm_end(self) -> None:
+        """Wait until no process of the sandbox is left.
+
+        :raises HostError: one is left after ``GRACE`` seconds.
+        """
+        while self._read_status():
+            pass
+        if self._first is not None:
+            ready, _, _ = select.select([self._first], [], [], GRACE)
+            os.close(self._first)
+            self._first = None
+            if not ready:
+                raise HostError(
+                    "a process of the sandbox can't be killed", hint="look for it with ps; it may hang in I/O"
+                )
+        self._child.wait()
+
+    def _kill(self) -> None:
+        # The kernel kills all of a pid namespace with its first process. The launcher ends by itself then.
+        if self._first is None:
+            self._child.kill()
+            return
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._first, signal.SIGKILL)
+
+    def _read_output(self) -> bool:
+        data = os.read(self._output, _CHUNK)
+        if data:
+            self._listeners.output(data)
+        return bool(data)
+
+    def _read_error(self) -> bool:
+        data = os.read(self._error, _CHUNK)
+        if data and self._listeners.error:
+            self._listeners.error(data)
+        return bool(data)
+
+    def _read_status(self) -> bool:
+        """Take in what bwrap reports; False at its end."""
+        data = os.read(self._status, 4096)
+        self._documents += data
+        *lines, self._documents = self._documents.split(b"\n")
+        for line in lines:
+            document = json.loads(line)
+            if "child-pid" in document:
+                self.started = True
+                with suppress(ProcessLookupError):  # gone already, and so are all others
+                    self._first = os.pidfd_open(document["child-pid"])
+            if "exit-code" in document:
+                self.exit_code = document["exit-code"]
+        return bool(data)

@@ -1,0 +1,215 @@
+"""Lowering of a sandbox to one shell script: what bwbuild runs is what ``--dry-run`` prints.
+
+The script has two halves. The first runs as the caller: it lays out the scratch directory and enters a user
+and mount namespace. The second, ``namespace``, is root there: it mounts overlays and starts bwrap. Three
+variables come from bwbuild and are unset by hand:
+
+* ``BWBUILD_SCRATCH``: the scratch directory; by hand a new one is made.
+* ``BWBUILD_PARENT``: the process id of bwbuild; if it is gone already, nothing starts.
+* ``BWBUILD_STATUS``: the file descriptor for bwrap's ``--json-status-fd``.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import resources
+
+from bwbuild.sandbox import bwrap
+from bwbuild.sandbox.spec import Identity, IdentityKind, Layering, Overlay, Sandbox, Scratch
+
+#: Ends each file that the script contains; no such file has it as a line.
+_END = "END_OF_FILE"
+
+_COPY = """\
+if [ -e started ]; then
+  # The last build's copy goes on; what was edited since then comes anew.
+  (cd {tree} && find . -mindepth 1 {skip} -newer "$BWBUILD_SCRATCH/started" -type f \\
+    -exec cp -a --no-preserve=ownership --parents -t "$BWBUILD_SCRATCH/tree" -- {{}} +)
+else
+  mkdir tree
+  (cd {tree} && find . -mindepth 1 -maxdepth 1 {skip} \\
+    -exec cp -a --no-preserve=ownership -t "$BWBUILD_SCRATCH/tree" -- {{}} +)
+fi
+"""
+
+_HIDE = """\
+hide() { # LOWER OVER NAME: NAME of LOWER does not exist below OVER. Anybody may make a whiteout.
+  if [ -e "$1/$3" ] || [ -L "$1/$3" ]; then
+    case $3 in */*) mkdir -p "$2/${3%/*}" ;; esac
+    mknod "$2/$3" c 0 0
+  fi
+}"""
+
+_UPPER = """\
+if [ -e {marker} ]; then
+  # The last build's layer goes on; what was edited in the tree since then shows through again.
+  (cd ns/tree.lower && find . -newer ../../started -type f -print0) | (cd {upper} && xargs -0 -r rm -f --)
+fi
+"""
+
+
+def launcher(sandbox: Sandbox, etc_files: Mapping[str, str], title: str) -> str:
+    """The whole script.
+
+    :param etc_files: what lies over the host's /etc: name -> content.
+    :param title: one line that says what it is for.
+    """
+    lines = [
+        "#!/bin/sh",
+        f"# {_comment(title)}",
+        "# Made by bwbuild; it does the same when run by hand: the results are then in the directory",
+        "# that it names first, and stay there.",
+        "set -eu",
+        "umask 022",
+        'if [ -z "${BWBUILD_SCRATCH-}" ]; then',
+        '  BWBUILD_SCRATCH=$(mktemp -d "${TMPDIR:-/var/tmp}/bwbuild.XXXXXX")',
+        '  echo "scratch directory: $BWBUILD_SCRATCH (results in parent/)" >&2',
+        "fi",
+        "export BWBUILD_SCRATCH",
+        'cd "$BWBUILD_SCRATCH"',
+        "mkdir -p inside etc ns parent",
+        *_files({f"inside/{name}": text for name, text in inside_files().items()}),
+        "chmod 755 inside/*",
+        *_files({f"etc/{name}": text for name, text in sorted(etc_files.items())}),
+        *_files({"namespace": "\n".join(_namespace(sandbox)) + "\n"}),
+        *_lay_out(sandbox),
+        *_enter(sandbox.identity),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def inside_files() -> dict[str, str]:
+    """The helpers that run inside: name -> text."""
+    directory = resources.files("bwbuild.sandbox") / "inside"
+    return {name: (directory / name).read_text(encoding="utf-8") for name in ("as-root", "broker", "init")}
+
+
+def entry(identity: Identity) -> tuple[str, ...]:
+    """The words that make the user and mount namespace of ``identity`` and run a command as its root.
+
+    A caller who is root must write the id map himself besides; see :func:`_enter`.
+    """
+    words = ["unshare", "--user", "--keep-caps", "--mount", "--propagation", "private"]
+    if identity.kind is IdentityKind.SINGLE:
+        return (*words, "--map-root-user", "setpriv", "--pdeathsig", "KILL", "--")
+    if identity.outer_first is None:
+        words += [f"--map-user={identity.uid}", f"--map-group={identity.gid}", "--map-auto"]
+    # Supplementary groups stay until init clears them: the path to the tree may need one.
+    groups = "--clear-groups" if identity.outer_first is not None else "--keep-groups"
+    return (*words, "setpriv", "--reuid=0", "--regid=0", groups, "--pdeathsig", "KILL", "--")
+
+
+def _lay_out(sandbox: Sandbox) -> Iterator[str]:
+    workspace, identity = sandbox.workspace, sandbox.identity
+    if workspace.layering is Layering.NONE:
+        return
+    tree = shlex.quote(str(workspace.tree))
+    if workspace.layering is Layering.COPY:
+        skip = " ".join(f"! -path ./{name} ! -path './{name}/*'" for name in workspace.hidden)
+        yield _COPY.format(tree=tree, skip=skip).rstrip("\n")
+    elif workspace.layering is Layering.OVERLAY:
+        yield f"[ -d upper ] || {{ mkdir upper work; chmod --reference={tree} upper; }}"
+    yield f"mkdir -p {shlex.quote('parent/' + workspace.inside.name)}"
+    for file in workspace.beside:
+        yield f"cp --reflink=auto --preserve=mode,timestamps -- {shlex.quote(str(file))} parent/"
+    if identity.outer_first is not None:
+        root, user = identity.outer_first, identity.outer_first + identity.uid
+        yield f"chown {root}:{root} . ns etc"
+        places = "tree parent" if workspace.layering is Layering.COPY else "upper work parent"
+        yield f"chown -hR {user}:{user} {places}"
+
+
+def _enter(identity: Identity) -> Iterator[str]:
+    command = shlex.join(entry(identity)) + " sh namespace"
+    if identity.outer_first is None:
+        yield f"exec {command}"
+        return
+    # Only root may map ids that are nobody's, by writing the map of a process in the new namespace.
+    block = f"0 {identity.outer_first} {identity.count}"
+    unshare, _, then = command.partition(" setpriv ")
+    yield "rm -f unmapped mapped; mkfifo unmapped mapped; exec 8<>mapped 9<>unmapped"
+    yield f'{{ read -r pid <&9; echo "{block}" > "/proc/$pid/gid_map"; echo "{block}" > "/proc/$pid/uid_map"'
+    yield "  echo done >&8; } &"
+    yield f"exec {unshare} sh -c 'echo $$ >&9; read -r _ <&8; exec 8<&- 9<&- setpriv {then}'"
+
+
+def _namespace(sandbox: Sandbox) -> Iterator[str]:
+    yield "# Root of a user and mount namespace of its own from here on."
+    yield "set -eu"
+    # The signal for a dead parent is in force now; a parent that died before never sends it.
+    yield '[ -z "${BWBUILD_PARENT-}" ] || [ "$PPID" = "$BWBUILD_PARENT" ] || exit 125'
+    yield 'cd "$BWBUILD_SCRATCH"'
+    yield "mount -t tmpfs -o mode=755 bwbuild ns"
+    yield _HIDE
+    for overlay in sandbox.overlays:
+        yield from _overlay(overlay)
+    yield from _tree(sandbox)
+    yield "touch started"
+    yield 'if [ -n "${BWBUILD_STATUS-}" ]; then set -- --json-status-fd "$BWBUILD_STATUS"; fi'
+    memory = sandbox.workspace.layering is Layering.MEMORY
+    yield from _bwrap_command(bwrap.argv(sandbox), "" if memory else "exec ")
+    if memory:
+        # The layer dies with the namespace; an archive of it is what a later build or shell can go on with.
+        yield "tar --xattrs --xattrs-include='user.*' -C ns/upper -cf upper.tar.new ."
+        yield "mv upper.tar.new upper.tar"
+        yield 'exit "$status"'
+
+
+def _overlay(overlay: Overlay) -> Iterator[str]:
+    over = f"ns/{overlay.name}.over"
+    yield f"mkdir {over} ns/{overlay.name}"
+    if overlay.files is not None:
+        yield f"cp {overlay.files.name}/* {over}/"
+    lower = shlex.quote(str(overlay.lower))
+    if overlay.hidden:
+        yield f'for name in {shlex.join(overlay.hidden)}; do hide {lower} {over} "$name"; done'
+    yield f"mount -t overlay -o ro,userxattr,lowerdir={over}:{lower} bwbuild ns/{overlay.name}"
+
+
+def _tree(sandbox: Sandbox) -> Iterator[str]:
+    workspace = sandbox.workspace
+    if workspace.layering not in (Layering.OVERLAY, Layering.MEMORY):
+        return
+    yield "mkdir ns/tree ns/tree.over ns/tree.lower"
+    # Bound to a fixed name first: an overlay's options can't carry every name that a tree may have.
+    yield f"mount --rbind -- {shlex.quote(str(workspace.tree))} ns/tree.lower"
+    for name in workspace.hidden:
+        yield f"hide ns/tree.lower ns/tree.over {name}"
+    place = ""
+    marker = "started"
+    if workspace.layering is Layering.MEMORY:
+        place, marker = "ns/", "upper.tar"
+        yield "mkdir ns/upper ns/work"
+        yield f"chown {sandbox.identity.uid}:{sandbox.identity.gid} ns/upper"
+        yield "chmod --reference=ns/tree.lower ns/upper"
+        yield "[ ! -e upper.tar ] || tar --xattrs --xattrs-include='user.*' -C ns/upper -xpf upper.tar"
+    yield _UPPER.format(marker=marker, upper=f"{place}upper").rstrip("\n")
+    layers = f"lowerdir=ns/tree.over:ns/tree.lower,upperdir={place}upper,workdir={place}work"
+    yield f"mount -t overlay -o userxattr,{layers} bwbuild ns/tree"
+
+
+def _bwrap_command(words: Iterable[bwrap.Word], prefix: str) -> Iterator[str]:
+    """The command line of bwrap, an option and its values to a line."""
+    lines: list[list[str]] = [[f'{prefix}bwrap "$@"']]
+    options = True
+    for word in words:
+        quoted = f'"$BWBUILD_SCRATCH"/{word.name}' if isinstance(word, Scratch) else shlex.quote(word)
+        if options and isinstance(word, str) and word.startswith("--"):
+            lines.append([])
+        options = options and word != "--"
+        lines[-1].append(quoted)
+    if not prefix:
+        lines[-1].append("|| status=$?")
+        yield "status=0"
+    yield " \\\n  ".join(" ".join(line) for line in lines)
+
+
+def _files(files: Mapping[str, str]) -> Iterator[str]:
+    for name, text in files.items():
+        yield f"cat > {name} <<'{_END}'"
+        yield text + _END if text.endswith("\n") or not text else f"{text}\n{_END}"
+
+
+def _comment(text: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in text)

@@ -1,0 +1,166 @@
+"""The sandbox as a value. Guest paths are ``PurePosixPath``, paths of the host are ``Path`` or ``Scratch``.
+
+A :class:`Sandbox` holds no time, no random name and no order of a map: the same build gives the same value.
+What lies in the scratch directory is named relative to it, since only the runner knows where that is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path, PurePosixPath
+
+Guest = PurePosixPath
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """A path below the scratch directory of the build."""
+
+    name: str
+
+
+Place = Path | Scratch
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """``source`` of the outside appears at ``target``, with all that is mounted below it."""
+
+    source: Place
+    target: Guest
+    writable: bool = False
+    #: leave it out where the host lacks it
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tmpfs:
+    """A fresh file system in memory at ``target``."""
+
+    target: Guest
+    mode: int
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """An empty directory."""
+
+    target: Guest
+    mode: int = 0o755
+
+
+@dataclass(frozen=True, slots=True)
+class Symlink:
+    """A symbolic link with the text ``text``."""
+
+    text: str
+    target: Guest
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A file system of the kernel's: ``proc`` or ``dev``."""
+
+    kind: str
+    target: Guest
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOnly:
+    """What is mounted at ``target`` becomes read-only; for ``/`` the last mount of all."""
+
+    target: Guest
+
+
+Mount = Bind | Tmpfs | Directory | Symlink | Kernel | ReadOnly
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """An overlay that the namespace mounts before bwrap starts.
+
+    ``hidden`` are relative paths of ``lower`` that do not exist in the result; ``files`` is a directory that
+    lies over ``lower``.
+    """
+
+    name: str
+    lower: Path
+    hidden: tuple[str, ...] = ()
+    files: Scratch | None = None
+
+    @property
+    def mounted(self) -> Scratch:
+        """Where the result is to be had for a :class:`Bind`."""
+        return Scratch(f"ns/{self.name}")
+
+
+class IdentityKind(Enum):
+    """``range``: root and system users are subordinate ids. ``single``: only uid 0 exists."""
+
+    RANGE = "range"
+    SINGLE = "single"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which users exist inside.
+
+    ``uid`` and ``gid`` are the build user's numbers inside. ``outer_first`` is the first id outside of the
+    block that the caller, being root, maps himself; None where newuidmap maps a user's subordinate ids.
+    """
+
+    kind: IdentityKind
+    uid: int
+    gid: int
+    outer_first: int | None = None
+    count: int = 65536
+
+
+class Layering(Enum):
+    """How a private workspace is laid over the tree.
+
+    ``overlay``: the upper layer is in the scratch directory; ``memory``: on a tmpfs of the namespace;
+    ``copy``: the tree is copied; ``none``: the real tree is bound.
+    """
+
+    OVERLAY = "overlay"
+    MEMORY = "memory"
+    COPY = "copy"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """The tree that is built, where it comes from and where it is inside."""
+
+    tree: Path
+    layering: Layering
+    inside: Guest
+    #: top-level names of the tree that do not exist inside
+    hidden: tuple[str, ...] = ()
+    #: files that are copied into the parent directory
+    beside: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """Everything that decides what a process in the sandbox sees and may do."""
+
+    identity: Identity
+    workspace: Workspace
+    environment: Mapping[str, str]
+    overlays: tuple[Overlay, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    #: namespaces as in bwrap's options: pid, ipc, uts, net, cgroup
+    namespaces: tuple[str, ...] = ()
+    #: capabilities that the root side keeps
+    capabilities: tuple[str, ...] = ()
+    hostname: str = "localhost"
+    #: the command runs as the build user, beside a broker that runs commands as root of the sandbox
+    broker: bool = False
+    #: a terminal is passed in and job control works
+    interactive: bool = False
+    command: tuple[str, ...] = ()

@@ -1,0 +1,448 @@
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import resource
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from made_changes import BUILDINFO, CHANGES, DEB, DSC, ORIG, Build, changes_text, make_build
+
+from bwbuild.deb.changes import read_changes
+from bwbuild.errors import OutputError, VerificationError
+from bwbuild.handover import files as files_module
+from bwbuild.handover import publish as publish_module
+from bwbuild.handover import staging as staging_module
+from bwbuild.handover.files import describe
+from bwbuild.handover.publish import publish
+from bwbuild.handover.verify import Verified, collect
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Build:
+    return make_build(tmp_path)
+
+
+@pytest.fixture
+def verified(build: Build) -> Verified:
+    build.write()
+    return collect(build.parent, build.quarantine, build.expected)
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    path = tmp_path / "output"
+    path.mkdir()
+    return path
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    """Everything in ``directory``, hidden names too; a directory is empty bytes."""
+    return {path.name: path.read_bytes() if path.is_file() else b"" for path in directory.iterdir()}
+
+
+def old_files(output: Path, verified: Verified) -> dict[str, bytes]:
+    for artifact in verified.artifacts:
+        if artifact.name != ORIG:
+            (output / artifact.name).write_bytes(b"old " + artifact.name.encode())
+    return contents(output)
+
+
+def new_files(verified: Verified) -> dict[str, bytes]:
+    return {artifact.name: artifact.path.read_bytes() for artifact in verified.artifacts}
+
+
+def refused(verified: Verified, output: Path) -> OutputError:
+    """The error, which must leave ``output`` and the quarantine as they were, and nothing opened."""
+    before, kept = contents(output), contents(verified.directory)
+    opened = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(OutputError) as caught:
+        publish(verified, output)
+    assert contents(output) == before
+    assert contents(verified.directory) == kept
+    assert len(list(Path("/proc/self/fd").iterdir())) == opened
+    assert caught.value.hint
+    return caught.value
+
+
+def test_everything_arrives(verified: Verified, output: Path) -> None:
+    paths = publish(verified, output)
+    assert paths == tuple(output / artifact.name for artifact in verified.artifacts)
+    assert paths[-1].name == CHANGES
+    assert contents(output) == new_files(verified)
+
+
+def test_link_to_the_output_directory_is_followed(verified: Verified, output: Path) -> None:
+    link = output.with_name("link")
+    link.symlink_to(output)
+    publish(verified, link)
+    assert contents(output) == new_files(verified)
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o644)])
+def test_modes_follow_the_umask(verified: Verified, output: Path, mask: int, mode: int) -> None:
+    before = os.umask(mask)
+    try:
+        paths = publish(verified, output)
+    finally:
+        os.umask(before)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in paths} == {mode}
+    assert {path.stat().st_uid for path in paths} == {os.geteuid()}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_root_hands_files_to_the_owner_of_the_directory(verified: Verified, output: Path) -> None:
+    os.chown(output, 1234, 4321)
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in publish(verified, output)} == {(1234, 4321)}
+
+
+def test_old_artifacts_are_replaced_by_new_inodes(verified: Verified, output: Path) -> None:
+    old_files(output, verified)
+    (output / "mine").write_bytes(b"stays")
+    with (output / DEB).open("rb") as reader:
+        publish(verified, output)
+        assert reader.read() == b"old " + DEB.encode()
+    assert contents(output) == new_files(verified) | {"mine": b"stays"}
+
+
+def test_order_is_old_changes_away_then_files_then_new_changes(
+    verified: Verified, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old_files(output, verified)
+    seen: list[tuple[str, bool]] = []
+    real = os.replace
+
+    def replace(source: str, target: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+        seen.append((target, (output / CHANGES).exists()))
+        assert (output / target).exists() or target in (CHANGES, ORIG)
+        real(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+
+    monkeypatch.setattr(publish_module.os, "replace", replace)
+    publish(verified, output)
+    assert [name for name, _ in seen] == [artifact.name for artifact in verified.artifacts]
+    assert not any(visible for _, visible in seen)
+
+
+def test_a_reader_never_sees_a_changes_of_a_mix(tmp_path: Path, output: Path) -> None:
+    """Two builds of the same names are published in turn while a reader checks what it finds."""
+    both = []
+    for number in range(2):
+        (tmp_path / str(number)).mkdir()
+        build = make_build(tmp_path / str(number))
+        build.files = {
+            DEB: bytes([number]) * 100_000,
+            f"foo_1_doc{number}.txt": b"x",
+            "foo_1_a.txt": bytes([number]),
+        }
+        build.write()
+        both.append(collect(build.parent, build.quarantine, build.expected))
+    stop, mixes, seen = threading.Event(), [], 0
+
+    def identity() -> tuple[int, int]:
+        # An inode's number is used again, so it takes the time as well.
+        status = (output / CHANGES).stat()
+        return status.st_ino, status.st_mtime_ns
+
+    def read() -> None:
+        nonlocal seen
+        while not stop.is_set():
+            try:
+                first = identity()
+                changes = read_changes(output / CHANGES)
+                found = [describe(output / file.name, file.name) for file in changes.files]
+                # Only what was seen under one and the same .changes counts as described by it.
+                if identity() != first:
+                    continue
+            except (FileNotFoundError, VerificationError):
+                continue
+            seen += 1
+            if found != list(changes.files):
+                mixes.append(found)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for turn in range(30):
+        publish(both[turn % 2], output)
+        time.sleep(0.005)
+    stop.set()
+    reader.join()
+    assert seen
+    assert not mixes
+
+
+@pytest.mark.parametrize("name", [DEB, CHANGES, DSC, ORIG])
+@pytest.mark.parametrize("kind", ["a directory", "a named pipe", "a symbolic link"])
+def test_foreign_object_in_the_way(verified: Verified, output: Path, name: str, kind: str) -> None:
+    old_files(output, verified)
+    (output / name).unlink(missing_ok=True)
+    if kind == "a directory":
+        (output / name).mkdir()
+    elif kind == "a named pipe":
+        os.mkfifo(output / name)
+    else:
+        (output / name).symlink_to(output.parent / "elsewhere")
+    error = refused(verified, output)
+    assert str(output / name) in error.message
+    assert kind in error.message or name == ORIG
+    assert not (output.parent / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_equal_upstream_tarball_is_left_alone(
+    build: Build, verified: Verified, output: Path, link: bool
+) -> None:
+    tarball = output.with_name("tarball")
+    tarball.write_bytes(build.files[ORIG])
+    if link:
+        (output / ORIG).symlink_to(tarball)
+    else:
+        (output / ORIG).hardlink_to(tarball)
+    before = (output / ORIG).lstat()
+    paths = publish(verified, output)
+    after = (output / ORIG).lstat()
+    assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
+    assert output / ORIG in paths
+
+
+def test_other_upstream_tarball_is_never_replaced(verified: Verified, output: Path) -> None:
+    (output / ORIG).write_bytes(b"the only copy")
+    assert "upstream tarball" in refused(verified, output).message
+
+
+def test_changed_quarantine(verified: Verified, output: Path) -> None:
+    data = verified.artifacts[2].path.read_bytes()
+    verified.artifacts[2].path.write_bytes(data[::-1])
+    before = old_files(output, verified)
+    with pytest.raises(VerificationError, match="not what was verified"):
+        publish(verified, output)
+    assert contents(output) == before
+
+
+def test_missing_output(verified: Verified, tmp_path: Path) -> None:
+    with pytest.raises(OutputError) as caught:
+        publish(verified, tmp_path / "nowhere")
+    assert "nowhere" in caught.value.message
+    assert "create it" in caught.value.hint
+
+
+def test_output_that_is_a_file(verified: Verified, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="Not a directory"):
+        publish(verified, tmp_path / "file")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO])
+@pytest.mark.parametrize("call", ["write", "mkdir", "fsync"])
+def test_failure_while_copying(
+    verified: Verified, output: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
+) -> None:
+    old_files(output, verified)
+
+    def fail(*_: object, **__: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(files_module.os, call, fail)
+    assert os.strerror(number) in refused(verified, output).message
+
+
+@pytest.mark.parametrize("failing", range(6))
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("old", [True, False])
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+def test_failure_while_exchanging(  # noqa: PLR0917
+    verified: Verified,
+    output: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    failing: int,
+    links: bool,
+    old: bool,
+    error: BaseException,
+) -> None:
+    before = old_files(output, verified) if old else {}
+    real, count = os.replace, 0
+
+    def replace(source: str, target: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+        nonlocal count
+        count += 1
+        if count - 1 == failing:
+            raise error
+        real(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+
+    def no_links(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(publish_module.os, "replace", replace)
+    if not links:
+        monkeypatch.setattr(publish_module.os, "link", no_links)
+    with pytest.raises(OutputError if isinstance(error, OSError) else KeyboardInterrupt):
+        publish(verified, output)
+    assert contents(output) == before
+
+
+def test_failure_after_the_new_changes_is_visible(
+    verified: Verified, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = old_files(output, verified)
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            assert (output / CHANGES).read_bytes() == verified.changes.path.read_bytes()
+            raise OSError(errno.EIO, "Input/output error")
+        real(descriptor)
+
+    monkeypatch.setattr(publish_module.os, "fsync", fsync)
+    with pytest.raises(OutputError):
+        publish(verified, output)
+    assert contents(output) == before
+
+
+def test_failure_of_the_way_back_is_told(
+    verified: Verified, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old_files(output, verified)
+    real, count = os.replace, 0
+
+    def replace(source: str, target: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+        nonlocal count
+        count += 1
+        if count >= 3:
+            raise OSError(errno.EIO, "Input/output error")
+        real(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+
+    monkeypatch.setattr(publish_module.os, "replace", replace)
+    with pytest.raises(OutputError, match="putting back") as caught:
+        publish(verified, output)
+    assert any(CHANGES in line for line in caught.value.details)
+
+
+def test_file_size_limit(verified: Verified, output: Path) -> None:
+    """A real failing write, in the kernel's own words."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        error = refused(verified, output)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+    assert DEB in error.message
+    assert "ulimit" in error.hint
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from bwbuild.handover.staging import staging
+with staging(Path(sys.argv[1])) as stage:
+    os.close(os.open("half", os.O_CREAT | os.O_WRONLY, dir_fd=stage.new))
+    print("ready", flush=True)
+    if sys.argv[2] == "wait":
+        sys.stdin.read()
+    else:
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def start(output: Path, how: str) -> subprocess.Popen[bytes]:
+    child = subprocess.Popen(
+        [sys.executable, "-c", _KILLED, output, how],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == b"ready\n"
+    return child
+
+
+def test_leftover_of_a_killed_run_is_swept(verified: Verified, output: Path) -> None:
+    with start(output, "kill") as child:
+        child.communicate()
+    assert child.returncode == -signal.SIGKILL
+    assert len(contents(output)) == 1
+    publish(verified, output)
+    assert contents(output) == new_files(verified)
+
+
+def test_directory_of_a_living_run_is_not_swept(verified: Verified, output: Path) -> None:
+    with start(output, "wait") as child:
+        (hidden,) = output.iterdir()
+        publish(verified, output)
+        assert (hidden / "half").exists()
+        child.communicate(b"")
+    assert contents(output) == new_files(verified)
+
+
+@pytest.mark.parametrize(
+    ("name", "age", "swept"),
+    [
+        (".bwbuild-00000000deadbeef", 0, False),
+        (".bwbuild-00000000deadbeef", 2 * 86400, True),
+        (".bwbuild-notes", 2 * 86400, False),
+        (".bwbuild-00000000deadbeef.d", 2 * 86400, False),
+    ],
+)
+def test_what_may_belong_to_others_is_not_swept(
+    verified: Verified, output: Path, name: str, age: float, swept: bool
+) -> None:
+    directory = output / name
+    directory.mkdir(0o700)
+    (directory / "file").touch()
+    os.utime(directory, (time.time() - age, time.time() - age))
+    publish(verified, output)
+    assert directory.exists() is not swept
+
+
+def test_link_with_a_hidden_name_is_not_followed(verified: Verified, output: Path, tmp_path: Path) -> None:
+    target = tmp_path / "precious"
+    target.mkdir(0o700)
+    (target / "file").touch()
+    os.utime(target, (0, 0))
+    (output / ".bwbuild-00000000deadbeef").symlink_to(target)
+    publish(verified, output)
+    assert (target / "file").exists()
+
+
+def test_waiting_for_the_lock_ends(verified: Verified, output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    descriptor = os.open(output, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    monkeypatch.setattr(staging_module, "LOCK_TIMEOUT", 0.2)
+    try:
+        assert "locked" in refused(verified, output).message
+    finally:
+        os.close(descriptor)
+
+
+def test_two_publishes_at_once(tmp_path: Path, output: Path) -> None:
+    both = []
+    for number in range(2):
+        (tmp_path / str(number)).mkdir()
+        build = make_build(tmp_path / str(number))
+        build.files = {DEB: bytes([number]) * 1_000_000, BUILDINFO: b""}
+        del build.files[BUILDINFO]
+        build.write(changes_text(build.files))
+        both.append(collect(build.parent, build.quarantine, build.expected))
+    failures: list[BaseException] = []
+
+    def run(one: Verified) -> None:
+        try:
+            for _ in range(10):
+                publish(one, output)
+        except BaseException as error:  # handed to the test's own thread
+            failures.append(error)
+
+    threads = [threading.Thread(target=run, args=(one,)) for one in both]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert contents(output) in [new_files(one) for one in both]
