@@ -80,7 +80,7 @@ def open_for(plan: Plan, base: Path, tell: Callable[[Notice], None]) -> Iterator
             yield scratch
         return
     if plan.options.no_clean and workspace.layering is not Layering.NONE:
-        tell(Notice(Level.INFO, "no earlier workspace is kept (see --keep), so -nc starts from the tree"))
+        tell(Notice(Level.INFO, "no earlier workspace is kept, so -nc starts from the tree"))
     with fresh(base, record) as scratch:
         yield scratch
 
@@ -267,7 +267,7 @@ def default_base(caller_is_root: bool) -> Path:
 
 
 def give_back(tree: Path, record: Record) -> None:
-    """After a build in the real tree: what root of the sandbox made there and beside it becomes the caller's."""
+    """After a build in the real tree: what root of the sandbox made there becomes the caller's."""
     if record.identity == IdentityKind.SINGLE.value:
         return
     own = ("-exec", "chown", "-h", f"{record.uid}:{record.gid}", "{}", "+")

@@ -129,7 +129,7 @@ def _files(artifacts: Sequence[Artifact], width: int | None) -> list[Line]:
 def _facts(report: Report) -> list[Line]:
     used = report.resources
     about = "about " if used.peak_approximate else ""
-    process = f", most of it {visible(used.peak_process)}" if used.peak_process else ""
+    process = f", largest process {visible(used.peak_process)}" if used.peak_process else ""
     unsigned = f"none: {report.signature.reason}" if report.signature.reason else ""
     facts = {
         "Time": f"{human_duration(used.wall)}, CPU {human_duration(used.cpu)}",

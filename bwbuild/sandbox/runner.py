@@ -83,6 +83,7 @@ def run(launch: Launch, listeners: Listeners) -> Outcome:
     :raises HostError: it does not end even when killed.
     """
     begin = time.monotonic()
+    process.adopt_orphans()
     with _pipe() as output, _pipe() as error, _pipe() as status:
         child = _start(launch, output, error if listeners.error else output, status)
         error.close_write_end()
@@ -207,15 +208,18 @@ class _Supervisor:
         """
         while self._read_status():
             pass
+        self._child.wait()
         if self._first is not None:
             ready, _, _ = select.select([self._first], [], [], GRACE)
+            if ready:
+                with suppress(ChildProcessError):  # bwrap may have waited for it after all
+                    os.waitid(os.P_PIDFD, self._first, os.WEXITED)
             os.close(self._first)
             self._first = None
             if not ready:
                 raise HostError(
                     "a process of the sandbox can't be killed", hint="look for it with ps; it may hang in I/O"
                 )
-        self._child.wait()
 
     def _kill(self) -> None:
         # The kernel kills all of a pid namespace with its first process. The launcher ends by itself then.

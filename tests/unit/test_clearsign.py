@@ -40,7 +40,7 @@ def test_older_gpg_names_no_hash_and_a_version() -> None:
     ],
 )
 def test_anything_beside_one_frame_is_refused(text: str) -> None:
-    with pytest.raises(SigningError, match="x.changes"):
+    with pytest.raises(SigningError, match=r"x\.changes"):
         signed_text(text, "x.changes")
 
 
@@ -96,7 +96,16 @@ def test_signatures_by_another_key(key: Key, signer: tuple[str, str]) -> None:
     assert f"found: {signer[0]}" in caught.value.details
 
 
-CHANGES = "Changes:\n see /etc/a.dsc\nChecksums-Sha1:\n 00 1 a_1.dsc\nChecksums-Sha256:\n 00 1 a_1.dsc\nFiles:\n 00 1 - - a_1.dsc\n"
+CHANGES = """\
+Changes:
+ see /etc/a.dsc
+Checksums-Sha1:
+ 00 1 a_1.dsc
+Checksums-Sha256:
+ 00 1 a_1.dsc
+Files:
+ 00 1 - - a_1.dsc
+"""
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_short_key_ids_are_refused(user: str) -> None:
     assert user in answer.reason
 
 
-def record(kind: str, *, validity: str = "u", caps: str = "scESC", token: str = "+") -> str:
+def record(kind: str, *, validity: str = "u", caps: str = "scESC", where: str = "+") -> str:
     columns = [
         kind,
         validity,
@@ -80,7 +80,7 @@ def record(kind: str, *, validity: str = "u", caps: str = "scESC", token: str = 
         caps,
         "",
         "",
-        token,
+        where,
     ]
     return ":".join(columns) + ":\n"
 
@@ -98,7 +98,7 @@ def test_one_key() -> None:
 
 
 def test_signing_subkey_of_a_certifying_primary() -> None:
-    listing = record("sec", caps="cSC", token="#") + fpr(A) + record("ssb", caps="s") + fpr(SUB)
+    listing = record("sec", caps="cSC", where="#") + fpr(A) + record("ssb", caps="s") + fpr(SUB)
     assert match_key(USER, listing) == Key(A, "Changed-By")
     exact = match_key(Request(f"{SUB}!", "the option -k", True), listing)
     assert exact == Key(SUB, "the option -k", exact=True)
@@ -108,9 +108,9 @@ def test_signing_subkey_of_a_certifying_primary() -> None:
 
 def test_key_on_a_card() -> None:
     listing = (
-        record("sec", token="#")
+        record("sec", where="#")
         + fpr(A)
-        + record("ssb", caps="s", token="D2760001240102000000000000000000")
+        + record("ssb", caps="s", where="D2760001240102000000000000000000")
         + fpr(SUB)
     )
     assert match_key(USER, listing) == Key(A, "Changed-By")
@@ -129,10 +129,10 @@ def test_dead_keys(validity: str) -> None:
     [
         record("sec", caps="cC") + fpr(A),
         record("sec", caps="scESCD") + fpr(A),
-        record("sec", token="#") + fpr(A),
+        record("sec", where="#") + fpr(A),
         record("sec", caps="cSC") + fpr(A) + record("ssb", caps="s", validity="e") + fpr(SUB),
         record("sec", caps="cSC") + fpr(A) + record("ssb", caps="e") + fpr(SUB),
-        record("sec", caps="cSC") + fpr(A) + record("ssb", caps="s", token="#") + fpr(SUB),
+        record("sec", caps="cSC") + fpr(A) + record("ssb", caps="s", where="#") + fpr(SUB),
     ],
     ids=[
         "certify only",
@@ -180,7 +180,7 @@ def test_without_a_keyring_gpg_is_not_started(tmp_path: Path, monkeypatch: pytes
 
 
 def test_without_gpg(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keys.shutil, "which", lambda name: None)
+    monkeypatch.setattr(keys.shutil, "which", lambda _: None)
     answer = find_key(EVERYTHING)
     assert isinstance(answer, NoKey)
     assert "apt install" in answer.reason

@@ -10,7 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from bwbuild.build.log import BOX_WIDTH, Escaper, LogFile, LogFormat, LogTitle, boxed, cannot_write, escape, visible
+from bwbuild.build.log import (
+    BOX_WIDTH,
+    Escaper,
+    LogFile,
+    LogFormat,
+    LogTitle,
+    boxed,
+    cannot_write,
+    escape,
+    visible,
+)
 from bwbuild.errors import OutputError
 from bwbuild.events import Event, Field, Level, Notice, Output, Section, Step, Text, Usage
 
@@ -38,7 +48,9 @@ def rendered(*events: Event) -> bytes:
 def test_controls_become_visible_and_the_rest_stays() -> None:
     text = escape(HOSTILE)
     assert not CONTROL.search(text)
-    assert text.startswith(rb"\x1b]0;title\x07\x1b[2J plain " + "ä€ ".encode() + b"\xff\xfe\x9b " + rb"\x9b31m ")
+    assert text.startswith(
+        rb"\x1b]0;title\x07\x1b[2J plain " + "ä€ ".encode() + b"\xff\xfe\x9b " + rb"\x9b31m "
+    )
     assert b"\xc2\xa0 a\nb\\x0dc\\x0d\n\tT\n" in text
     assert text.endswith(b"\\x00\\x08\\x7f\xc2\\x85\xc2")
 
@@ -57,7 +69,10 @@ def test_chunks_may_end_anywhere(size: int) -> None:
 
 
 def test_what_is_held_back_does_not_swallow_what_follows() -> None:
-    assert rendered(Output(b"50%\r"), Output(b"\n"), Output(b"a\xc2"), Notice(Level.INFO, "x")) == b"50%\na\xc2\nI: x\n"
+    assert (
+        rendered(Output(b"50%\r"), Output(b"\n"), Output(b"a\xc2"), Notice(Level.INFO, "x"))
+        == b"50%\na\xc2\nI: x\n"
+    )
     assert rendered(Output(b"50%\r"), Notice(Level.INFO, "x")) == b"50%\\x0d\nI: x\n"
 
 
@@ -202,5 +217,8 @@ def test_a_missing_directory_is_named(tmp_path: Path) -> None:
 
 
 def test_an_unknown_error_still_has_a_hint() -> None:
-    assert cannot_write(Path("a\x1bb"), OSError(errno.EIO, "I/O error")).message == "can't write a\\x1bb: I/O error"
+    assert (
+        cannot_write(Path("a\x1bb"), OSError(errno.EIO, "I/O error")).message
+        == "can't write a\\x1bb: I/O error"
+    )
     assert cannot_write(Path("a"), OSError()).hint

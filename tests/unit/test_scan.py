@@ -214,14 +214,20 @@ def test_the_same_error_is_said_once() -> None:
 @pytest.mark.parametrize(
     ("text", "command"),
     [
-        ("make[2]: *** [a:1: x] Error 1\nmake[1]: *** [b:1: y] Error 2\nmake: *** [c:1: z] Error 2", "make[2]: *** [a:1: x] Error 1"),
+        (
+            "make[2]: *** [a:1: x] Error 1\nmake[1]: *** [b:1: y] Error 2\nmake: *** [c:1: z] Error 2",
+            "make[2]: *** [a:1: x] Error 1",
+        ),
         (
             "make[2]: *** [a:1: x] Error 1\nmake[1]: *** [b:1: y] Error 2\nmake[1]: *** [b:2: z] Error 1",
             "make[1]: *** [b:2: z] Error 1",
         ),
         ("dpkg-buildpackage: error: x\n", "dpkg-buildpackage: error: x"),
         ("dpkg-source: error: y\ndpkg-buildpackage: error: x", "dpkg-buildpackage: error: x"),
-        ("make[1]: *** [a:1: x] Error 1\ndh_auto_test: error: make check\nmake: *** [b:1: y] Error 2", "dh_auto_test: error: make check"),
+        (
+            "make[1]: *** [a:1: x] Error 1\ndh_auto_test: error: make check\nmake: *** [b:1: y] Error 2",
+            "dh_auto_test: error: make check",
+        ),
         ("all is well", ""),
     ],
 )
@@ -235,7 +241,7 @@ def test_the_step_that_debhelper_names() -> None:
 
 @pytest.mark.parametrize("separator", [" ", ", "])
 def test_unmet_dependencies(separator: str) -> None:
-    unmet = ("libnothere-dev (>= 3)", "foo | bar (<< 2~)", "baz:native", "x [amd64 i386] <!nocheck>")
+    unmet = ("libnothere-dev (>= 3)", "foo | bar (<< 2~)", "baz:native", "xx [amd64 i386] <!nocheck>")
     line = f"dpkg-checkbuilddeps: error: Unmet build dependencies: {separator.join(unmet)}"
     excerpt = scanned(f"{line}\n".encode())[0]
     assert excerpt.unmet == unmet

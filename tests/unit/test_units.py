@@ -44,4 +44,8 @@ def test_duration(seconds: float, text: str) -> None:
 
 def test_stopwatches() -> None:
     assert [stopwatch(seconds) for seconds in (7.9, 725, 3753, -1)] == ["0:07", "12:05", "1:02:33", "0:00"]
-    assert [long_stopwatch(seconds) for seconds in (7.9, 3753, 360000)] == ["00:00:07", "01:02:33", "100:00:00"]
+    assert [long_stopwatch(seconds) for seconds in (7.9, 3753, 360000)] == [
+        "00:00:07",
+        "01:02:33",
+        "100:00:00",
+    ]
