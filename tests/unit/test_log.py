@@ -31,7 +31,8 @@ TITLE = LogTitle("hello", "1:2.10-3", "amd64")
 CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]")
 
 HOSTILE = (
-    b"\x1b]0;title\x07\x1b[2J plain \xc3\xa4\xe2\x82\xac \xff\xfe\x9b \xc2\x9b31m \xc2\xa0 a\r\nb\rc\r\r\n\tT\n"
+    b"\x1b]0;title\x07\x1b[2J plain \xc3\xa4\xe2\x82\xac \xff\xfe\x9b \xc2\x9b31m \xc2\xa0 a\r\n"
+    b"b\rc\r\r\n\tT\n"
     b"\x00\x08\x7f\xc2\xc2\x85\xc2"
 )
 
@@ -179,7 +180,7 @@ def test_a_path_of_the_users_own_has_no_link(tmp_path: Path) -> None:
         log(Notice(Level.INFO, "x"))
     assert path.read_text().endswith("\n\nI: x\n")
     assert "old" not in path.read_text()
-    assert os.listdir(tmp_path) == ["my.log"]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_full_disk_is_an_error_with_a_hint() -> None:

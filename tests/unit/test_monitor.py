@@ -1,15 +1,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 from types import SimpleNamespace
 
-import psutil
+import psutil  # type: ignore[import]
 import pytest
 
-from bwbuild.build import monitor
 from bwbuild.build.monitor import LARGEST_SHARE, ChildTimes, Peak, TreeMonitor
 from bwbuild.events import Usage
 
@@ -54,10 +53,10 @@ class FakeProcess:
         return SimpleNamespace(rss=self.rss)
 
 
-@pytest.fixture()
-def watch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[FakeProcess], TreeMonitor]]:
+@pytest.fixture
+def watch(monkeypatch: pytest.MonkeyPatch) -> Callable[[FakeProcess], TreeMonitor]:
     def make(process: FakeProcess) -> TreeMonitor:
-        monkeypatch.setattr(monitor.psutil, "Process", lambda pid: process)
+        monkeypatch.setattr("bwbuild.build.monitor.psutil.Process", lambda _: process)
         return TreeMonitor(1)
 
     return make
@@ -100,7 +99,7 @@ def test_a_process_that_never_was(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(pid: int) -> None:
         raise psutil.NoSuchProcess(pid)
 
-    monkeypatch.setattr(monitor.psutil, "Process", refuse)
+    monkeypatch.setattr("bwbuild.build.monitor.psutil.Process", refuse)
     tree = TreeMonitor(1)
     assert not tree.due(1e9)
     assert tree.sample() is None

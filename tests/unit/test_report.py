@@ -164,7 +164,7 @@ def test_the_file_is_replaced_whole(tmp_path: Path) -> None:
         assert old.read() == "old"
     assert path.read_text() == to_json(SUCCESS)
     assert path.stat().st_mode & 0o777 == 0o640
-    assert os.listdir(tmp_path) == ["report.json"]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_report_that_can_not_be_written_is_an_error(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_a_report_that_can_not_be_written_is_an_error(tmp_path: Path) -> None:
     for path in (tmp_path / "missing" / "report.json", tmp_path / "dir"):
         with pytest.raises(OutputError, match=path.name):
             write_json(SUCCESS, path)
-    assert os.listdir(tmp_path) == ["dir"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "dir"]
 
 
 def test_the_peak_is_no_less_than_the_largest_process() -> None:

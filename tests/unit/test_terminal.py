@@ -19,14 +19,14 @@ from bwbuild.cli.terminal import (
     LiveTerminal,
     PlainTerminal,
     Terminal,
-    Verbosity,
     VerboseTerminal,
     show_error,
     show_report,
     terminal,
 )
+from bwbuild.config.settings import Verbosity
 from bwbuild.errors import BuildError, BwbuildError, ExitStatus
-from bwbuild.events import Field, Level, Notice, Output, Section, Step, Text, Usage
+from bwbuild.events import Event, Field, Level, Notice, Output, Section, Step, Text, Usage
 from bwbuild.process import run
 
 NOON = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
@@ -105,12 +105,8 @@ def test_quiet_shows_errors_only() -> None:
     stream = io.StringIO()
     with terminal(Verbosity.QUIET, stream) as quiet:
         quiet.announce("hello")
-        for event in (
-            Section("Build"),
-            Step("dh_a"),
-            Notice(Level.WARNING, "w"),
-            Notice(Level.ERROR, HOSTILE),
-        ):
+        events: list[Event] = [Section("Build"), Step("dh_a"), Notice(Level.WARNING, "w")]
+        for event in (*events, Notice(Level.ERROR, HOSTILE)):
             quiet(event)
     assert stream.getvalue() == f"bwbuild: error: {SHOWN}\n"
 
@@ -310,8 +306,9 @@ def test_a_stream_that_can_not_encode_a_name(kind: str) -> None:
 def test_without_a_terminal_rich_is_not_imported() -> None:
     code = (
         "import sys, io; from bwbuild.cli import terminal as t; from bwbuild.errors import BuildError;"
-        "from bwbuild.events import *; s = io.StringIO();"
-        "x = t.terminal(t.Verbosity.NORMAL, s); x(Section('a')); x(Notice(Level.ERROR, 'b'));"
-        "t.show_error(BuildError('m')); print([m for m in sys.modules if m.split('.')[0] in ('rich', 'psutil')])"
+        "from bwbuild.events import *; from bwbuild.config.settings import Verbosity; s = io.StringIO();"
+        "x = t.terminal(Verbosity.NORMAL, s); x(Section('a')); x(Notice(Level.ERROR, 'b'));"
+        "t.show_error(BuildError('m'));"
+        "print([m for m in sys.modules if m.split('.')[0] in ('rich', 'psutil')])"
     )
     assert run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).text == "[]"
