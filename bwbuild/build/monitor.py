@@ -41,7 +41,8 @@ class ChildTimes:
     """What the processes took that this process waited for, with theirs: the kernel's account.
 
     :ivar cpu: seconds, user and system.
-    :ivar largest: bytes, the resident maximum of the largest single process.
+    :ivar largest: bytes, the resident maximum of the largest single process; 0 when that is not more than
+        this process itself has had, which hides it.
     """
 
     cpu: float
@@ -51,7 +52,10 @@ class ChildTimes:
     def now(cls) -> ChildTimes:
         """The account since this process began."""
         usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return cls(usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+        # The kernel counts a child's memory before its exec too, and that is this process's own.
+        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        largest = usage.ru_maxrss if usage.ru_maxrss > own else 0
+        return cls(usage.ru_utime + usage.ru_stime, largest * 1024)
 
     def since(self, start: ChildTimes) -> ChildTimes:
         """The account of what ended between ``start`` and this one.
@@ -68,11 +72,11 @@ class TreeMonitor:
     A process that left the tree, because its parent ended outside a pid namespace, is not seen.
 
     :param pid: the root of the tree.
-    :param interval: seconds between two samples at least.
+    :param interval: seconds between two samples at least; longer where a sample is dear.
     :param clock: seconds that never go back.
     """
 
-    def __init__(self, pid: int, interval: float = 2.0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, pid: int, interval: float = 0.5, clock: Callable[[], float] = time.monotonic) -> None:
         self._interval = interval
         self._clock = clock
         self._next = clock()

@@ -164,6 +164,8 @@ def choose_layering(inputs: Inputs, identity: Identity) -> tuple[Layering, str]:
             Layering.COPY,
             f"workspace: a copy of the tree, since {inputs.foreign} belongs to somebody else",
         )
+    if inputs.host.has_mounts_below(inputs.source.tree):
+        return Layering.COPY, "workspace: a copy of the tree, since something is mounted below it"
     if inputs.scratch_type not in NO_UPPER:
         return Layering.OVERLAY, ""
     where = (

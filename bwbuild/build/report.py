@@ -39,7 +39,7 @@ class Resources:
     :ivar cpu: seconds of user and system time of all its processes.
     :ivar peak_memory: bytes of the whole process tree at the worst sample, or of its largest single process
         if that is more; 0 when it is not known.
-    :ivar peak_process: the name of the largest process then, as the kernel has it.
+    :ivar peak_process: the name of the largest process then, as the kernel has it; empty if it is not known.
     :ivar peak_approximate: shared memory may count more than once in ``peak_memory``.
     :ivar disk: bytes that the build left in its workspace; None when it was not measured.
     """
@@ -58,7 +58,7 @@ class Resources:
             wall=wall,
             cpu=times.cpu,
             peak_memory=max(peak.memory, times.largest),
-            peak_process=peak.process,
+            peak_process=peak.process if peak.memory >= times.largest else "",
             peak_approximate=peak.approximate,
             disk=disk,
         )

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bwbuild.host import mounts
 from bwbuild.process import run
 
 #: Top-level names that are links into /usr on a merged system.
@@ -41,12 +42,17 @@ class Host:
     #: top-level name -> text of the link; "" for a directory of its own
     root_names: Mapping[str, str]
     has_usr_local: bool
+    mount_points: frozenset[str]
     passwd: str
     group: str
     #: ids of this user namespace that the caller may map: start -> count, from /proc/self/uid_map
     mapped_ids: tuple[range, ...]
     #: ids that something on this machine uses already: users, groups and everybody's subordinate ids
     taken_ids: tuple[range, ...]
+
+    def has_mounts_below(self, path: Path) -> bool:
+        """Whether something is mounted below ``path``; the kernel refuses it as an overlay's layer then."""
+        return any(Path(point) != path and Path(point).is_relative_to(path) for point in self.mount_points)
 
 
 def read_host() -> Host:
@@ -62,6 +68,7 @@ def read_host() -> Host:
         kernel=parse_kernel(platform.release()),
         root_names=_root_names(),
         has_usr_local=os.path.lexists("/usr/local"),
+        mount_points=mounts.points(),
         passwd=passwd,
         group=group,
         mapped_ids=parse_id_map(_text("/proc/self/uid_map")),

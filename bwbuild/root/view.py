@@ -28,7 +28,9 @@ STATE = (
 
 def host_view(host: Host) -> RootView:
     """All of the host's /usr but /usr/local, its /etc without secrets, and generated state."""
-    etc_overlay = Overlay("etc", Path("/etc"), tuple(sorted(etc.HIDDEN)), Scratch("etc"))
+    # Containers have hosts and resolv.conf mounted in their /etc, and then an overlay on it is refused.
+    copied = host.has_mounts_below(Path("/etc"))
+    etc_overlay = Overlay("etc", Path("/etc"), tuple(sorted(etc.HIDDEN)), Scratch("etc"), copied)
     usr: tuple[Mount, ...] = (Bind(Path("/usr"), Guest("/usr")),)
     if host.has_usr_local:
         usr = (*usr, Tmpfs(Guest("/usr/local"), 0o755, read_only=True))

@@ -164,6 +164,13 @@ def _overlay(overlay: Overlay) -> Iterator[str]:
     lower = shlex.quote(str(overlay.lower))
     if overlay.hidden:
         yield f'for name in {shlex.join(overlay.hidden)}; do hide {lower} {over} "$name"; done'
+    if overlay.copied:
+        # As root of the namespace everything becomes root's; what the caller can't read stays away.
+        lowest = f"ns/{overlay.name}.lower"
+        yield f"mkdir {lowest}"
+        yield f"tar -C {lower} --ignore-failed-read --warning=no-failed-read --warning=no-file-ignored -cf - . |"
+        yield f"  tar -C {lowest} --no-same-owner -xpf -"
+        lower = lowest
     yield f"mount -t overlay -o ro,userxattr,lowerdir={over}:{lower} bwbuild ns/{overlay.name}"
 
 

@@ -90,6 +90,8 @@ class Overlay:
     lower: Path
     hidden: tuple[str, ...] = ()
     files: Scratch | None = None
+    #: ``lower`` is copied first, without what the caller can't read
+    copied: bool = False
 
     @property
     def mounted(self) -> Scratch:

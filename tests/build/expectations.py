@@ -73,7 +73,7 @@ class Outcome:
     :param listings: for each published package its lines, as :func:`listing` shortens them.
     :param present: what matched ``host_absent``.
     :param left: what lies in the directory for temporary files.
-    :param peak: memory of the largest process that the run waited for, in bytes.
+    :param peak: the most memory that the command's own process had, in bytes.
     """
 
     exit_status: int

@@ -9,7 +9,6 @@ import lzma
 import os
 import pwd
 import re
-import resource
 import shutil
 import tarfile
 from collections.abc import Callable
@@ -35,7 +34,16 @@ from bwbuild.process import Completed, run
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ROOT / "testpkgs"
-COMMAND = ("/usr/bin/python3", "-m", "bwbuild", "--keep", "never", "--no-sign")
+PYTHON = "/usr/bin/python3"
+OPTIONS = ("--keep", "never", "--no-sign")
+#: ``python3 -m bwbuild`` that leaves its own greatest size in a file: what the build used does not count.
+MEASURED = """
+import atexit, pathlib, re, runpy, sys
+peak = pathlib.Path(sys.argv.pop(1))
+status = pathlib.Path("/proc/self/status")
+atexit.register(lambda: peak.write_text(re.search("VmHWM:\\\\s+([0-9]+) kB", status.read_text())[1]))
+runpy.run_module("bwbuild", run_name="__main__", alter_sys=True)
+"""
 PACKERS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
     "3.0 (quilt)": ("xz", lzma.compress),
     "1.0": ("gz", lambda data: gzip.compress(data, mtime=0)),
@@ -83,6 +91,10 @@ class Place:
         return self.own / "log"
 
     @property
+    def peak(self) -> Path:
+        return self.own / "peak"
+
+    @property
     def scratch(self) -> Path:
         return self.own / "scratch"
 
@@ -128,9 +140,10 @@ def environment(expected: Expectation, scratch: Path) -> dict[str, str]:
 
 
 def build(case: Case, where: Place) -> Completed:
-    options = ["--report", str(where.report), "--log", str(where.log), *case.expected.options, *case.more]
+    own = ["--report", str(where.report), "--log", str(where.log), "--scratch", str(where.scratch)]
+    options = [*own, *case.expected.options, *case.more]
     return run(
-        [*COMMAND, *options],
+        [PYTHON, "-c", MEASURED, str(where.peak), *OPTIONS, *options],
         check=False,
         cwd=where.tree,
         env=environment(case.expected, where.scratch),
@@ -169,7 +182,7 @@ def outcome(case: Case, where: Place) -> Outcome:
             for found in glob(pattern, root_dir=where.parent)  # noqa: PTH207
         ),
         left=tuple(sorted(path.name for path in where.scratch.iterdir())),
-        peak=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024,
+        peak=int(where.peak.read_text()) * 1024,
     )
 
 

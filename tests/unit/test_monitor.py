@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 from types import SimpleNamespace
 
 import psutil  # type: ignore[import]
@@ -11,6 +13,7 @@ import pytest
 
 from bwbuild.build.monitor import LARGEST_SHARE, ChildTimes, Peak, TreeMonitor
 from bwbuild.events import Usage
+from bwbuild.process import run
 
 
 @dataclass
@@ -130,6 +133,22 @@ def test_this_process_really_is_measured() -> None:
     assert 2 << 20 < usage.memory < 1 << 40
     assert usage.processes >= 1
     assert tree.peak.memory == usage.memory
+
+
+def test_a_child_is_not_charged_with_what_this_process_has() -> None:
+    script = """
+from bwbuild.process import run
+from bwbuild.build.monitor import ChildTimes
+mine = bytearray(60 << 20)
+run(["/bin/true"])
+print(ChildTimes.now().largest >> 20)
+run([{python!r}, "-c", "bytearray(150 << 20)"])
+print(ChildTimes.now().largest >> 20)
+"""
+    done = run([sys.executable, "-c", script.format(python=sys.executable)], cwd=Path(__file__).parents[2])
+    small, large = map(int, done.text.split())
+    assert small == 0
+    assert large >= 150
 
 
 def test_child_times_are_differences() -> None:

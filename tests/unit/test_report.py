@@ -177,8 +177,9 @@ def test_a_report_that_can_not_be_written_is_an_error(tmp_path: Path) -> None:
 
 def test_the_peak_is_no_less_than_the_largest_process() -> None:
     burst = Resources.measured(1.0, ChildTimes(2.0, 900), Peak(700, "cc1", 500, approximate=True), 5)
-    assert burst == Resources(1.0, 2.0, 900, "cc1", peak_approximate=True, disk=5)
-    assert Resources.measured(1.0, ChildTimes(2.0, 0), Peak(700, "cc1", 500)).peak_memory == 700
+    assert burst == Resources(1.0, 2.0, 900, "", peak_approximate=True, disk=5)
+    sampled = Resources.measured(1.0, ChildTimes(2.0, 0), Peak(700, "cc1", 500))
+    assert (sampled.peak_memory, sampled.peak_process) == (700, "cc1")
 
 
 def test_the_summary_has_sbuilds_keys() -> None:

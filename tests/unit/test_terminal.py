@@ -180,6 +180,8 @@ def test_a_reader_that_goes_away_does_not_end_the_build() -> None:
 def test_the_live_line_and_what_is_above_it() -> None:
     stream, clock = Tty(), Clock()
     with LiveTerminal(stream, clock) as live:
+        # Whatever ends the program, the cursor is not left hidden.
+        assert stream.getvalue().rindex("\x1b[?25h") > stream.getvalue().rindex("\x1b[?25l")
         live.announce(f"hello {HOSTILE}")
         live(Notice(Level.WARNING, HOSTILE))
         live(Section("Verify"))
@@ -192,8 +194,6 @@ def test_the_live_line_and_what_is_above_it() -> None:
     assert "build text" not in stream.text()
     assert "\x1b]" not in stream.getvalue()
     assert "\x9b" not in stream.getvalue()
-    # The cursor is never left hidden, whatever ends the program.
-    assert stream.getvalue().rindex("\x1b[?25h") > stream.getvalue().rindex("\x1b[?25l")
 
 
 def test_what_the_live_line_says() -> None:

@@ -34,9 +34,10 @@ expect("SOURCE_DATE_EPOCH", os.environ.get("SOURCE_DATE_EPOCH"), "1704067200")
 mask = os.umask(0o022)
 expect("umask", oct(mask), oct(0o022))
 expect("standard input", os.read(0, 1), b"")
-listing = os.open("/proc/self/fd", os.O_RDONLY)
-expect("file descriptors", sorted(int(fd) for fd in os.listdir(listing) if int(fd) != listing), [0, 1, 2])
-os.close(listing)
+for number in range(3, 1024):
+    path = f"/proc/self/fd/{number}"
+    if os.path.lexists(path):
+        problems.append(f"file descriptor {number}: {os.readlink(path)}")
 
 with open("host-name") as file:
     host = file.read().strip()

@@ -1,0 +1,50 @@
+"""Builds real packages without a sandbox and with bwbuild, and compares all that can be compared.
+
+It needs what ``tests/real/prepare`` fetched and installed, and an ordinary user with subordinate ids.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import NoReturn
+
+import builds
+import debs
+import pytest
+import suites
+
+#: Differences that are known: source -> part of a difference -> why it is there.
+EXPECTED: dict[str, dict[str, str]] = {}
+
+
+def lacking(what: str) -> NoReturn:
+    """Skip on a laptop; in CI a test that can't run is a failure."""
+    if os.environ.get("CI"):
+        pytest.fail(what)
+    pytest.skip(what)
+
+
+def unexpected(name: str, differences: list[str]) -> list[str]:
+    """The differences that the table above does not explain."""
+    known = EXPECTED.get("*", {}) | EXPECTED.get(name, {})
+    return [line for line in differences if not any(part in line for part in known)]
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", builds.names())
+def test_a_real_package_builds_as_without_a_sandbox(name: str) -> None:
+    if os.getuid() == 0:
+        lacking("real packages are built by an ordinary user, as their maintainers build them")
+    if builds.dsc(name) is None:
+        lacking(f"{name} is not there; as root: tests/real/prepare USER {name}")
+    plain = builds.plain(name)
+    if plain.status != 0:
+        lacking(f"{name} does not build on this machine, with or without a sandbox")
+    sandbox = builds.sandboxed(name)
+    print(f"{name}: {plain.seconds:.1f} s plain, {sandbox.seconds:.1f} s in the sandbox")  # shown by pytest -rA
+    assert sandbox.status == 0, "\n".join(sandbox.log.splitlines()[-60:])
+    assert sandbox.debs.keys() == plain.debs.keys()
+    found = suites.differences(plain.results, sandbox.results)
+    for file, deb in plain.debs.items():
+        found += [f"{file}: {line}" for line in debs.differences(deb, sandbox.debs[file])]
+    assert not unexpected(name, found)
