@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bwbuild.config.settings import BuildAs, IdentityChoice, Settings
+from bwbuild.config.settings import BuildAs, IdentityChoice, Keep, Settings
 from bwbuild.config.settings import Workspace as WorkspaceChoice
 from bwbuild.deb.buildoptions import BuildOptions
 from bwbuild.deb.source import Source
@@ -20,7 +20,7 @@ from bwbuild.sandbox import script
 from bwbuild.sandbox.bwrap import HELPERS
 from bwbuild.sandbox.environment import build_environment
 from bwbuild.sandbox.policy import PARENT, Request, compose
-from bwbuild.sandbox.spec import Guest, Identity, IdentityKind, Layering, Sandbox, Workspace
+from bwbuild.sandbox.spec import Guest, Identity, IdentityKind, Layering, Sandbox, Saved, Workspace
 
 #: File systems that refuse to be the upper layer of an overlay in a user namespace.
 NO_UPPER = frozenset(
@@ -151,8 +151,18 @@ def _workspace(inputs: Inputs, identity: Identity) -> tuple[Workspace, tuple[Not
         inside=PARENT / source.directory,
         hidden=inputs.version_control,
         beside=tuple(inputs.origs[name] for name in sorted(inputs.origs)),
+        saved=_saved(inputs),
     )
     return workspace, (Notice(Level.INFO, why),) if why else ()
+
+
+def _saved(inputs: Inputs) -> Saved:
+    """A build with -nc goes on in a kept workspace, which stays kept."""
+    if inputs.options.no_clean or not inputs.options.makes_changes:
+        return Saved.ALWAYS
+    if inputs.settings.shell_on_failure and inputs.settings.keep is Keep.NEVER:
+        return Saved.FAILURE
+    return Saved(inputs.settings.keep.value)
 
 
 def choose_layering(inputs: Inputs, identity: Identity) -> tuple[Layering, str]:

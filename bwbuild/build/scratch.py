@@ -74,6 +74,10 @@ def open_for(plan: Plan, base: Path, tell: Callable[[Notice], None]) -> Iterator
     names = (plan.source.name, plan.source.version)
     record = new_record(workspace.tree, names, workspace.layering, plan.sandbox.identity)
     old = kept_for(base, record) if plan.options.no_clean else None
+    if old is not None and workspace.layering is Layering.COPY and _edited_since(old, workspace.tree):
+        # Nothing may be copied into what a build has written: its links could lead anywhere.
+        tell(Notice(Level.INFO, "the tree was edited since it was copied, so -nc starts from the tree"))
+        old = None
     if old is not None:
         tell(Notice(Level.INFO, f"going on in the kept workspace {old}"))
         with reused(old, replace(record, state="kept for -nc")) as scratch:
@@ -93,6 +97,12 @@ def keep(base: Path, scratch: Scratch, why: str) -> None:
             with _locked(path) as free:
                 if free:
                     remove(path, record)
+
+
+def _edited_since(scratch: Path, tree: Path) -> bool:
+    """Whether a file of the tree is newer than the last start of a build in ``scratch``."""
+    newer: list[str | Path] = ["find", tree, "-newer", scratch / "started", "-print", "-quit"]
+    return bool(process.run(newer).stdout)
 
 
 def new_record(tree: Path, source: tuple[str, str], layering: Layering, identity: Identity) -> Record:

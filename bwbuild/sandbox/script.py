@@ -16,17 +16,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
 
 from bwbuild.sandbox import bwrap
-from bwbuild.sandbox.spec import Identity, IdentityKind, Layering, Overlay, Sandbox, Scratch
+from bwbuild.sandbox.spec import Identity, IdentityKind, Layering, Overlay, Sandbox, Saved, Scratch
 
 #: Ends each file that the script contains; no such file has it as a line.
 _END = "END_OF_FILE"
 
 _COPY = """\
-if [ -e started ]; then
-  # The last build's copy goes on; what was edited since then comes anew.
-  (cd {tree} && find . -mindepth 1 {skip} -newer "$BWBUILD_SCRATCH/started" -type f \\
-    -exec cp -a --no-preserve=ownership --parents -t "$BWBUILD_SCRATCH/tree" -- {{}} +)
-else
+if ! [ -e started ]; then
   mkdir tree
   (cd {tree} && find . -mindepth 1 -maxdepth 1 {skip} \\
     -exec cp -a --no-preserve=ownership -t "$BWBUILD_SCRATCH/tree" -- {{}} +)
@@ -41,10 +37,14 @@ hide() { # LOWER OVER NAME: NAME of LOWER does not exist below OVER. Anybody may
   fi
 }"""
 
+# The walk is over the layer, because find follows no link that an earlier build may have left in it.
 _UPPER = """\
 if [ -e {marker} ]; then
   # The last build's layer goes on; what was edited in the tree since then shows through again.
-  (cd ns/tree.lower && find . -newer ../../started -type f -print0) | (cd {upper} && xargs -0 -r rm -f --)
+  (cd {upper} && find . \\( -type f -o -type l -o -type c \\) -exec sh -c '
+    for file; do
+      ! [ "$BWBUILD_SCRATCH/ns/tree.lower/$file" -nt "$BWBUILD_SCRATCH/started" ] || rm -f -- "$file"
+    done' sh {{}} +)
 fi
 """
 
@@ -106,7 +106,7 @@ def _lay_out(sandbox: Sandbox) -> Iterator[str]:
         return
     tree = shlex.quote(str(workspace.tree))
     if workspace.layering is Layering.COPY:
-        skip = " ".join(f"! -path ./{name} ! -path './{name}/*'" for name in workspace.hidden)
+        skip = " ".join(f"! -name {name}" for name in workspace.hidden)
         yield _COPY.format(tree=tree, skip=skip).rstrip("\n")
     elif workspace.layering is Layering.OVERLAY:
         yield f"[ -d upper ] || {{ mkdir upper work; chmod --reference={tree} upper; }}"
@@ -147,9 +147,12 @@ def _namespace(sandbox: Sandbox) -> Iterator[str]:
     yield from _tree(sandbox)
     yield "touch started"
     yield 'if [ -n "${BWBUILD_STATUS-}" ]; then set -- --json-status-fd "$BWBUILD_STATUS"; fi'
-    memory = sandbox.workspace.layering is Layering.MEMORY
-    yield from _bwrap_command(bwrap.argv(sandbox), "" if memory else "exec ")
-    if memory:
+    saved = sandbox.workspace.saved
+    ends = sandbox.workspace.layering is not Layering.MEMORY or saved is Saved.NEVER
+    yield from _bwrap_command(bwrap.argv(sandbox), "exec " if ends else "")
+    if not ends:
+        if saved is Saved.FAILURE:
+            yield '[ "$status" != 0 ] || exit 0'
         # The layer dies with the namespace; an archive of it is what a later build or shell can go on with.
         yield "tar --xattrs --xattrs-include='user.*' -C ns/upper -cf upper.tar.new ."
         yield "mv upper.tar.new upper.tar"
@@ -167,9 +170,9 @@ def _overlay(overlay: Overlay) -> Iterator[str]:
     if overlay.copied:
         # As root of the namespace everything becomes root's; what the caller can't read stays away.
         lowest = f"ns/{overlay.name}.lower"
+        quiet = "--ignore-failed-read --warning=no-failed-read --warning=no-file-ignored"
         yield f"mkdir {lowest}"
-        yield f"tar -C {lower} --ignore-failed-read --warning=no-failed-read --warning=no-file-ignored -cf - . |"
-        yield f"  tar -C {lowest} --no-same-owner -xpf -"
+        yield f"tar -C {lower} {quiet} -cf - . | tar -C {lowest} --no-same-owner -xpf -"
         lower = lowest
     yield f"mount -t overlay -o ro,userxattr,lowerdir={over}:{lower} bwbuild ns/{overlay.name}"
 

@@ -134,6 +134,14 @@ class Layering(Enum):
     NONE = "none"
 
 
+class Saved(Enum):
+    """When a layer in memory is saved into the scratch directory before it is gone."""
+
+    NEVER = "never"
+    FAILURE = "failure"
+    ALWAYS = "always"
+
+
 @dataclass(frozen=True, slots=True)
 class Workspace:
     """The tree that is built, where it comes from and where it is inside."""
@@ -145,6 +153,8 @@ class Workspace:
     hidden: tuple[str, ...] = ()
     #: files that are copied into the parent directory
     beside: tuple[Path, ...] = ()
+    #: concerns a layer in memory alone
+    saved: Saved = Saved.NEVER
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,6 +130,25 @@ def test_order_is_old_changes_away_then_files_then_new_changes(
     assert not any(visible for _, visible in seen)
 
 
+def test_names_change_under_a_lock(verified: Verified, output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, tried = os.replace, 0
+
+    def replace(source: str, target: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+        nonlocal tried
+        tried += 1
+        descriptor = os.open(output, os.O_RDONLY)
+        try:
+            with pytest.raises(BlockingIOError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        finally:
+            os.close(descriptor)
+        real(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+
+    monkeypatch.setattr(publish_module.os, "replace", replace)
+    publish(verified, output)
+    assert tried == len(verified.artifacts)
+
+
 def test_a_reader_never_sees_a_changes_of_a_mix(tmp_path: Path, output: Path) -> None:
     """Two builds of the same names are published in turn while a reader checks what it finds."""
     both = []
@@ -179,8 +198,12 @@ def test_a_reader_never_sees_a_changes_of_a_mix(tmp_path: Path, output: Path) ->
 
 @pytest.mark.parametrize("name", [DEB, CHANGES, DSC, ORIG])
 @pytest.mark.parametrize("kind", ["a directory", "a named pipe", "a symbolic link"])
-def test_foreign_object_in_the_way(verified: Verified, output: Path, name: str, kind: str) -> None:
+def test_foreign_object_in_the_way(
+    verified: Verified, output: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: str
+) -> None:
     old_files(output, verified)
+    # It is found before anything is copied.
+    monkeypatch.setattr(publish_module, "_copy", lambda *_: pytest.fail("copied"))
     (output / name).unlink(missing_ok=True)
     if kind == "a directory":
         (output / name).mkdir()
