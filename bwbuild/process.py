@@ -86,6 +86,8 @@ def run(
             stderr=stream,
             timeout=timeout,
             check=False,
+            # A terminal's Ctrl-C is for bwbuild alone: what it started to clean up must come to its end.
+            process_group=None if inherit_terminal else 0,
         )
     except FileNotFoundError as error:
         if cwd is not None and not cwd.is_dir():

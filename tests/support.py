@@ -212,7 +212,8 @@ class Desk:
 
     def log(self) -> str:
         """The newest log beside the tree."""
-        return (self.parent / "tiny_1_all.build").read_text(encoding="utf-8")
+        (link,) = (path for path in self.parent.glob("tiny_1_*.build") if path.is_symlink())
+        return link.read_text(encoding="utf-8")
 
     def report(self, path: Path) -> dict[str, Any]:
         """A JSON report."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -23,11 +24,14 @@ from bwbuild.build.scratch import Scratch
 from bwbuild.build.summary import after_build, summary
 from bwbuild.config.settings import Keep
 from bwbuild.errors import BwbuildError, ExitStatus, OutputError
-from bwbuild.events import Level, Notice, Observer, Output, Section, fan_out
+from bwbuild.events import Event, Level, Notice, Observer, Output, Section, fan_out
 from bwbuild.handover.publish import publish
 from bwbuild.handover.verify import Verified, collect
 from bwbuild.sandbox import runner
 from bwbuild.sandbox.spec import Layering
+
+#: What a disk may answer at any time; any other error of the operating system is a bug.
+_DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG})
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +95,10 @@ class Build:
         except BwbuildError as error:
             failure = error
         except OSError as error:
-            failure = OutputError(
-                f"{error.filename or 'a file'}: {error.strerror}", hint="df shows what is full"
-            )
+            if error.errno not in _DISK_ERRORS:
+                raise
+            what = f"{error.filename or 'a file'}: {error.strerror}"
+            failure = OutputError(what, hint="df shows what is full")
         report = self._report(published, failure)
         peak = self.monitor.peak if self.monitor else None
         wall = time.monotonic() - clock
@@ -106,8 +111,8 @@ class Build:
             self.log(event)
         return report
 
-    def _step(self, event: object) -> None:
-        self.tell(event)  # type: ignore[arg-type]
+    def _step(self, event: Event) -> None:
+        self.tell(event)
 
     def _introduce(self) -> None:
         estimate = self.history.estimate(self.plan.source.name, self.plan.options.type_name)

@@ -27,6 +27,11 @@ NO_UPPER = frozenset(
     {"overlay", "aufs", "ecryptfs", "vfat", "exfat", "ntfs3", "fuse", "fuseblk", "virtiofs", "9p"}
     | {"nfs", "nfs4", "cifs", "smb3", "afs", "ceph"}
 )
+#: Directories of many owners and purposes, with sockets of agents and sessions: never writable for a build.
+SHARED = frozenset(
+    {"/", "/dev", "/etc", "/home", "/media", "/mnt", "/opt", "/proc", "/root", "/run", "/srv", "/sys", "/tmp"}
+    | {"/usr", "/var", "/var/lib", "/var/tmp"}
+)
 #: From this kernel on a tmpfs has the user attributes that an upper layer needs.
 TMPFS_UPPER = (6, 6)
 
@@ -193,12 +198,12 @@ def _in_place(inputs: Inputs, identity: Identity) -> tuple[Workspace, tuple[Noti
             "--in-place as root needs root inside to be root outside, who alone may write this tree",
             hint="leave out --in-place, run bwbuild as the tree's owner, or accept it: --identity single",
         )
-    for forbidden in ("/", "/usr", "/etc", "/var", "/home", "/root", str(Path.home())):
-        if tree.parent == Path(forbidden):
-            raise ConfigurationError(
-                f"--in-place would give the build all of {tree.parent}",
-                hint="move the tree into a directory of its own, or leave out --in-place",
-            )
+    home = Path(inputs.caller_environment.get("HOME", "/"))
+    if str(tree.parent) in SHARED or home.is_relative_to(tree.parent):
+        raise ConfigurationError(
+            f"--in-place would give the build all of {tree.parent}",
+            hint="move the tree into a directory of its own, or leave out --in-place",
+        )
     warning = (
         f"in-place: the build can change all of {tree.parent}, with hooks in .git and other packages' trees"
     )

@@ -82,7 +82,7 @@ def _kernel(_request: Request, sandbox: Sandbox) -> Sandbox:
     mounts = (
         Kernel("proc", Guest("/proc")),
         Kernel("dev", Guest("/dev")),
-        Tmpfs(Guest("/dev/shm"), 0o1777),  # noqa: S108 - bwrap's own is for root alone
+        Tmpfs(Guest("/dev/shm"), 0o1777),  # bwrap's own is for root alone
         Bind(Path("/sys"), Guest("/sys")),
     )
     return replace(sandbox, mounts=sandbox.mounts + mounts)
@@ -90,11 +90,11 @@ def _kernel(_request: Request, sandbox: Sandbox) -> Sandbox:
 
 def _fresh(_request: Request, sandbox: Sandbox) -> Sandbox:
     mounts = (
-        Tmpfs(Guest("/tmp"), 0o1777),  # noqa: S108 - a guest path
-        Tmpfs(Guest("/var/tmp"), 0o1777),  # noqa: S108 - a guest path
+        Tmpfs(Guest("/tmp"), 0o1777),
+        Tmpfs(Guest("/var/tmp"), 0o1777),
         Tmpfs(Guest("/run"), 0o755),
         Directory(Guest("/run/lock"), 0o1777),
-        Symlink("/dev/shm", Guest("/run/shm")),  # noqa: S108 - test suites of rsync and others look here
+        Symlink("/dev/shm", Guest("/run/shm")),  # test suites of rsync and others look here
         Symlink("/run/lock", Guest("/var/lock")),
         Symlink("/run", Guest("/var/run")),
         # bubblewrap's own test suite and others need a directory that nobody may enter.

@@ -55,7 +55,7 @@ def test_tree_and_siblings_are_untouched(tmp_path: Path, options: tuple[str, ...
     desk.run("-b", *options)
     after = snapshot(desk.parent)
     assert {name: after.get(name) for name in before} == before
-    assert all(re.search(r"/tiny_1_all[^/]*$", name) for name in after.keys() - before.keys())
+    assert all(re.search(r"/tiny_1_[^/]*$", name) for name in after.keys() - before.keys())
     assert desk.left() == [] or "build-failed" in (desk.scratch / desk.left()[0] / "bwbuild.json").read_text()
 
 
@@ -267,32 +267,40 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
-@pytest.mark.parametrize("where", ["tree", "parent"])
-def test_names(desk: Desk, name: str, where: str) -> None:
-    parent = desk.top / "odd" / (name if where == "parent" else "x")
-    tree = parent / (name if where == "tree" else "tiny-1")
+def test_names(desk: Desk, name: str) -> None:
+    tree = desk.top / "odd" / name / name
     shutil.copytree(desk.tree, tree)
-    before = snapshot(tree)
-    if where == "tree":
-        desk.ok("-b", cwd=tree)
-    else:
-        desk.ok("-b", tree, cwd=desk.top)
-    assert snapshot(tree) == before
-    assert (parent / "tiny_1_all.deb").is_file()
+    before = snapshot(tree.parent)
+    assert desk.inside("cat input; echo x > input; touch new", cwd=tree) == "hello\n"
+    assert snapshot(tree.parent) == before
     assert not list(desk.top.rglob("pwned"))
+
+
+@pytest.mark.parametrize("name", ["new\nline", "quote's $(touch pwned)", os.fsdecode(b"not \xff utf-8")], ids=ascii)
+@pytest.mark.parametrize("options", [(), ("--in-place",)], ids=str)
+def test_build_of_an_odd_name(desk: Desk, name: str, options: tuple[str, ...]) -> None:
+    if options and os.getuid() == 0:
+        pytest.skip("root can't build in place")
+    tree = desk.top / name / name
+    shutil.copytree(desk.tree, tree)
+    desk.ok("-b", *options, "--report", desk.top / "report", tree)
+    assert (desk.top / name / "tiny_1_all.deb").is_file()
+    assert not list(desk.top.rglob("pwned"))
+    found = desk.report(desk.top / "report")
+    assert found["job"] == os.fspath(tree)
 
 
 @pytest.mark.parametrize("name", ["-begins", "with space", os.fsdecode(b"\xff")], ids=ascii)
 def test_names_on_the_command_line(desk: Desk, name: str) -> None:
     shutil.copytree(desk.tree, desk.parent / name)
-    desk.ok("-b", "--", name, cwd=desk.parent)
-    desk.ok("-b", f"./{name}", cwd=desk.parent)
+    desk.ok("--dry-run", "--", name, cwd=desk.parent)
+    assert desk.inside("cat input", "--tree", f"./{name}", cwd=desk.parent) == "hello\n"
 
 
 def test_relative_tree(desk: Desk) -> None:
     desk.ok("-b", "tiny-1", cwd=desk.parent)
-    desk.ok("-b", "../tiny-1", cwd=desk.tree)
-    desk.ok("-b", ".", cwd=desk.tree)
+    for word in ("../tiny-1", ".", "./"):
+        assert desk.inside("cat input", "--tree", word) == "hello\n"
     assert (desk.parent / "tiny_1_all.deb").is_file()
 
 
@@ -357,7 +365,7 @@ def test_read_only_parent(desk: Desk) -> None:
         output = desk.top / "output"
         output.mkdir()
         desk.ok("-b", "--output", output)
-        assert (output / "tiny_1_all.changes").is_file()
+        assert (output / "tiny_1_all.deb").is_file()
     finally:
         desk.parent.chmod(0o755)
     assert desk.published() == []
