@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import Desk, make_desk, need
+from support import Desk, discard, make_desk, need
+
+
+@pytest.fixture(autouse=True)
+def _tidy(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Scratch directories hold files of other ids, which pytest's own clean-up could not remove."""
+    path: Path | None = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None
+    yield
+    if path is not None:
+        discard(path / "scratch")
 
 
 @pytest.fixture
@@ -16,7 +26,9 @@ def desk(tmp_path: Path) -> Desk:
 
 
 @pytest.fixture(scope="session")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     """A tiny source tree for all tests that only look at it."""
     need("bwrap", "dpkg-buildpackage")
-    return make_desk(tmp_path_factory.mktemp("shared"))
+    desk = make_desk(tmp_path_factory.mktemp("shared"))
+    yield desk
+    discard(desk.scratch)

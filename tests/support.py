@@ -17,6 +17,10 @@ from typing import Any, NoReturn
 
 import pytest
 
+from bwbuild.host.facts import read_caller
+from bwbuild.sandbox import script
+from bwbuild.sandbox.spec import Identity, IdentityKind
+
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = "/usr/bin/python3"
 COMMAND = (PYTHON, "-m", "bwbuild")
@@ -237,6 +241,16 @@ def make_desk(top: Path, rules: Rules | None = None) -> Desk:
     desk.home.mkdir(parents=True)
     make_tree(desk.tree, rules)
     return desk
+
+
+def discard(scratch: Path) -> None:
+    """Remove a directory of scratch directories, whatever a failed test left there."""
+    if not scratch.is_dir():
+        return
+    caller = read_caller()
+    ranged = bool(caller.subuids and caller.subgids) and not caller.is_root
+    identity = Identity(IdentityKind.RANGE, caller.uid, caller.gid)
+    subprocess.run([*(script.entry(identity) if ranged else ()), "rm", "-rf", scratch], check=True)
 
 
 def snapshot(top: Path) -> dict[str, tuple[object, ...]]:

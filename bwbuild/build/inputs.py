@@ -33,6 +33,10 @@ def read(wanted: Wanted, settings: Settings, environment: Mapping[str, str]) -> 
     :raises HostError: the machine lacks something.
     """
     source = sources.read_source(sources.find_tree(wanted.start))
+    if not wanted.command and not any(
+        word.startswith(("-R", "--rules-file")) for word in wanted.options.passed
+    ):
+        sources.check_rules(source)
     host = read_host()
     private = settings.workspace is Workspace.PRIVATE
     return Inputs(

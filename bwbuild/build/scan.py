@@ -45,7 +45,9 @@ _STEPS = tuple(
 _DEBHELPER_ERROR = re.compile(rb"(dh|dh_\w+): error: ")
 _MAKE_ERROR = re.compile(rb"g?make(?:\[(\d+)\])?: \*\*\* ")
 _DPKG_ERROR = re.compile(rb"dpkg-[a-z]+: error: ")
-_UNMET = re.compile(rb"dpkg-checkbuilddeps: error: unmet build dependencies: ", re.IGNORECASE)
+_UNMET = re.compile(
+    rb"dpkg-checkbuilddeps: error: (?:unmet build dependencies|build (conflicts)): ", re.IGNORECASE
+)
 _RELATION = rb"[a-z0-9][a-z0-9+.-]+(?::[a-z0-9-]+)?(?: \([^()]*\))?(?: \[[^\[\]]*\])?(?: <[^<>]*>)*"
 _ALTERNATIVES = re.compile(rb"%s(?: \| %s)*" % (_RELATION, _RELATION))
 
@@ -94,7 +96,8 @@ class Excerpt:
         exit code 2``; empty if there was none.
     :ivar errors: the first lines of the step that say why, each with the lines after it.
     :ivar tail: the last lines of the output.
-    :ivar unmet: the build dependencies that dpkg-checkbuilddeps misses, each with its alternatives.
+    :ivar unmet: the build dependencies that dpkg-checkbuilddeps misses, each with its alternatives, and what
+        conflicts, after ``no``.
     """
 
     step: str
@@ -170,8 +173,7 @@ class OutputScanner:
         if name := _step_name(line):
             self._begin(name)
             return
-        if _UNMET.match(line):
-            self._unmet = _unmet(line)
+        self._unmet += _unmet(line)
         self._reasons.read(line)
 
     def _begin(self, name: str) -> None:
@@ -282,7 +284,12 @@ def _step_name(line: bytes) -> str:
 
 
 def _unmet(line: bytes) -> tuple[str, ...]:
-    relations = _ALTERNATIVES.findall(line, line.index(b"dependencies: ") + len(b"dependencies: "))
+    prefix = _UNMET.match(line)
+    if prefix is None:
+        return ()
+    relations = _ALTERNATIVES.findall(line, prefix.end())
+    if prefix.group(1):
+        relations = [b"no " + relation for relation in relations]
     # The last name of a line that was cut may be half a name.
     if len(line) == LONGEST_LINE:
         relations.pop()

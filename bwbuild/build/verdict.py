@@ -36,7 +36,7 @@ def check(outcome: Outcome, excerpt: Excerpt, plan: Plan) -> None:
         return
     if excerpt.unmet:
         raise DependencyError(
-            "build dependencies are missing: " + ", ".join(excerpt.unmet),
+            "build dependencies are not met: " + ", ".join(excerpt.unmet),
             hint=f"sudo apt-get build-dep {plan.source.tree}",
         )
     raise BuildError(f"dpkg-buildpackage failed (exit status {outcome.exit_code})")

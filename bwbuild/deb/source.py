@@ -10,11 +10,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bwbuild.deb import names
+from bwbuild.deb import names, relations
 from bwbuild.errors import SourceError, VerificationError
 
 #: Directories of version control at a tree's top; buildds do not have them, so the sandbox does not either.
 VERSION_CONTROL = (".git", ".hg", ".bzr", ".svn")
+
+
+#: Fields of the source's stanza that say what the build needs.
+RELATION_FIELDS = tuple(
+    f"Build-{kind}{part}" for kind in ("Depends", "Conflicts") for part in ("", "-Arch", "-Indep")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,8 @@ def read_source(tree: Path) -> Source:
             f"debian/control says Source: {declared}, debian/changelog says {name}",
             hint="make both name the same source package",
         )
+    for field in RELATION_FIELDS:
+        relations.check(field, stanzas[0].get(field, ""))
     return Source(
         tree=tree,
         name=name,
@@ -94,6 +102,15 @@ def read_source(tree: Path) -> Source:
         binaries=tuple(stanza["Package"] for stanza in stanzas[1:] if "Package" in stanza),
         extra_fields=tuple(sorted({extra for stanza in stanzas for extra in _extra_fields(stanza)})),
     )
+
+
+def check_rules(source: Source) -> None:
+    """Refuse a tree that has no debian/rules, which nothing else can be in place of.
+
+    :raises SourceError: it is missing.
+    """
+    if not (source.tree / "debian" / "rules").is_file():
+        raise SourceError(f"{source.tree} has no debian/rules", hint="a Debian source needs debian/rules")
 
 
 def orig_tarballs(source: Source) -> dict[str, Path]:

@@ -18,8 +18,13 @@ from importlib import resources
 from bwbuild.sandbox import bwrap
 from bwbuild.sandbox.spec import Identity, IdentityKind, Layering, Overlay, Sandbox, Saved, Scratch
 
-#: Ends each file that the script contains; no such file has it as a line.
-_END = "END_OF_FILE"
+# One program for all files: to start one for each takes longer than to write them.
+_FILES = """\
+# Each file begins after a line with its name.
+perl -ne '
+  if (/^{mark} (.+)$/) {{ close(STDOUT) && open(STDOUT, ">", $1) or die "$1: $!\\n" }}
+  else {{ print }}' <<'{end}'
+"""
 
 _COPY = """\
 if ! [ -e started ]; then
@@ -29,12 +34,17 @@ if ! [ -e started ]; then
 fi
 """
 
+# Starting a program for each of dozens of names would take longer than all that is mounted.
 _HIDE = """\
-hide() { # LOWER OVER NAME: NAME of LOWER does not exist below OVER. Anybody may make a whiteout.
-  if [ -e "$1/$3" ] || [ -L "$1/$3" ]; then
-    case $3 in */*) mkdir -p "$2/${3%/*}" ;; esac
-    mknod "$2/$3" c 0 0
-  fi
+hide() { # LOWER OVER NAME...: these names of LOWER do not exist below OVER. Anybody may make a whiteout.
+  [ -e ns/whiteout ] || mknod ns/whiteout c 0 0
+  perl -e '
+    my ($lower, $over, @names) = @ARGV;
+    for my $name (@names) {
+      next if !lstat("$lower/$name");
+      mkdir("$over/" . substr($name, 0, pos($name) - 1)) while $name =~ m{/}g;
+      link("ns/whiteout", "$over/$name") or die "$over/$name: $!\\n";
+    }' "$@"
 }"""
 
 # The walk is over the layer, because find follows no link that an earlier build may have left in it.
@@ -69,12 +79,14 @@ def launcher(sandbox: Sandbox, etc_files: Mapping[str, str], title: str) -> str:
         "export BWBUILD_SCRATCH",
         'cd "$BWBUILD_SCRATCH"',
         "mkdir -p inside etc ns parent",
-        *_files({f"inside/{name}": text for name, text in inside_files().items()}),
+        _files(
+            {f"inside/{name}": text for name, text in inside_files().items()}
+            | {f"etc/{name}": text for name, text in sorted(etc_files.items())}
+            | {"namespace": "\n".join(_namespace(sandbox)) + "\n"}
+        ),
         "chmod 755 inside/*",
-        *_files({f"etc/{name}": text for name, text in sorted(etc_files.items())}),
-        *_files({"namespace": "\n".join(_namespace(sandbox)) + "\n"}),
         *_lay_out(sandbox),
-        *_enter(sandbox.identity),
+        *enter(sandbox.identity),
     ]
     return "\n".join(lines) + "\n"
 
@@ -88,7 +100,7 @@ def inside_files() -> dict[str, str]:
 def entry(identity: Identity) -> tuple[str, ...]:
     """The words that make the user and mount namespace of ``identity`` and run a command as its root.
 
-    A caller who is root must write the id map himself besides; see :func:`_enter`.
+    A caller who is root must write the id map himself besides; see :func:`enter`.
     """
     words = ["unshare", "--user", "--keep-caps", "--mount", "--propagation", "private"]
     if identity.kind is IdentityKind.SINGLE:
@@ -120,18 +132,24 @@ def _lay_out(sandbox: Sandbox) -> Iterator[str]:
         yield f"chown -hR {user}:{user} {places}"
 
 
-def _enter(identity: Identity) -> Iterator[str]:
+def enter(identity: Identity) -> Iterator[str]:
+    """The lines of a shell script that run the script ``namespace`` of the current directory as root there."""
     command = shlex.join(entry(identity)) + " sh namespace"
     if identity.outer_first is None:
         yield f"exec {command}"
         return
-    # Only root may map ids that are nobody's, by writing the map of a process in the new namespace.
+    # Only root may map ids that are nobody's, by writing the map of a process in the new namespace. Neither
+    # side may wait for one that is gone: the writer reads nothing when unshare fails and then ends.
     block = f"0 {identity.outer_first} {identity.count}"
     unshare, _, then = command.partition(" setpriv ")
-    yield "rm -f unmapped mapped; mkfifo unmapped mapped; exec 8<>mapped 9<>unmapped"
-    yield f'{{ read -r pid <&9; echo "{block}" > "/proc/$pid/gid_map"; echo "{block}" > "/proc/$pid/uid_map"'
-    yield "  echo done >&8; } &"
-    yield f"exec {unshare} sh -c 'echo $$ >&9; read -r _ <&8; exec 8<&- 9<&- setpriv {then}'"
+    yield "rm -f unmapped mapped; mkfifo unmapped mapped"
+    yield f'{{ read -r pid && {{ echo "{block}" > "/proc/$pid/gid_map" && echo "{block}" > "/proc/$pid/uid_map"'
+    yield "  echo $? > mapped; }; } < unmapped &"
+    yield "exec 9> unmapped"
+    inside = (
+        f'echo $$ >&9; exec 9>&-; read -r failed < mapped; [ "$failed" = 0 ] || exit 125; exec setpriv {then}'
+    )
+    yield f"exec {unshare} sh -c {shlex.quote(inside)}"
 
 
 def _namespace(sandbox: Sandbox) -> Iterator[str]:
@@ -145,7 +163,7 @@ def _namespace(sandbox: Sandbox) -> Iterator[str]:
     for overlay in sandbox.overlays:
         yield from _overlay(overlay)
     yield from _tree(sandbox)
-    yield "touch started"
+    yield ": > started"
     yield 'if [ -n "${BWBUILD_STATUS-}" ]; then set -- --json-status-fd "$BWBUILD_STATUS"; fi'
     saved = sandbox.workspace.saved
     ends = sandbox.workspace.layering is not Layering.MEMORY or saved is Saved.NEVER
@@ -166,7 +184,7 @@ def _overlay(overlay: Overlay) -> Iterator[str]:
         yield f"cp {overlay.files.name}/* {over}/"
     lower = shlex.quote(str(overlay.lower))
     if overlay.hidden:
-        yield f'for name in {shlex.join(overlay.hidden)}; do hide {lower} {over} "$name"; done'
+        yield f"hide {lower} {over} {shlex.join(overlay.hidden)}"
     if overlay.copied:
         # As root of the namespace everything becomes root's; what the caller can't read stays away.
         lowest = f"ns/{overlay.name}.lower"
@@ -184,8 +202,8 @@ def _tree(sandbox: Sandbox) -> Iterator[str]:
     yield "mkdir ns/tree ns/tree.over ns/tree.lower"
     # Bound to a fixed name first: an overlay's options can't carry every name that a tree may have.
     yield f"mount --rbind -- {shlex.quote(str(workspace.tree))} ns/tree.lower"
-    for name in workspace.hidden:
-        yield f"hide ns/tree.lower ns/tree.over {name}"
+    if workspace.hidden:
+        yield f"hide ns/tree.lower ns/tree.over {shlex.join(workspace.hidden)}"
     place = ""
     marker = "started"
     if workspace.layering is Layering.MEMORY:
@@ -215,10 +233,17 @@ def _bwrap_command(words: Iterable[bwrap.Word], prefix: str) -> Iterator[str]:
     yield " \\\n  ".join(" ".join(line) for line in lines)
 
 
-def _files(files: Mapping[str, str]) -> Iterator[str]:
+def _files(files: Mapping[str, str]) -> str:
+    """The lines that write ``files``: name -> text; a last line gets its newline if it has none."""
+    mark, end = "==>", "END_OF_FILES"
+    while any(mark in text for text in files.values()):
+        mark = f"={mark}"
+    while any(end in text for text in files.values()):
+        end = f"{end}_"
+    lines = [_FILES.format(mark=mark, end=end).rstrip("\n")]
     for name, text in files.items():
-        yield f"cat > {name} <<'{_END}'"
-        yield text + _END if text.endswith("\n") or not text else f"{text}\n{_END}"
+        lines += [f"{mark} {name}", *([text.removesuffix("\n")] if text else [])]
+    return "\n".join([*lines, end])
 
 
 def _comment(text: str) -> str:

@@ -43,6 +43,7 @@ class Expectation:
     host_absent: tuple[str, ...] = ()
     seconds: int = 120
     megabytes: int = 0
+    gap: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,7 @@ def parse(text: str) -> Expectation:
         host_absent=_strings(table.get("host_absent", []), "host_absent"),
         seconds=_value(table, "seconds", int, 120),
         megabytes=_value(table, "megabytes", int, 0),
+        gap=_value(table, "gap", str, ""),
     )
     if expectation.status not in LABELS:
         raise ValueError(f"unknown status {expectation.status!r}, not one of {', '.join(LABELS)}")

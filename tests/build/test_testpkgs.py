@@ -205,7 +205,13 @@ def give_up(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
-@pytest.mark.parametrize("case", cases(), ids=str)
+def parameter(case: Case) -> object:
+    """The test must fail as long as the gap is there, so that nobody forgets to take the key out."""
+    gap = case.expected.gap
+    return pytest.param(case, id=str(case), marks=[pytest.mark.xfail(reason=gap, strict=True)] if gap else [])
+
+
+@pytest.mark.parametrize("case", [parameter(case) for case in cases()])
 def test_package(case: Case, tmp_path: Path) -> None:
     for need in case.expected.needs:
         if not NEEDS[need]():

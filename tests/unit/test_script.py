@@ -1,0 +1,152 @@
+"""The launcher: names of all kinds come through the shell as they are."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from made_plans import ALONE, SUPERUSER, plan
+
+from bwbuild.config.settings import IdentityChoice, Workspace
+from bwbuild.process import run
+from bwbuild.sandbox import script
+from bwbuild.sandbox.spec import Identity, IdentityKind
+
+HOSTILE = [
+    b"with space",
+    b"new\nline",
+    b"quote's",
+    b'double"quote',
+    b"$(touch pwned)",
+    b"`touch pwned`",
+    b"${HOME}",
+    b"back\\slash",
+    b"colon:comma,",
+    b"percent%s",
+    b"brace{}s",
+    b"-rf",
+    b"not \xff\xfe utf-8",
+    b"END_OF_FILE",
+    "umlaut \u00e4".encode(),
+    b"glob*?[a]",
+    b"!bang #hash ~tilde &;|<>",
+]
+KINDS = [{}, {"workspace": Workspace.IN_PLACE}, {"identity": IdentityChoice.SINGLE}, {"caller": SUPERUSER}]
+
+
+def parts(text: str) -> Iterator[str]:
+    """The script and the files that it writes."""
+    yield text
+    yield from re.findall(r"^cat > \S+ <<'END_OF_FILE'\n(.*?)^END_OF_FILE$", text, re.S | re.M)
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=ascii)
+@pytest.mark.parametrize("kind", KINDS, ids=["overlay", "in place", "single", "copy"])
+def test_script_is_of_good_syntax(tmp_path: Path, name: bytes, kind: dict[str, object]) -> None:
+    made = plan(tree=b"/home/joe/" + name + b"/" + name, **kind).script
+    file = tmp_path / "script"
+    file.write_bytes(os.fsencode(made))
+    run(["sh", "-n", file])
+    for part in parts(made):
+        if "bwrap" in part:
+            file.write_bytes(os.fsencode(part))
+            run(["sh", "-n", file])
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=ascii)
+def test_name_of_the_tree_is_one_word(tmp_path: Path, name: bytes) -> None:
+    tree = b"/home/joe/" + name
+    made = plan(tree=tree).script
+    (line,) = (line for line in re.split(r"\n(?=mount|mkdir|hide)", made) if line.startswith("mount --rbind"))
+    echo = "set -f; printf '%s\\0' " + line.removeprefix("mount --rbind").partition(" ns/tree.lower")[0]
+    assert run(["sh", "-c", os.fsencode(echo).decode("utf-8", "surrogateescape")]).stdout == b"--\0" + tree + b"\0"
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=ascii)
+def test_words_of_the_command_come_through(tmp_path: Path, name: bytes) -> None:
+    """The line of bwrap, run with a bwrap that prints its words."""
+    word = os.fsdecode(name)
+    made = plan(command=("echo", word), caller_environment={"CFLAGS": word})
+    (inner,) = (part for part in list(parts(made.script))[1:] if 'bwrap "$@"' in part)
+    line = inner[inner.index('exec bwrap "$@"') :].replace("exec bwrap", "printf '%s\\0'", 1)
+    file = tmp_path / "line"
+    file.write_bytes(b"BWBUILD_SCRATCH='/s c'\nset --\n" + os.fsencode(line))
+    words = run(["sh", file]).stdout.split(b"\0")[:-1]
+    assert words[-2:] == [b"echo", name]
+    assert words[words.index(b"CFLAGS") + 1] == name
+    assert b"/s c/inside" in words
+
+
+def test_title_can_not_leave_its_comment() -> None:
+    from bwbuild.sandbox.script import launcher
+
+    made = launcher(plan().sandbox, {}, "x\nrm -rf /\r\x1b[2J")
+    assert made.splitlines()[1] == "# x?rm -rf /??[2J"
+
+
+def test_no_file_of_the_script_has_its_end_as_a_line() -> None:
+    made = plan()
+    for text in (*script.inside_files().values(), *made.etc_files.values()):
+        assert "END_OF_FILE" not in text.splitlines()
+
+
+def test_etc_files_are_written_as_they_are() -> None:
+    made = plan()
+    for name, text in made.etc_files.items():
+        found = re.search(rf"^cat > etc/{name} <<'END_OF_FILE'\n(.*?)^END_OF_FILE$", made.script, re.S | re.M)
+        assert found, name
+        assert found[1] == text
+
+
+@pytest.mark.parametrize(
+    ("identity", "words"),
+    [
+        (
+            Identity(IdentityKind.SINGLE, 0, 0),
+            "unshare --user --keep-caps --mount --propagation private --map-root-user"
+            " setpriv --pdeathsig KILL --",
+        ),
+        (
+            Identity(IdentityKind.RANGE, 1500, 1501),
+            "unshare --user --keep-caps --mount --propagation private --map-user=1500 --map-group=1501 --map-auto"
+            " setpriv --reuid=0 --regid=0 --keep-groups --pdeathsig KILL --",
+        ),
+        (
+            Identity(IdentityKind.RANGE, 1000, 1000, 524288),
+            "unshare --user --keep-caps --mount --propagation private"
+            " setpriv --reuid=0 --regid=0 --clear-groups --pdeathsig KILL --",
+        ),
+    ],
+    ids=["single", "range", "root"],
+)
+def test_entry(identity: Identity, words: str) -> None:
+    assert shlex.join(script.entry(identity)) == words
+
+
+def test_map_of_root_never_has_id_0_outside() -> None:
+    made = plan(caller=SUPERUSER).script
+    assert 'echo "0 524288 65536" > "/proc/$pid/uid_map"' in made
+    assert 'echo "0 524288 65536" > "/proc/$pid/gid_map"' in made
+    assert "--map-root-user" not in made
+
+
+def test_single_id_needs_no_helper() -> None:
+    made = plan(caller=ALONE).script
+    assert "--map-auto" not in made
+    assert "--map-root-user" in made
+
+
+def test_launcher_starts_nothing_for_a_parent_that_is_gone() -> None:
+    assert '[ -z "${BWBUILD_PARENT-}" ] || [ "$PPID" = "$BWBUILD_PARENT" ] || exit 125' in plan().script
+
+
+@pytest.mark.parametrize("kind", ["script", "inside"])
+def test_helpers_are_of_good_syntax(tmp_path: Path, kind: str) -> None:
+    for name, text in script.inside_files().items():
+        file = tmp_path / name
+        file.write_text(text, encoding="utf-8")
+        run(["perl", "-c", file])
