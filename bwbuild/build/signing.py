@@ -39,7 +39,8 @@ def signed(plan: Plan, verified: Verified, *, terminal: bool) -> tuple[Verified,
             hint = "name a key: -kKEY or sign.key; gpg --list-secret-keys shows those that are there"
             raise SigningError(f"no key to sign with: {key.reason}", hint=hint)
         return verified, Signature(reason=key.reason)
-    return sign(verified, key, terminal=terminal), Signature(key=key.fingerprint)
+    program = plan.options.sign_program or ""
+    return sign(verified, key, terminal=terminal, program=program), Signature(key=key.fingerprint)
 
 
 def must_sign(plan: Plan) -> Sign:

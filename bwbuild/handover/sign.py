@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bwbuild.deb.changes import ChangesFile, with_sums
@@ -25,16 +26,18 @@ from bwbuild.process import run
 _SIGNED = (".dsc", ".buildinfo", ".changes")
 
 
-def sign(verified: Verified, key: Key, *, terminal: bool) -> Verified:
+def sign(verified: Verified, key: Key, *, terminal: bool, program: str = "") -> Verified:
     """Sign the .changes and its .dsc and .buildinfo in place; returned with their new sizes and sums.
 
+    :param program: what debsign shall use in place of gpg; empty for what the devscripts configuration says.
     :param terminal: debsign may use the caller's terminal, for a pinentry; else it can't ask anything there.
     :raises SigningError: debsign failed, or the result is not what was verified plus signatures by ``key``.
         The quarantine is then not fit to be published.
     """
     unsigned = _read_unsigned(verified)
     _check_children(unsigned[-1].text, verified)
-    _debsign(verified, key, terminal=terminal)
+    options = [f"-k{key.selector}", *([f"-p{program}"] if program else [])]
+    _debsign(verified, key, options, terminal=terminal)
     signed: dict[str, ChangesFile] = {}
     with keyring_of(key) as keyring:
         for document in unsigned:
@@ -97,9 +100,9 @@ def _check_children(changes: str, verified: Verified) -> None:
             )
 
 
-def _debsign(verified: Verified, key: Key, *, terminal: bool) -> None:
+def _debsign(verified: Verified, key: Key, options: Sequence[str], *, terminal: bool) -> None:
     done = run(
-        ["debsign", "--re-sign", f"-k{key.selector}", "--", f"./{verified.changes.name}"],
+        ["debsign", "--re-sign", *options, "--", f"./{verified.changes.name}"],
         check=False,
         cwd=verified.directory,
         env=_environment(terminal=terminal),

@@ -18,13 +18,8 @@ from importlib import resources
 from bwbuild.sandbox import bwrap
 from bwbuild.sandbox.spec import Identity, IdentityKind, Layering, Overlay, Sandbox, Saved, Scratch
 
-# One program for all files: to start one for each takes longer than to write them.
-_FILES = """\
-# Each file begins after a line with its name.
-perl -ne '
-  if (/^{mark} (.+)$/) {{ close(STDOUT) && open(STDOUT, ">", $1) or die "$1: $!\\n" }}
-  else {{ print }}' <<'{end}'
-"""
+#: Ends each file that the script contains; no such file has it as a line.
+_END = "END_OF_FILE"
 
 _COPY = """\
 if ! [ -e started ]; then
@@ -79,12 +74,10 @@ def launcher(sandbox: Sandbox, etc_files: Mapping[str, str], title: str) -> str:
         "export BWBUILD_SCRATCH",
         'cd "$BWBUILD_SCRATCH"',
         "mkdir -p inside etc ns parent",
-        _files(
-            {f"inside/{name}": text for name, text in inside_files().items()}
-            | {f"etc/{name}": text for name, text in sorted(etc_files.items())}
-            | {"namespace": "\n".join(_namespace(sandbox)) + "\n"}
-        ),
+        *_files({f"inside/{name}": text for name, text in inside_files().items()}),
         "chmod 755 inside/*",
+        *_files({f"etc/{name}": text for name, text in sorted(etc_files.items())}),
+        *_files({"namespace": "\n".join(_namespace(sandbox)) + "\n"}),
         *_lay_out(sandbox),
         *enter(sandbox.identity),
     ]
@@ -233,17 +226,10 @@ def _bwrap_command(words: Iterable[bwrap.Word], prefix: str) -> Iterator[str]:
     yield " \\\n  ".join(" ".join(line) for line in lines)
 
 
-def _files(files: Mapping[str, str]) -> str:
-    """The lines that write ``files``: name -> text; a last line gets its newline if it has none."""
-    mark, end = "==>", "END_OF_FILES"
-    while any(mark in text for text in files.values()):
-        mark = f"={mark}"
-    while any(end in text for text in files.values()):
-        end = f"{end}_"
-    lines = [_FILES.format(mark=mark, end=end).rstrip("\n")]
+def _files(files: Mapping[str, str]) -> Iterator[str]:
     for name, text in files.items():
-        lines += [f"{mark} {name}", *([text.removesuffix("\n")] if text else [])]
-    return "\n".join([*lines, end])
+        yield f"cat > {name} <<'{_END}'"
+        yield text + _END if text.endswith("\n") or not text else f"{text}\n{_END}"
 
 
 def _comment(text: str) -> str:

@@ -41,7 +41,9 @@ def test_a_real_package_builds_as_without_a_sandbox(name: str) -> None:
     if plain.status != 0:
         lacking(f"{name} does not build on this machine, with or without a sandbox")
     sandbox = builds.sandboxed(name)
-    print(f"{name}: {plain.seconds:.1f} s plain, {sandbox.seconds:.1f} s in the sandbox")  # shown by pytest -rA
+    print(
+        f"{name}: {plain.seconds:.1f} s plain, {sandbox.seconds:.1f} s in the sandbox"
+    )  # shown by pytest -rA
     assert sandbox.status == 0, "\n".join(sandbox.log.splitlines()[-60:])
     assert sandbox.debs.keys() == plain.debs.keys()
     found = suites.differences(plain.results, sandbox.results)

@@ -19,7 +19,8 @@ DEBIAN = "foo_1.0-1.debian.tar.xz"
 
 
 def sums(data: bytes) -> tuple[str, str, str]:
-    return tuple(hashlib.new(kind, data).hexdigest() for kind in ("md5", "sha1", "sha256"))  # type: ignore[return-value]
+    md5, sha1, sha256 = (hashlib.new(kind, data).hexdigest() for kind in ("md5", "sha1", "sha256"))
+    return md5, sha1, sha256
 
 
 def lists(files: Mapping[str, bytes], md5_field: str, middle: str = "") -> str:

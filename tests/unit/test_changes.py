@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -173,7 +174,7 @@ def test_a_name_twice_in_a_section(tmp_path: Path, index: int) -> None:
     ],
 )
 @pytest.mark.parametrize("index", [0, 1, 2])
-def test_malformed_lines(tmp_path: Path, index: int, wrong) -> None:  # type: ignore[no-untyped-def]
+def test_malformed_lines(tmp_path: Path, index: int, wrong: Callable[[str], str]) -> None:
     line = [line for line in changes_text(FILES).split("\n") if line.endswith(DEB)][index]
     refused(tmp_path, changes_text(FILES).replace(line, wrong(line)))
 

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import pytest
+
+from bwbuild.cli.split import split
+from bwbuild.errors import UsageError
+
+OWN = {"--output": True, "--in-place": False, "--timeout": True, "--keep": True, "--sign": True, "--dry-run": False}
+
+
+@pytest.mark.parametrize(
+    ("line", "own", "dpkg", "rest"),
+    [
+        ("", "", "", ""),
+        ("-b tree", "", "-b", "tree"),
+        ("tree -b", "", "-b", "tree"),
+        ("--output out -S tree", "--output out", "-S", "tree"),
+        ("--output=out -S", "--output=out", "-S", ""),
+        ("--in-place tree -us -uc", "--in-place", "-us -uc", "tree"),
+        ("-a armhf tree", "", "-a armhf", "tree"),
+        ("-aarmhf tree", "", "-aarmhf", "tree"),
+        ("-T clean tree", "", "-T clean", "tree"),
+        ("-tc tree", "", "-tc", "tree"),
+        ("--sign tree", "--sign=", "", "tree"),
+        ("--sign=KEY tree", "--sign=KEY", "", "tree"),
+        ("-- -b", "", "", "-b"),
+        ("-b -- -tree", "", "-b", "-tree"),
+        ("-b -- -- x", "", "-b", "-- x"),
+        ("--output -b tree", "--output -b", "", "tree"),
+        ("-i -I -us -uc -d", "", "-i -I -us -uc -d", ""),
+        ("- tree", "", "", "- tree"),
+        ("one two", "", "", "one two"),
+    ],
+)
+def test_parts(line: str, own: str, dpkg: str, rest: str) -> None:
+    found = split(line.split(), OWN)
+    assert (found.own, found.dpkg, found.rest) == (tuple(own.split()), tuple(dpkg.split()), tuple(rest.split()))
+
+
+@pytest.mark.parametrize(
+    ("word", "nearest"),
+    [
+        ("--outptu", "--output"),
+        ("--inplace", "--in-place"),
+        ("--timeuot=3", "--timeout"),
+        ("--no-singn", "--no-sign"),
+        ("--jobs-forse=3", "--jobs-force"),
+        ("--force-sing", "--force-sign"),
+    ],
+)
+def test_unknown_ones_with_the_nearest(word: str, nearest: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        split([word], OWN)
+    assert caught.value.message == f"unknown option {word}"
+    assert caught.value.hint == f"did you mean {nearest}?"
+
+
+def test_value_that_is_missing() -> None:
+    with pytest.raises(UsageError, match="--output needs a value"):
+        split(["--output"], OWN)
+
+
+def test_words_with_spaces_and_breaks_stay_whole() -> None:
+    words = ["--output", "a b\nc", "-mJoe Doe <j@d>", "tree name"]
+    found = split(words, OWN)
+    assert (*found.own, *found.dpkg, *found.rest) == tuple(words)
+
+
+def test_argument_is_not_changed() -> None:
+    words = ["-b", "--output", "x"]
+    split(words, OWN)
+    assert words == ["-b", "--output", "x"]
