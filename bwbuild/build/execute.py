@@ -12,20 +12,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bwbuild.build import scratch as scratches
-from bwbuild.build import sections, verdict
+from bwbuild.build import sections, signing, verdict
 from bwbuild.build.history import Estimate, History, PastBuild, StepTimes
 from bwbuild.build.interrupt import interruptions
 from bwbuild.build.log import LogFile, LogTitle
 from bwbuild.build.monitor import ChildTimes, TreeMonitor
 from bwbuild.build.plan import Plan
 from bwbuild.build.report import Artifact, Failure, Kept, Phase, Report, Resources, Signature, Workspace
-from bwbuild.build.scan import OutputScanner
+from bwbuild.build.scan import Excerpt, OutputScanner
 from bwbuild.build.scratch import Scratch
 from bwbuild.build.summary import after_build, summary
 from bwbuild.config.settings import Keep
 from bwbuild.errors import BwbuildError, ExitStatus, OutputError
 from bwbuild.events import Event, Level, Notice, Observer, Output, Section, fan_out
+from bwbuild.handover.keys import Key
 from bwbuild.handover.publish import publish
+from bwbuild.handover.sign import sign
 from bwbuild.handover.verify import Verified, collect
 from bwbuild.sandbox import runner
 from bwbuild.sandbox.spec import Layering
@@ -143,14 +145,19 @@ class Build:
         return artifacts
 
     def _steps(self, scratch: Scratch) -> tuple[Artifact, ...]:
+        key = signing.decide(self.plan)
+        if isinstance(key, Signature):
+            self.signature = key
+            self.tell(Notice(Level.INFO, f"not signed: {key.reason}"))
         self._run_sandbox(scratch)
         if not self.plan.options.makes_changes:
             self.tell(Notice(Level.INFO, "no .changes was made, so nothing is published"))
             return ()
         with self._phase("verify"):
             verified = self._collect(scratch)
-        with self._phase("sign"):
-            verified = self._sign(verified)
+        if isinstance(key, Key):
+            with self._phase("sign"):
+                verified = self._sign(verified, key)
         with self._phase("publish"):
             published = publish(verified, self.plan.output)
         by_name = {path.name: path for path in published}
@@ -196,14 +203,13 @@ class Build:
             self.log(event)
         return verified
 
-    def _sign(self, verified: Verified) -> Verified:
-        from bwbuild.build.signing import signed  # noqa: PLC0415 - gpg and debsign are needed by few builds
-
+    def _sign(self, verified: Verified, key: Key) -> Verified:
         with self.around.suspended():
-            verified, self.signature = signed(self.plan, verified, terminal=self.around.terminal)
-        text = self.signature.reason and f"not signed: {self.signature.reason}"
-        self.tell(Notice(Level.INFO, text or f"signed with {self.signature.key}"))
-        return verified
+            program = self.plan.options.sign_program or ""
+            signed = sign(verified, key, terminal=self.around.terminal, program=program)
+        self.signature = Signature(key=key.fingerprint)
+        self.tell(Notice(Level.INFO, f"signed with {key.fingerprint}"))
+        return signed
 
     def _after_failure(self, scratch: Scratch, error: BwbuildError) -> None:
         settings = self.plan.settings
@@ -211,14 +217,21 @@ class Build:
             self.around.shell(self.plan, scratch)
         if settings.keep is not Keep.NEVER and error.status in verdict.WORTH_KEEPING:
             self._keep(scratch, error.status.label)
+        quarantine = scratch.path / "quarantine"
+        if self.kept.scratch and error.status in verdict.AFTER_VERIFICATION and quarantine.exists():
+            error.details += (f"the verified results are in {quarantine}",)
 
     def _keep(self, scratch: Scratch, why: str) -> None:
-        if self.plan.sandbox.workspace.layering is Layering.NONE:
+        in_place = self.plan.sandbox.workspace.layering is Layering.NONE
+        if in_place and not (scratch.path / "quarantine").exists():
             return  # the real tree is the workspace
         scratches.keep(self.around.base, scratch, why)
         tree = os.path.relpath(self.plan.source.tree)
         shell = f"bwbuild shell -nc {tree if tree != '.' else ''}".rstrip()
-        self.kept = Kept(scratch.path, shell, scratch.path / "launch")
+        self.kept = Kept(scratch.path, "" if in_place else shell, scratch.path / "launch")
+
+    def _excerpt(self, failure: BwbuildError) -> Excerpt | None:
+        return self.scanner.excerpt() if failure.status in verdict.TOLD_BY_OUTPUT else None
 
     def _report(self, artifacts: tuple[Artifact, ...], failure: BwbuildError | None) -> Report:
         plan = self.plan

@@ -1,4 +1,4 @@
-"""Whether and with which key results are signed."""
+"""Whether and with which key results are signed: decided before the build, not to refuse after it."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from bwbuild.build.plan import Plan
 from bwbuild.build.report import Signature
 from bwbuild.config.settings import Sign
 from bwbuild.errors import SigningError
-from bwbuild.handover.keys import NoKey, Wishes, find_key, read_devscripts
-from bwbuild.handover.sign import sign
-from bwbuild.handover.verify import Verified
+from bwbuild.handover.keys import Key, NoKey, Wishes, find_key, read_devscripts
 
 UNRELEASED = "UNRELEASED"
 
 
-def signed(plan: Plan, verified: Verified, *, terminal: bool) -> tuple[Verified, Signature]:
-    """Sign ``verified`` if that is wanted and possible; the signature says which key or why not.
+def decide(plan: Plan) -> Key | Signature:
+    """The key that will sign, or the absence of a signature with its reason.
 
-    :raises SigningError: a signature was asked for and can't be had.
+    :raises SigningError: a signature was asked for and there is no key.
     """
     wanted = must_sign(plan)
     if wanted is Sign.NEVER:
-        return verified, Signature(reason="as asked")
+        return Signature(reason="as asked")
+    if not plan.options.makes_changes:
+        return Signature(reason="no .changes is made")
     if wanted is Sign.AUTO and plan.source.distribution == UNRELEASED:
-        return verified, Signature(reason="the distribution is UNRELEASED")
+        return Signature(reason="the distribution is UNRELEASED")
     key = find_key(
         Wishes(
             option=plan.options.sign_key or "",
@@ -34,13 +34,12 @@ def signed(plan: Plan, verified: Verified, *, terminal: bool) -> tuple[Verified,
             changed_by=plan.source.changed_by,
         )
     )
-    if isinstance(key, NoKey):
-        if wanted is Sign.ALWAYS:
-            hint = "name a key: -kKEY or sign.key; gpg --list-secret-keys shows those that are there"
-            raise SigningError(f"no key to sign with: {key.reason}", hint=hint)
-        return verified, Signature(reason=key.reason)
-    program = plan.options.sign_program or ""
-    return sign(verified, key, terminal=terminal, program=program), Signature(key=key.fingerprint)
+    if not isinstance(key, NoKey):
+        return key
+    if wanted is Sign.ALWAYS:
+        hint = "name a key: -kKEY or sign.key; gpg --list-secret-keys shows those that are there"
+        raise SigningError(f"no key to sign with: {key.reason}", hint=hint)
+    return Signature(reason=key.reason)
 
 
 def must_sign(plan: Plan) -> Sign:

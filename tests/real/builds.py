@@ -86,7 +86,7 @@ def _build(name: str, kind: str, command: list[str]) -> Built:
         del environment["PYTHONPATH"]
     log = parent / "build.log"
     begin = time.monotonic()
-    with_log = ["sh", "-c", 'log=$1; shift; exec "$@" >"$log" 2>&1', "sh", log, *command]
+    with_log: list[str | Path] = ["sh", "-c", 'log=$1; shift; exec "$@" >"$log" 2>&1', "sh", log, *command]
     status = run(with_log, cwd=tree, env=environment, check=False, timeout=1800).returncode
     seconds = time.monotonic() - begin
     if kind == "sandbox":

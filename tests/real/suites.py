@@ -79,9 +79,9 @@ _READERS: tuple[Callable[[str], Iterator[str]], ...] = (_patterns, _tap, _skips)
 
 
 def differences(plain: Counter[str], sandbox: Counter[str]) -> list[str]:
-    """What one log has more often than the other: ``-N× result`` for what the sandbox lost, ``+`` for new."""
+    """What one log has more often than the other: ``-Nx result`` for what the sandbox lost, ``+`` for new."""
     lost, new = plain - sandbox, sandbox - plain
     return [
-        *(f"-{number}× {result}" for result, number in sorted(lost.items())),
-        *(f"+{number}× {result}" for result, number in sorted(new.items())),
+        *(f"-{number}x {result}" for result, number in sorted(lost.items())),
+        *(f"+{number}x {result}" for result, number in sorted(new.items())),
     ]
