@@ -181,6 +181,8 @@ class Build:
         finally:
             if self.plan.sandbox.workspace.layering is Layering.NONE:
                 scratches.give_back(self.plan.source.tree, scratch.record)
+        if self.plan.sandbox.workspace.layering in (Layering.OVERLAY, Layering.COPY):
+            self.disk = scratches.size(scratch.path, scratch.record)
         for event in after_build(datetime.now(UTC), successful=outcome.exit_code == 0):
             self.log(event)
         verdict.check(outcome, self.scanner.excerpt(), self.plan)
@@ -215,10 +217,12 @@ class Build:
         settings = self.plan.settings
         if settings.shell_on_failure and error.status is ExitStatus.BUILD_FAILED and self.around.shell:
             self.around.shell(self.plan, scratch)
-        if settings.keep is not Keep.NEVER and error.status in verdict.WORTH_KEEPING:
-            self._keep(scratch, error.status.label)
         quarantine = scratch.path / "quarantine"
-        if self.kept.scratch and error.status in verdict.AFTER_VERIFICATION and quarantine.exists():
+        has_results = error.status in verdict.AFTER_VERIFICATION and quarantine.exists()
+        if settings.keep is Keep.NEVER or not (has_results or error.status in verdict.WORTH_KEEPING):
+            return
+        self._keep(scratch, error.status.label)
+        if has_results:
             error.details += (f"the verified results are in {quarantine}",)
 
     def _keep(self, scratch: Scratch, why: str) -> None:

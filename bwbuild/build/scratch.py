@@ -213,7 +213,10 @@ def size(path: Path, record: Record) -> int:
 
 
 def _remove(paths: list[Path], record: Record) -> None:
-    process.run([*_entry(record), "rm", "-rf", "--one-file-system", "--", *paths])
+    words: list[str | Path] = ["rm", "-rf", "--one-file-system", "--", *paths]
+    # A sandbox that never started left no file of other ids, and its namespace can't be had for this either.
+    if process.run(words, check=False).returncode != 0:
+        process.run([*_entry(record), *words])
 
 
 def _entry(record: Record) -> tuple[str, ...]:

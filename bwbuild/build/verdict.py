@@ -13,8 +13,8 @@ from bwbuild.units import human_duration
 TOLD_BY_OUTPUT = frozenset({ExitStatus.BUILD_FAILED, ExitStatus.LIMIT, ExitStatus.DEPENDENCIES})
 #: Failures that can come when good results are there already.
 AFTER_VERIFICATION = frozenset({ExitStatus.SIGNING, ExitStatus.OUTPUT})
-#: Failures after which the workspace tells more than the log, or holds results.
-WORTH_KEEPING = AFTER_VERIFICATION | {ExitStatus.BUILD_FAILED, ExitStatus.LIMIT, ExitStatus.VERIFICATION}
+#: Failures after which the workspace tells more than the log.
+WORTH_KEEPING = frozenset({ExitStatus.BUILD_FAILED, ExitStatus.LIMIT, ExitStatus.VERIFICATION})
 
 
 def check(outcome: Outcome, excerpt: Excerpt, plan: Plan) -> None:

@@ -75,14 +75,16 @@ def read_source(tree: Path) -> Source:
 
     :raises SourceError: one of them is missing, does not parse or contradicts the other.
     """
-    entry = _first_entry(tree / "debian" / "changelog")
-    name, version = str(entry.package or ""), str(entry.version or "")
     changelog = tree / "debian" / "changelog"
+    entry = _first_entry(changelog)
     try:
+        name, version = str(entry.package or ""), str(entry.version or "")
         names.check_source_name(name)
         names.check_version(version)
     except VerificationError as error:
         raise SourceError(f"{changelog}: {error.message}", hint=error.hint) from None
+    except ValueError as error:  # python-debian reads the version only when it is asked for
+        raise SourceError(f"{changelog}: {error}") from None
     stanzas = list(_control_stanzas(tree / "debian" / "control"))
     declared = stanzas[0].get("Source")
     if declared != name:

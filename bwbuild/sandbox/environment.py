@@ -37,7 +37,7 @@ FIXED: Mapping[str, str] = {
 _GRAMMAR: Mapping[str, re.Pattern[str]] = {
     "DEB_BUILD_OPTIONS": re.compile(r"[A-Za-z0-9_+=,./: -]*"),
     "DEB_BUILD_PROFILES": re.compile(r"[a-z0-9.+ -]*"),
-    "SOURCE_DATE_EPOCH": re.compile(r"\d*"),
+    "SOURCE_DATE_EPOCH": re.compile(r"[0-9]*"),
 }
 
 

@@ -135,12 +135,12 @@ def enter(identity: Identity) -> Iterator[str]:
     # side may wait for one that is gone: the writer reads nothing when unshare fails and then ends.
     block = f"0 {identity.outer_first} {identity.count}"
     unshare, _, then = command.partition(" setpriv ")
-    yield "rm -f unmapped mapped; mkfifo unmapped mapped"
+    yield "rm -f unmapped mapped; mkfifo unmapped mapped; exec 8<> mapped"
     yield f'{{ read -r pid && {{ echo "{block}" > "/proc/$pid/gid_map" && echo "{block}" > "/proc/$pid/uid_map"'
-    yield "  echo $? > mapped; }; } < unmapped &"
+    yield "  echo $? >&8; }; } < unmapped &"
     yield "exec 9> unmapped"
     inside = (
-        f'echo $$ >&9; exec 9>&-; read -r failed < mapped; [ "$failed" = 0 ] || exit 125; exec setpriv {then}'
+        f'echo $$ >&9; exec 9>&-; read -r failed <&8; exec 8<&-; [ "$failed" = 0 ] || exit 125; exec setpriv {then}'
     )
     yield f"exec {unshare} sh -c {shlex.quote(inside)}"
 

@@ -67,7 +67,7 @@ def plain(name: str) -> Built:
 def sandboxed(name: str) -> Built:
     """Build with bwbuild; ``BWBUILD`` may name another command than that of this checkout."""
     command = shlex.split(os.environ.get("BWBUILD", f"{sys.executable} -m bwbuild"))
-    # A scratch directory of its own: another build's clean-up, or an impatient user's, is not to be seen here.
+    # A scratch directory of its own, so that nobody else's clean-up can reach it.
     own = ["--scratch", str(directory() / "scratch"), "--report", str(directory() / name / "report.json")]
     return _build(name, "sandbox", [*command, "--no-sign", "--keep", "never", *own, "-b"])
 

@@ -1,7 +1,7 @@
-"""What the test suites of packages say of themselves in a build's log: pure, so that two logs can be compared.
+"""What the test suites of packages say of themselves in a build's log, reduced so that two can be compared.
 
-A suite that finds something missing often skips and passes. Only the numbers of a build without a sandbox show
-that, so every summary is reduced to a text without times, paths and random names, and counted.
+A suite that finds something missing often skips and passes. Only the numbers of a build without a sandbox
+show that, so every summary is reduced to a text without times, paths and random names, and counted.
 """
 
 from __future__ import annotations

@@ -69,6 +69,7 @@ def test_good_values(name: str, value: str) -> None:
         ("SOURCE_DATE_EPOCH", "-1"),
         ("SOURCE_DATE_EPOCH", "now"),
         ("SOURCE_DATE_EPOCH", "1\n"),
+        ("SOURCE_DATE_EPOCH", "\uff11"),
     ],
 )
 def test_bad_values(name: str, value: str) -> None:

@@ -1,0 +1,261 @@
+"""Signals at any moment, time limits, missing programs: nothing runs on, nothing is half done."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from support import COMMAND, ROOT, Desk, Rules, as_user, make_desk, mounts, processes, snapshot, wait_for
+
+#: Written by the build when it has begun; it then stays for a minute with children of all kinds.
+BUSY = Rules(
+    during="(sleep 60 & setsid sleep 60 & nohup sleep 60 & trap '' TERM INT HUP; echo x > begun; sleep 60; sleep 60)"
+)
+#: What each signal makes of the exit status: KILL can't be answered.
+SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 130, signal.SIGHUP: 130, signal.SIGKILL: -9}
+
+
+@pytest.fixture
+def busy(tmp_path: Path) -> Desk:
+    return make_desk(tmp_path, BUSY)
+
+
+def begun(desk: Desk) -> bool:
+    """Whether the build of the busy package runs: its layer has the file."""
+    return any((desk.scratch / name / where / "begun").exists() for name in desk.left() for where in ("upper", "tree"))
+
+
+def check_nothing_left(desk: Desk, before: dict[str, tuple[object, ...]], mounted: list[str]) -> None:
+    """No process, no mount, no artifact, no change of the tree; at most the log."""
+    wait_for(lambda: not processes(str(desk.scratch)), 10)
+    assert mounts() == mounted
+    assert snapshot(desk.tree) == before
+    assert desk.published() == []
+
+
+def begin(desk: Desk, moment: str) -> subprocess.Popen[bytes]:
+    running = desk.start("-b")
+    if moment == "early":
+        wait_for(desk.left)
+    elif moment == "build":
+        wait_for(lambda: begun(desk))
+    return running
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+@pytest.mark.parametrize("moment", ["at once", "early", "build"])
+def test_signals(busy: Desk, number: signal.Signals, moment: str) -> None:
+    before, mounted = snapshot(busy.tree), mounts()
+    running = begin(busy, moment)
+    running.send_signal(number)
+    output, _ = running.communicate(timeout=30)
+    # Before Python has its handlers a signal ends it as it ends every program.
+    assert running.returncode in {SIGNALS[number], -number} if moment == "at once" else {SIGNALS[number]}, output
+    assert b"Traceback" not in output
+    check_nothing_left(busy, before, mounted)
+    if number is not signal.SIGKILL:
+        assert busy.left() == []
+        return
+    # What a killed one left is swept by the next run, which says so.
+    if busy.left():
+        assert "left behind by a build that was killed" in busy.run("--timeout", "1", "-b").both
+    busy.run("clean", "--remove")
+    assert busy.left() == []
+
+
+def test_signal_after_the_build(tmp_path: Path) -> None:
+    """Sixty times a little later each: whatever is interrupted, results are there as a whole or not at all."""
+    desk = make_desk(tmp_path)
+    before = snapshot(desk.tree)
+    started = time.monotonic()
+    desk.ok("-b")
+    whole = desk.published()
+    usual = time.monotonic() - started
+    for step in range(6):
+        for name in whole:
+            (desk.parent / name).unlink()
+        running = desk.start("-b")
+        time.sleep(usual * (0.75 + 0.05 * step))
+        running.send_signal(signal.SIGTERM)
+        output, _ = running.communicate(timeout=30)
+        assert running.returncode in (0, 130, -15), output
+        found = desk.published()
+        assert found in ([], whole), found
+        assert (running.returncode == 0) <= (found == whole)
+        assert desk.left() == []
+        if not found:
+            whole_again = desk.ok("-b")
+            assert "tiny" in whole_again.both
+    assert snapshot(desk.tree) == before
+
+
+def test_interrupt_comes_from_the_terminal_once(busy: Desk) -> None:
+    """A terminal sends its signal to all of the foreground; the sandbox must not be hit by it first."""
+    running = busy.start("-b", start_new_session=True)
+    wait_for(lambda: begun(busy))
+    os.killpg(running.pid, signal.SIGINT)
+    os.killpg(running.pid, signal.SIGINT)
+    output, _ = running.communicate(timeout=30)
+    assert running.returncode == 130, output
+    assert b"interrupted by SIGINT" in output
+    assert b"Traceback" not in output
+    assert busy.left() == []
+
+
+def test_interrupted_build_has_a_report(busy: Desk) -> None:
+    running = busy.start("-b", "--report", busy.top / "report")
+    wait_for(lambda: begun(busy))
+    running.terminate()
+    running.communicate(timeout=30)
+    found = busy.report(busy.top / "report")
+    assert (found["status"], found["exit_status"], found["artifacts"]) == ("interrupted", 130, [])
+    assert "SIGTERM" in found["failure"]["message"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
+def test_signals_to_a_command(desk: Desk, number: signal.Signals) -> None:
+    running = desk.start("run", "--", "sh", "-c", "echo ready; setsid sleep 60 & sleep 60")
+    assert running.stdout
+    wait_for(lambda: b"ready" in running.stdout.readline())  # type: ignore[union-attr]
+    running.send_signal(number)
+    running.communicate(timeout=30)
+    wait_for(lambda: not processes(str(desk.scratch)), 10)
+    assert (desk.left() == []) is (number is signal.SIGTERM)
+
+
+def test_the_sandbox_dies_with_its_launcher(busy: Desk) -> None:
+    """Somebody kills bwrap, not bwbuild: an error with a name, and nothing runs on."""
+    running = busy.start("-b")
+    wait_for(lambda: begun(busy))
+    for pid, line in processes(str(busy.scratch)):
+        if line.startswith("bwrap"):
+            os.kill(pid, signal.SIGKILL)
+            break
+    output, _ = running.communicate(timeout=30)
+    assert running.returncode in (4, 10), output
+    assert b"Traceback" not in output
+    wait_for(lambda: not processes(str(busy.scratch)), 10)
+    assert busy.published() == []
+
+
+# Two at once
+
+
+def test_two_at_once(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path, Rules(during="sleep 1"))
+    before = snapshot(desk.tree)
+    both = [desk.start("-b"), desk.start("-b")]
+    for running in both:
+        output, _ = running.communicate(timeout=60)
+        assert running.returncode == 0, output
+    assert len([name for name in desk.published() if name.endswith((".deb", ".changes"))]) == 2
+    assert snapshot(desk.tree) == before
+    assert desk.left() == []
+
+
+def test_sweep_leaves_a_running_build_alone(busy: Desk) -> None:
+    running = busy.start("-b")
+    wait_for(lambda: begun(busy))
+    (first,) = busy.left()
+    busy.run("run", "--", "true")
+    assert busy.left() == [first]
+    assert running.poll() is None
+    running.terminate()
+    running.communicate(timeout=30)
+
+
+# Time
+
+
+def test_timeout(busy: Desk) -> None:
+    started = time.monotonic()
+    done = busy.run("-b", "--timeout", "2", "--keep", "never", "--report", busy.top / "report")
+    assert time.monotonic() - started < 20
+    assert done.status == 11
+    assert "took longer than 2.0 s" in done.err
+    assert "--timeout TIME" in done.err
+    assert busy.report(busy.top / "report")["status"] == "limit"
+    assert not processes(str(busy.scratch))
+    assert busy.left() == []
+
+
+def test_a_daemon_does_not_hold_the_build_up(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path, Rules(during="setsid sleep 60 & setsid sleep 60 > /dev/null 2>&1 &"))
+    started = time.monotonic()
+    desk.ok("-b")
+    assert time.monotonic() - started < 30
+    assert not processes(str(desk.scratch))
+
+
+# Programs that are missing
+
+
+def path_without(desk: Desk, *names: str) -> str:
+    """A directory with links to all programs but some."""
+    directory = desk.top / "bin"
+    directory.mkdir()
+    for place in ("/usr/sbin", "/usr/bin"):
+        for program in Path(place).iterdir():
+            link = directory / program.name
+            if program.name not in names and not link.is_symlink():
+                link.symlink_to(program)
+    return str(directory)
+
+
+@pytest.mark.parametrize(
+    ("program", "package"), [("bwrap", "bubblewrap"), ("unshare", "util-linux"), ("dpkg-buildpackage", "dpkg-dev")]
+)
+def test_missing_program(desk: Desk, program: str, package: str) -> None:
+    # The launcher has a PATH of its own, so the file itself must be away: in a namespace of the test.
+    place = shutil.which(program, path="/usr/bin")
+    assert place is not None
+    script = 'mount -t tmpfs tmpfs /mnt && touch /mnt/x && mount --bind /mnt/x "$0" && shift 0 && exec "$@"'
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, place]
+        + [*COMMAND, "-b", "--identity", "single"],
+        cwd=desk.tree,
+        env=desk.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode in (4, 10), done.stderr
+    assert "Traceback" not in done.stderr
+    assert desk.published() == []
+
+
+def test_no_python_library_is_needed_for_version(desk: Desk) -> None:
+    done = subprocess.run(
+        ["/usr/bin/python3", "-X", "importtime", "-m", "bwbuild", "--version"],
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
+    assert not {"rich.console", "debian.deb822", "psutil"} & loaded
+
+
+@as_user
+def test_newuidmap_that_does_not_work(desk: Desk) -> None:
+    """Under no_new_privs newuidmap may do nothing: an error, never a weaker sandbox in silence."""
+    done = subprocess.run(
+        ["setpriv", "--no-new-privs", *COMMAND, "-b"],
+        cwd=desk.tree,
+        env=desk.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 4, done.stderr
+    assert "the sandbox did not start" in done.stderr
+    assert "newuidmap" in done.stderr
+    assert desk.published() == []
+    assert desk.left() == []

@@ -1,0 +1,231 @@
+"""The rules of the house that reading the source can check: who imports whom, who prints, how long things are."""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "bwbuild"
+
+#: Rooms from the highest to the lowest; a module imports from its own and from lower ones.
+RANKS = {
+    "__main__": 0,
+    "cli": 1,
+    "corpus": 2,
+    "build": 3,
+    "root": 4,
+    "sandbox": 4,
+    "handover": 4,
+    "deb": 5,
+    "config": 5,
+    "host": 5,
+    "process": 6,
+    "units": 6,
+    "errors": 7,
+    "events": 7,
+    "__init__": 8,
+}
+#: The fourth floor's neighbours may know each other in one direction only.
+NEIGHBOURS = {("root", "sandbox")}
+#: Modules that only compute: nothing in them may reach the machine.
+PURE = {
+    "build/plan.py": {"bwbuild.sandbox.runner", "bwbuild.build.scratch", "bwbuild.handover.publish"},
+    "sandbox/policy.py": {"os", "bwbuild.process"},
+    "sandbox/bwrap.py": {"os", "bwbuild.process"},
+    "sandbox/spec.py": {"os", "bwbuild.process"},
+    "sandbox/identity.py": {"os", "bwbuild.process"},
+    "sandbox/environment.py": {"os", "bwbuild.process"},
+    "sandbox/script.py": {"os", "bwbuild.process", "tempfile", "time"},
+    "root/etc.py": {"os", "pathlib", "bwbuild.process"},
+    "deb/buildoptions.py": {"os", "pathlib", "bwbuild.process"},
+    "build/verdict.py": {"os", "bwbuild.process", "time"},
+}
+LONGEST_MODULE = 350
+LONGEST_FUNCTION = 60
+
+
+@dataclass(frozen=True)
+class Module:
+    """One module: its path below the package, its text and its tree."""
+
+    path: str
+    text: str
+    tree: ast.Module
+
+    @property
+    def room(self) -> str:
+        return self.path.split("/")[0].removesuffix(".py")
+
+    def imports(self, *, type_checking: bool = True) -> Iterator[str]:
+        """Dotted names of all that is imported, wherever it stands."""
+        skipped = set() if type_checking else {id(node) for node in self._for_types()}
+        for node in ast.walk(self.tree):
+            if id(node) in skipped:
+                continue
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{self.path}: a relative import"
+                yield node.module or ""
+                yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+    def _for_types(self) -> Iterator[ast.AST]:
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+                yield from ast.walk(node)
+
+
+def module(path: Path) -> Module:
+    text = path.read_text(encoding="utf-8")
+    return Module(str(path.relative_to(PACKAGE)), text, ast.parse(text))
+
+
+MODULES = [module(path) for path in sorted(PACKAGE.rglob("*.py"))]
+each = pytest.mark.parametrize("module", MODULES, ids=[module.path for module in MODULES])
+
+
+def top(name: str) -> str:
+    return name.split(".")[0]
+
+
+def importers(library: str) -> set[str]:
+    return {module.path for module in MODULES if any(top(name) == library for name in module.imports())}
+
+
+def test_there_are_modules() -> None:
+    assert len(MODULES) > 40
+    assert {module.room for module in MODULES} <= RANKS.keys()
+
+
+@each
+def test_imports_run_one_way(module: Module) -> None:
+    for name in module.imports():
+        parts = name.split(".")
+        if parts[0] != "bwbuild" or len(parts) < 2 or parts[1] not in RANKS:
+            continue
+        here, there = module.room, parts[1]
+        if here == there:
+            continue
+        lower = RANKS[here] < RANKS[there]
+        assert lower or (here, there) in NEIGHBOURS, f"{module.path} imports {name}"
+
+
+def test_no_circle_among_modules() -> None:
+    known = {"bwbuild." + m.path.removesuffix(".py").replace("/", ".").removesuffix(".__init__"): m for m in MODULES}
+    edges = {name: {n for n in m.imports(type_checking=False) if n in known and n != name} for name, m in known.items()}
+    done: set[str] = set()
+
+    def visit(name: str, way: tuple[str, ...]) -> None:
+        assert name not in way, " imports ".join((*way[way.index(name) :], name))
+        if name not in done:
+            for following in edges[name]:
+                visit(following, (*way, name))
+            done.add(name)
+
+    for name in edges:
+        visit(name, ())
+
+
+def test_one_module_starts_programs() -> None:
+    assert importers("subprocess") == {"process.py"}
+
+
+@each
+def test_no_other_way_to_start_programs(module: Module) -> None:
+    bad = {"system", "popen", "execv", "execve", "execvp", "execvpe", "posix_spawn", "spawnlp", "fork", "forkpty"}
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "os":
+            assert node.attr not in bad, f"{module.path}:{node.lineno}"
+    assert not {"multiprocessing", "pty", "commands"} & {top(name) for name in module.imports()}
+
+
+@pytest.mark.parametrize(
+    ("library", "rooms"),
+    [("click", {"cli"}), ("rich", {"cli"}), ("debian", {"deb"}), ("distributed", {"corpus"}), ("dask", {"corpus"})],
+)
+def test_libraries_stay_in_their_room(library: str, rooms: set[str]) -> None:
+    assert {path.split("/")[0] for path in importers(library)} <= rooms
+
+
+@pytest.mark.parametrize(("path", "forbidden"), PURE.items(), ids=list(PURE))
+def test_pure_modules_have_no_effects(path: str, forbidden: set[str]) -> None:
+    (found,) = (module for module in MODULES if module.path == path)
+    assert not forbidden & set(found.imports(type_checking=False))
+
+
+@each
+def test_only_cli_prints_and_exits(module: Module) -> None:
+    if module.room in ("cli", "__main__"):
+        return
+    for node in ast.walk(module.tree):
+        if not isinstance(node, ast.Call):
+            continue
+        name = ast.unparse(node.func)
+        assert name not in ("print", "exit", "quit", "sys.exit", "os._exit"), f"{module.path}:{node.lineno}"
+        assert not name.startswith(("sys.stdout", "sys.stderr")), f"{module.path}:{node.lineno}"
+    raised = [ast.unparse(node.exc) for node in ast.walk(module.tree) if isinstance(node, ast.Raise) and node.exc]
+    assert not [text for text in raised if text.startswith("SystemExit")]
+
+
+@each
+def test_length(module: Module) -> None:
+    assert module.text.count("\n") < LONGEST_MODULE
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert node.end_lineno is not None
+            length = node.end_lineno - node.lineno + 1
+            assert length < LONGEST_FUNCTION, f"{module.path}: {node.name} has {length} lines"
+
+
+@each
+def test_errors_are_not_swallowed(module: Module) -> None:
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.ExceptHandler):
+            assert node.type is not None, f"{module.path}:{node.lineno}: a bare except"
+            only_pass = len(node.body) == 1 and isinstance(node.body[0], ast.Pass)
+            assert not only_pass, f"{module.path}:{node.lineno}: an error is swallowed"
+            if ast.unparse(node.type) in ("Exception", "BaseException"):
+                assert any(isinstance(inner, ast.Raise) for inner in ast.walk(node)), f"{module.path}:{node.lineno}"
+
+
+@each
+def test_module_has_a_docstring_and_no_unfinished_work(module: Module) -> None:
+    if module.path != "__init__.py":
+        assert ast.get_docstring(module.tree) is not None
+    tokens = tokenize.generate_tokens(io.StringIO(module.text).readline)
+    comments = " ".join(token.string for token in tokens if token.type == tokenize.COMMENT)
+    assert not re.search(r"\b(TODO|FIXME|XXX|HACK)\b", comments)
+    assert "NotImplemented" not in module.text
+
+
+@each
+def test_values_are_frozen(module: Module) -> None:
+    for node in ast.walk(module.tree):
+        if not isinstance(node, ast.ClassDef):
+            continue
+        for decorator in node.decorator_list:
+            text = ast.unparse(decorator)
+            # A private dataclass may be state that its module owns.
+            if text.startswith("dataclass") and not node.name.startswith("_"):
+                assert "frozen=True" in text, f"{module.path}: {node.name}"
+
+
+def test_heavy_libraries_are_imported_late() -> None:
+    """Start-up time: what one command needs is not paid for by all."""
+    heavy = {"rich", "debian", "psutil", "jinja2", "distributed", "dask", "seccomp"}
+    allowed = {"build/monitor.py"}
+    for found in MODULES:
+        if found.path in allowed:
+            continue
+        for node in found.tree.body:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+                assert not heavy & {top(name) for name in names}, found.path

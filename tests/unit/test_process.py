@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from bwbuild.errors import BwbuildError, HostError
+from bwbuild.process import PACKAGE_OF, missing_program, pasteable, run, start
+
+
+def test_output_apart() -> None:
+    done = run(["sh", "-c", "echo out; echo err >&2"])
+    assert (done.returncode, done.stdout, done.stderr, done.text) == (0, b"out\n", b"err\n", "out")
+
+
+def test_input_is_empty_or_as_given() -> None:
+    assert run(["cat"]).stdout == b""
+    assert run(["cat"], stdin=b"a\0b").stdout == b"a\0b"
+
+
+def test_no_shell_reads_the_words() -> None:
+    words = ["$(id)", "a b", "*", "'", "\n"]
+    assert run(["printf", "%s|", *words]).text == "$(id)|a b|*|'|\n|"
+
+
+def test_failure_has_the_end_of_the_output_and_the_command() -> None:
+    with pytest.raises(BwbuildError, match=r"sh failed \(exit status 3\)") as caught:
+        run(["sh", "-c", "seq 100 >&2; exit 3"])
+    assert caught.value.details[0] == "81"
+    assert caught.value.details[-1] == "command: sh -c 'seq 100 >&2; exit 3'"
+
+
+def test_failure_by_signal() -> None:
+    with pytest.raises(BwbuildError, match=r"\(signal 9\)"):
+        run(["sh", "-c", "kill -9 $$"])
+
+
+def test_failure_that_is_no_error() -> None:
+    assert run(["false"], check=False).returncode == 1
+
+
+@pytest.mark.parametrize("name", ["bwrap-that-is-not-there", "/nowhere/bwrap"])
+def test_program_that_is_missing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    with pytest.raises(HostError, match="is not installed"):
+        run([name])
+    with pytest.raises(HostError, match="is not installed"):
+        start([name], env={}, output=(1, 2))
+
+
+def test_hint_names_the_package() -> None:
+    assert missing_program("/usr/bin/newuidmap").hint == "sudo apt install uidmap"
+    assert "PATH" in missing_program("frobnicate").hint
+    assert PACKAGE_OF["bwrap"] == "bubblewrap"
+
+
+def test_directory_that_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(HostError, match="the directory .* does not exist"):
+        run(["true"], cwd=tmp_path / "missing")
+
+
+def test_timeout() -> None:
+    with pytest.raises(HostError, match=r"sleep did not end within 0.1 s"):
+        run(["sleep", "60"], timeout=0.1)
+
+
+def test_environment_is_as_given() -> None:
+    assert run(["/usr/bin/env"], env={"A": "1"}).stdout == b"A=1\n"
+
+
+def test_pasteable() -> None:
+    assert pasteable(["a b", Path("/x'y")]) == "'a b' '/x'\"'\"'y'"
+
+
+def test_started_program_has_a_group_and_only_the_named_descriptors(tmp_path: Path) -> None:
+    extra, more = os.open(tmp_path, os.O_RDONLY), os.open(tmp_path, os.O_RDONLY)
+    for number in (extra, more):
+        os.set_inheritable(number, True)
+    read, write = os.pipe()
+    script = "ps -o pgid= -p $$; echo $$; ls /proc/self/fd; readlink /proc/self/fd/0"
+    child = start(["sh", "-c", script], env=dict(os.environ), output=(write, write), pass_fds=[more])
+    os.close(write)
+    with os.fdopen(read) as stream:
+        words = stream.read().split()
+    assert child.wait() == 0
+    os.close(extra)
+    os.close(more)
+    assert words[0] == words[1] == str(child.pid)
+    # the last is that of the directory which ls reads
+    assert len(words[2:-1]) == 5
+    assert str(more) in words
+    assert str(extra) not in words[2:-1] or extra == 3
+    assert words[-1] == "/dev/null"
+
+
+def test_ignored_signals_are_restored() -> None:
+    assert signal.getsignal(signal.SIGPIPE) == signal.SIG_IGN
+    assert run(["sh", "-c", "grep SigIgn /proc/self/status"]).text.split() == ["SigIgn:", "0" * 16]
