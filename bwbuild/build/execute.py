@@ -29,6 +29,7 @@ from bwbuild.handover.keys import Key
 from bwbuild.handover.publish import publish
 from bwbuild.handover.sign import sign
 from bwbuild.handover.verify import Verified, collect
+from bwbuild.host.doctor import Finding
 from bwbuild.sandbox import runner
 from bwbuild.sandbox.spec import Layering
 
@@ -185,7 +186,12 @@ class Build:
             self.disk = scratches.size(scratch.path, scratch.record)
         for event in after_build(datetime.now(UTC), successful=outcome.exit_code == 0):
             self.log(event)
-        verdict.check(outcome, self.scanner.excerpt(), self.plan)
+        verdict.check(outcome, self.scanner.excerpt(), self.plan, self._explain)
+
+    def _explain(self) -> tuple[Finding, ...]:
+        from bwbuild.build.doctor import explain  # noqa: PLC0415 - only a sandbox that did not start needs it
+
+        return explain(self.plan, self.around.base)
 
     def _tick(self, pid: int) -> None:
         if self.monitor is None:

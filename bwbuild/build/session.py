@@ -13,8 +13,8 @@ from bwbuild.build.interrupt import interruptions
 from bwbuild.build.plan import Plan
 from bwbuild.build.scratch import Scratch
 from bwbuild.config.settings import Keep
-from bwbuild.errors import HostError
 from bwbuild.events import Level, Notice
+from bwbuild.host.doctor import advice
 from bwbuild.sandbox import runner
 from bwbuild.sandbox.spec import Layering
 
@@ -64,7 +64,9 @@ def run_in(plan: Plan, scratch: Scratch, streams: Streams) -> int:
         if plan.sandbox.workspace.layering is Layering.NONE:
             scratches.give_back(plan.source.tree, scratch.record)
     if not outcome.started or outcome.exit_code is None:
-        raise HostError("the sandbox did not start", hint="bwbuild doctor finds out why")
+        from bwbuild.build.doctor import explain  # noqa: PLC0415 - only a failure needs it
+
+        raise advice(explain(plan, scratch.path.parent))
     return outcome.exit_code
 
 

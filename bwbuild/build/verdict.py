@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from bwbuild.build.plan import Plan
 from bwbuild.build.scan import Excerpt
-from bwbuild.errors import BuildError, DependencyError, ExitStatus, HostError, LimitError
+from bwbuild.errors import BuildError, DependencyError, ExitStatus, LimitError
 from bwbuild.handover.artifacts import Expected
+from bwbuild.host.doctor import Finding, advice
 from bwbuild.sandbox.runner import Outcome
 from bwbuild.units import human_duration
 
@@ -17,9 +20,10 @@ AFTER_VERIFICATION = frozenset({ExitStatus.SIGNING, ExitStatus.OUTPUT})
 WORTH_KEEPING = frozenset({ExitStatus.BUILD_FAILED, ExitStatus.LIMIT, ExitStatus.VERIFICATION})
 
 
-def check(outcome: Outcome, excerpt: Excerpt, plan: Plan) -> None:
+def check(outcome: Outcome, excerpt: Excerpt, plan: Plan, why: Callable[[], tuple[Finding, ...]]) -> None:
     """Return if the build succeeded.
 
+    :param why: finds out why a sandbox did not start.
     :raises LimitError: it took too long.
     :raises HostError: the sandbox did not start.
     :raises DependencyError: build dependencies are missing.
@@ -31,11 +35,7 @@ def check(outcome: Outcome, excerpt: Excerpt, plan: Plan) -> None:
             f"the build took longer than {limit} and was killed", hint="--timeout TIME allows it more"
         )
     if not outcome.started or outcome.exit_code is None:
-        raise HostError(
-            "the sandbox did not start",
-            hint="bwbuild doctor finds out why",
-            details=excerpt.tail or ("it was killed from outside",),
-        )
+        raise advice(why(), excerpt.tail or ("it was killed from outside",))
     if outcome.exit_code == 0:
         return
     if excerpt.unmet:

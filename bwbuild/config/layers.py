@@ -44,9 +44,11 @@ def resolve(layers: Sequence[Layer]) -> Configuration:
 
 
 def nearest(word: str, known: Sequence[str]) -> str:
-    """A hint that names the known word most like ``word``, or all of them if none is."""
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"did you mean {close[0]}?" if close else "known: " + ", ".join(sorted(known))
+    """A hint that names the known word most like ``word``; if none is, all of them unless they are many."""
+    close = difflib.get_close_matches(word, known, n=1)
+    if close:
+        return f"did you mean {close[0]}?"
+    return "known: " + ", ".join(sorted(known)) if len(known) <= 30 else "bwbuild --help lists all of them"
 
 
 def from_toml(document: Mapping[str, object], origin: str) -> Layer:

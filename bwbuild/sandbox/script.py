@@ -21,6 +21,10 @@ from bwbuild.sandbox.spec import Identity, IdentityKind, Layering, Overlay, Sand
 #: Ends each file that the script contains; no such file has it as a line.
 _END = "END_OF_FILE"
 
+# Layers lie on file systems of their own. Without xino a directory's entries have other inode numbers than
+# stat(2) shows, and its files another device: configure scripts notice the one, find -xdev the other.
+_OVERLAY = "userxattr,xino=on"
+
 _COPY = """\
 if ! [ -e started ]; then
   mkdir tree
@@ -126,7 +130,7 @@ def _lay_out(sandbox: Sandbox) -> Iterator[str]:
 
 
 def enter(identity: Identity) -> Iterator[str]:
-    """The lines of a shell script that run the script ``namespace`` of the current directory as root there."""
+    """The lines of a shell script that run ``namespace`` of the current directory as root there."""
     command = shlex.join(entry(identity)) + " sh namespace"
     if identity.outer_first is None:
         yield f"exec {command}"
@@ -134,15 +138,14 @@ def enter(identity: Identity) -> Iterator[str]:
     # Only root may map ids that are nobody's, by writing the map of a process in the new namespace. Neither
     # side may wait for one that is gone: the writer reads nothing when unshare fails and then ends.
     block = f"0 {identity.outer_first} {identity.count}"
+    gids, uids = (f'echo "{block}" > "/proc/$pid/{name}_map"' for name in ("gid", "uid"))
     unshare, _, then = command.partition(" setpriv ")
     yield "rm -f unmapped mapped; mkfifo unmapped mapped; exec 8<> mapped"
-    yield f'{{ read -r pid && {{ echo "{block}" > "/proc/$pid/gid_map" && echo "{block}" > "/proc/$pid/uid_map"'
+    yield f"{{ read -r pid && {{ {gids} && {uids}"
     yield "  echo $? >&8; }; } < unmapped &"
     yield "exec 9> unmapped"
-    inside = (
-        f'echo $$ >&9; exec 9>&-; read -r failed <&8; exec 8<&-; [ "$failed" = 0 ] || exit 125; exec setpriv {then}'
-    )
-    yield f"exec {unshare} sh -c {shlex.quote(inside)}"
+    wait = 'echo $$ >&9; exec 9>&-; read -r failed <&8; exec 8<&-; [ "$failed" = 0 ] || exit 125'
+    yield f"exec {unshare} sh -c {shlex.quote(f'{wait}; exec setpriv {then}')}"
 
 
 def _namespace(sandbox: Sandbox) -> Iterator[str]:
@@ -185,7 +188,7 @@ def _overlay(overlay: Overlay) -> Iterator[str]:
         yield f"mkdir {lowest}"
         yield f"tar -C {lower} {quiet} -cf - . | tar -C {lowest} --no-same-owner -xpf -"
         lower = lowest
-    yield f"mount -t overlay -o ro,userxattr,lowerdir={over}:{lower} bwbuild ns/{overlay.name}"
+    yield f"mount -t overlay -o ro,{_OVERLAY},lowerdir={over}:{lower} bwbuild ns/{overlay.name}"
 
 
 def _tree(sandbox: Sandbox) -> Iterator[str]:
@@ -207,7 +210,7 @@ def _tree(sandbox: Sandbox) -> Iterator[str]:
         yield "[ ! -e upper.tar ] || tar --xattrs --xattrs-include='user.*' -C ns/upper -xpf upper.tar"
     yield _UPPER.format(marker=marker, upper=f"{place}upper").rstrip("\n")
     layers = f"lowerdir=ns/tree.over:ns/tree.lower,upperdir={place}upper,workdir={place}work"
-    yield f"mount -t overlay -o userxattr,{layers} bwbuild ns/tree"
+    yield f"mount -t overlay -o {_OVERLAY},{layers} bwbuild ns/tree"
 
 
 def _bwrap_command(words: Iterable[bwrap.Word], prefix: str) -> Iterator[str]:

@@ -31,6 +31,7 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("commands", re.compile(r"^(\d+ commands \(\d+ passed, \d+ failed\))")),
     ("dejagnu", re.compile(r"^# of (.*?)\t+(\d+)$")),
 )
+_CHECK = re.compile(r"^checking (.+?)\.\.\. ?(.+)$")
 _TAP = re.compile(r"^\s*(ok|not ok)\b *\d*(?:.*?# *(skip|todo)\b)?", re.IGNORECASE)
 _SKIP = re.compile(r"\bskip(?:s|ped|ping)?\b", re.IGNORECASE)
 _ESCAPE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -68,14 +69,25 @@ def _tap(line: str) -> Iterator[str]:
         yield f"tap: {match[1].lower()}{' # ' + match[2].lower() if match[2] else ''}"
 
 
+def _configure(line: str) -> Iterator[str]:
+    """What a configure script found: a feature that goes missing takes its tests with it."""
+    match = _CHECK.match(line)
+    if match:
+        yield f"configure: {_anonymous(match[1])}: {_anonymous(match[2])}"
+
+
 def _skips(line: str) -> Iterator[str]:
     if _SKIP.search(line):
-        for pattern, text in _RANDOM:
-            line = pattern.sub(text, line)
-        yield f"skips: {line.strip()}"
+        yield f"skips: {_anonymous(line)}"
 
 
-_READERS: tuple[Callable[[str], Iterator[str]], ...] = (_patterns, _tap, _skips)
+def _anonymous(line: str) -> str:
+    for pattern, text in _RANDOM:
+        line = pattern.sub(text, line)
+    return line.strip()
+
+
+_READERS: tuple[Callable[[str], Iterator[str]], ...] = (_patterns, _tap, _configure, _skips)
 
 
 def differences(plain: Counter[str], sandbox: Counter[str]) -> list[str]:
