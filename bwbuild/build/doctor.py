@@ -265,7 +265,8 @@ def _signing(settings: Settings, start: Path) -> tuple[Finding, ...]:
         )
     )
     if isinstance(key, NoKey):
-        why = Cause("results stay unsigned", "gpg --full-generate-key  # or name a key: bwbuild --sign=KEY")
+        remedy = "gpg --full-generate-key  # or name a key: bwbuild --sign=KEY"
+        why = Cause("results stay unsigned", remedy)
         signing = Finding.because("signing", key.reason, why, lacking)
         unneeded = Status.WARNING if lacking is Status.INFO else lacking
     else:

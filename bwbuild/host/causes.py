@@ -215,7 +215,8 @@ def _powerless_mapper(text: str, conditions: Conditions) -> Cause | None:
 def _surroundings(text: str, conditions: Conditions) -> Cause | None:
     if not _refused(text):
         return None
-    if conditions.chroot:
+    # ischroot also takes a mount namespace for one, but the kernel refuses only the namespace itself there.
+    if conditions.chroot and "unshare failed" in text:
         return Cause(
             "this is a chroot, in which the kernel allows no user namespace",
             "sudo systemd-nspawn -D / bwbuild doctor  # or run bwbuild outside of the chroot",

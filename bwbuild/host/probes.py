@@ -103,7 +103,7 @@ def surroundings(conditions: Conditions) -> Finding:
     """The row of what is around this process."""
     facts = [f"container ({conditions.container})"] if conditions.container else []
     facts += ["user namespace"] if conditions.nested else []
-    facts += ["chroot"] if conditions.chroot else []
+    facts += ["chroot (says ischroot)"] if conditions.chroot else []
     facts += ["no_new_privs"] if conditions.no_new_privs else []
     facts += ["system-call filter"] if conditions.filtered else []
     return Finding("inside", Status.INFO, ", ".join(facts) or "no container, sandbox or chroot")
@@ -153,7 +153,8 @@ def subordinate_ids(host: Host, conditions: Conditions) -> Finding:
 def space(name: str, path: Path, remedy: str) -> Finding:
     """The row of the free space at ``path`` or, where it does not exist yet, its nearest parent."""
     place = path.absolute()
-    while not place.is_dir() and place != place.parent:
+    # Path.is_dir raises for a place that may not be looked at.
+    while not os.path.isdir(place) and place != place.parent:
         place = place.parent
     if not os.access(place, os.W_OK | os.X_OK):
         return Finding.because(name, str(path), Cause(f"{place} can't be written", remedy))

@@ -12,7 +12,7 @@ variables come from bwbuild and are unset by hand:
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 
 from bwbuild.sandbox import bwrap
@@ -163,7 +163,7 @@ def _namespace(sandbox: Sandbox) -> Iterator[str]:
     yield 'if [ -n "${BWBUILD_STATUS-}" ]; then set -- --json-status-fd "$BWBUILD_STATUS"; fi'
     saved = sandbox.workspace.saved
     ends = sandbox.workspace.layering is not Layering.MEMORY or saved is Saved.NEVER
-    yield from _bwrap_command(bwrap.argv(sandbox), "exec " if ends else "")
+    yield from _bwrap_command(bwrap.argv(sandbox), ends=ends)
     if not ends:
         if saved is Saved.FAILURE:
             yield '[ "$status" != 0 ] || exit 0'
@@ -213,20 +213,26 @@ def _tree(sandbox: Sandbox) -> Iterator[str]:
     yield f"mount -t overlay -o {_OVERLAY},{layers} bwbuild ns/tree"
 
 
-def _bwrap_command(words: Iterable[bwrap.Word], prefix: str) -> Iterator[str]:
-    """The command line of bwrap, an option and its values to a line."""
-    lines: list[list[str]] = [[f'{prefix}bwrap "$@"']]
-    options = True
-    for word in words:
+def _bwrap_command(words: Sequence[bwrap.Word], *, ends: bool) -> Iterator[str]:
+    """The options of bwrap in a file, one and its values to a line, and the command that reads them.
+
+    Processes inside can read the command line and the environment of bwrap: neither names a path of the host.
+    """
+    end = words.index("--")
+    lines: list[list[str]] = [["printf '%s\\0'"]]
+    for word in words[:end]:
         quoted = f'"$BWBUILD_SCRATCH"/{word.name}' if isinstance(word, Scratch) else shlex.quote(word)
-        if options and isinstance(word, str) and word.startswith("--"):
+        if isinstance(word, str) and word.startswith("--"):
             lines.append([])
-        options = options and word != "--"
         lines[-1].append(quoted)
-    if not prefix:
-        lines[-1].append("|| status=$?")
+    yield " \\\n  ".join(" ".join(line) for line in [*lines, ["> options"]])
+    command = shlex.join(str(word) for word in words[end:])
+    start = f'env -i PATH="$PATH" bwrap "$@" --args 3 {command} 3< options'
+    if ends:
+        yield f"exec {start}"
+    else:
         yield "status=0"
-    yield " \\\n  ".join(" ".join(line) for line in lines)
+        yield f"{start} || status=$?"
 
 
 def _files(files: Mapping[str, str]) -> Iterator[str]:

@@ -169,7 +169,7 @@ def test_kept_copy_goes_on(open_desk: Desk) -> None:
     open_desk.ok("-nc")
     assert "MADE out" not in open_desk.log()
     (open_desk.tree / "input").write_text("edited\n")
-    open_desk.ok("-nc")
+    open_desk.ok("-nc", "--keep", "always")
     assert "MADE out" in open_desk.log()
     open_desk.ok("run", "-nc", "--", "grep", "-qx", "edited", "out")
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 import re
-from typing import NoReturn
 
 import builds
 import debs
 import pytest
 import suites
+from support import give_up
 
 #: Differences that are known: source -> pattern of a whole difference -> why it is there.
 EXPECTED: dict[str, dict[str, str]] = {
@@ -21,13 +21,6 @@ EXPECTED: dict[str, dict[str, str]] = {
         r"[-+][1-3]x tap: ok": "the same",
     },
 }
-
-
-def lacking(what: str) -> NoReturn:
-    """Skip on a laptop; in CI a test that can't run is a failure."""
-    if os.environ.get("CI"):
-        pytest.fail(what)
-    pytest.skip(what)
 
 
 def unexpected(name: str, differences: list[str]) -> list[str]:
@@ -41,12 +34,12 @@ def unexpected(name: str, differences: list[str]) -> list[str]:
 @pytest.mark.parametrize("name", builds.names())
 def test_a_real_package_builds_as_without_a_sandbox(name: str) -> None:
     if os.getuid() == 0:
-        lacking("real packages are built by an ordinary user, as their maintainers build them")
+        give_up("real packages are built by an ordinary user, as their maintainers build them")
     if builds.dsc(name) is None:
-        lacking(f"{name} is not there; as root: tests/real/prepare USER {name}")
+        give_up(f"{name} is not there; as root: tests/real/prepare USER {name}")
     plain = builds.plain(name)
     if plain.status != 0:
-        lacking(f"{name} does not build on this machine, with or without a sandbox")
+        give_up(f"{name} does not build on this machine, with or without a sandbox")
     sandbox = builds.sandboxed(name)
     # pytest -rA shows it.
     print(f"{name}: {plain.seconds:.1f} s plain, {sandbox.seconds:.1f} s in the sandbox")
