@@ -7,6 +7,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -88,6 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def run(arguments: list[str]) -> int:
     """Run the command line and return its exit status; errors are told on standard error."""
     try:
+        _check_directory()
         result: Any = commands.main(arguments, prog_name="bwbuild", standalone_mode=False)
         sys.stdout.flush()
         return int(result or 0)
@@ -105,6 +107,14 @@ def run(arguments: list[str]) -> int:
         if error.filename is None:
             raise
         return _told(OutputError(f"{os.fsdecode(error.filename)}: {error.strerror}"))
+
+
+def _check_directory() -> None:
+    """Relative paths mean nothing in a directory that was removed."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise UsageError("the current directory does not exist any more", hint="cd to another one") from None
 
 
 def _told(error: BwbuildError) -> int:

@@ -12,10 +12,15 @@ from pathlib import Path
 class Kind(ABC):
     """One kind of value. Both readers raise ``ValueError`` with what was expected."""
 
-    #: completes the sentence "expected ..."
-    expected: str
-    #: stands for the value in ``--help``; empty for a switch
-    metavar: str = ""
+    @property
+    @abstractmethod
+    def expected(self) -> str:
+        """Completes the sentence "expected ..."."""
+
+    @property
+    def metavar(self) -> str:
+        """Stands for the value in ``--help``; empty for a switch."""
+        return ""
 
     @abstractmethod
     def from_text(self, text: str) -> object:
@@ -36,7 +41,10 @@ class Kind(ABC):
 class Switch(Kind):
     """True or false."""
 
-    expected = "true or false"
+    @property
+    def expected(self) -> str:
+        """The two words."""
+        return "true or false"
 
     def from_text(self, text: str) -> bool:
         """Accept the usual words of environment variables."""
@@ -65,12 +73,12 @@ class Choice(Kind):
     of: type[Enum]
 
     @property
-    def expected(self) -> str:  # type: ignore[override]
+    def expected(self) -> str:
         """The words that are allowed."""
         return "one of " + ", ".join(self.words)
 
     @property
-    def metavar(self) -> str:  # type: ignore[override]
+    def metavar(self) -> str:
         """The words as ``--help`` shows them."""
         return "|".join(self.words)
 
@@ -95,8 +103,17 @@ class Choice(Kind):
 class FilePath(Kind):
     """A path of the host; ``~`` is expanded, a relative one is taken from the current directory."""
 
-    metavar: str = "FILE"
-    expected = "a path, as a string"
+    name: str = "FILE"
+
+    @property
+    def expected(self) -> str:
+        """What TOML has to have."""
+        return "a path, as a string"
+
+    @property
+    def metavar(self) -> str:
+        """FILE or DIR."""
+        return self.name
 
     def from_text(self, text: str) -> Path:
         """An absolute path, symbolic links left as they are."""
@@ -112,8 +129,17 @@ class FilePath(Kind):
 class Text(Kind):
     """Any text that is not empty."""
 
-    metavar: str = "TEXT"
-    expected = "a string that is not empty"
+    name: str = "TEXT"
+
+    @property
+    def expected(self) -> str:
+        """What TOML has to have."""
+        return "a string that is not empty"
+
+    @property
+    def metavar(self) -> str:
+        """Such as KEY."""
+        return self.name
 
     def from_text(self, text: str) -> str:
         """The text itself."""
@@ -126,8 +152,15 @@ class Text(Kind):
 class Duration(Kind):
     """A length of time in seconds, written as a number or as ``2h30m``."""
 
-    expected = "a length of time such as 90, 45s, 30m, 2h or 1h30m"
-    metavar = "TIME"
+    @property
+    def expected(self) -> str:
+        """The forms."""
+        return "a length of time such as 90, 45s, 30m, 2h or 1h30m"
+
+    @property
+    def metavar(self) -> str:
+        """TIME."""
+        return "TIME"
 
     def from_text(self, text: str) -> float:
         """Seconds."""

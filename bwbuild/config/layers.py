@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bwbuild.config.settings import DEFAULTS, FIELD_OF, OPTIONS, Settings
 from bwbuild.errors import ConfigurationError
@@ -39,8 +40,8 @@ def resolve(layers: Sequence[Layer]) -> Configuration:
     for layer in layers:
         values.update(layer.values)
         origins.update(dict.fromkeys(layer.values, layer.origin))
-    settings = Settings(**{FIELD_OF[key]: value for key, value in values.items()})  # type: ignore[arg-type]
-    return Configuration(settings, origins)
+    fields: dict[str, Any] = {FIELD_OF[key]: value for key, value in values.items()}
+    return Configuration(Settings(**fields), origins)
 
 
 def nearest(word: str, known: Sequence[str]) -> str:

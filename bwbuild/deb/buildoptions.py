@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from bwbuild.errors import UsageError
 
@@ -137,7 +138,11 @@ def _keyfile(_options: BuildOptions, value: str) -> BuildOptions:
 
 
 def _set(name: str) -> Effect:
-    return lambda options, value: replace(options, **{name: value or True})
+    def effect(options: BuildOptions, value: str) -> BuildOptions:
+        changed: dict[str, Any] = {name: value or True}
+        return replace(options, **changed)
+
+    return effect
 
 
 def _row(pattern: str, spellings: str, effect: Effect | None = None, **more: bool) -> Row:

@@ -5,16 +5,21 @@ The tree is untrusted: nothing in it is executed, and every value is checked bef
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bwbuild.deb import names, relations
 from bwbuild.errors import SourceError, VerificationError
 
 #: Directories of version control at a tree's top; buildds do not have them, so the sandbox does not either.
 VERSION_CONTROL = (".git", ".hg", ".bzr", ".svn")
+#: Bytes; Debian's longest changelogs have a tenth of it.
+_LARGEST = 32 << 20
 
 
 #: Fields of the source's stanza that say what the build needs.
@@ -165,12 +170,22 @@ def foreign_file(tree: Path, uids: frozenset[range], gids: frozenset[range]) -> 
     return None
 
 
-def _first_entry(path: Path):  # type: ignore[no-untyped-def]
+def _read(path: Path) -> str:
+    """The text of a regular file of the tree; a FIFO or a device there could keep its reader for ever."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        data = stream.read(_LARGEST + 1)
+    if len(data) > _LARGEST:
+        raise OSError(errno.EFBIG, f"it is larger than {_LARGEST} bytes")
+    return data.decode("utf-8")
+
+
+def _first_entry(path: Path) -> Any:  # python-debian has no types
     from debian.changelog import Changelog, ChangelogParseError  # noqa: PLC0415 - 50 ms
 
     try:
-        with path.open(encoding="utf-8") as lines:
-            changelog = Changelog(lines, max_blocks=1, strict=True)
+        changelog = Changelog(_read(path), max_blocks=1, strict=True)
     except (ChangelogParseError, ValueError) as error:
         raise SourceError(
             f"{path} does not parse: {error}", hint="dpkg-parsechangelog shows the line"
@@ -187,7 +202,7 @@ def _control_stanzas(path: Path) -> Iterator[dict[str, str]]:
     from debian.deb822 import Deb822  # noqa: PLC0415 - 50 ms
 
     try:
-        text = path.read_text(encoding="utf-8")
+        text = _read(path)
     except FileNotFoundError:
         raise SourceError(f"there is no {path}", hint="a Debian source needs debian/control") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -230,7 +245,7 @@ def _check_control_lines(path: Path, text: str) -> None:
 
 def _format(tree: Path) -> str:
     try:
-        return (tree / "debian" / "source" / "format").read_text(encoding="utf-8").strip() or "1.0"
+        return _read(tree / "debian" / "source" / "format").strip() or "1.0"
     except OSError:
         return "1.0"  # dpkg-source's own default where the file is missing
     except UnicodeDecodeError:

@@ -16,7 +16,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import COMMAND, PATIENCE, Desk, Done, Rules, as_root, discard, make_desk, make_tree, need, snapshot
+from support import (
+    COMMAND,
+    PATIENCE,
+    Desk,
+    Done,
+    Rules,
+    as_root,
+    discard,
+    make_desk,
+    make_tree,
+    need,
+    processes,
+    snapshot,
+    wait_for,
+)
 
 pytestmark = as_root
 
@@ -100,7 +114,8 @@ def test_range_without_ids_is_an_error_with_the_remedy(open_desk: Desk, stranger
 
 
 def test_in_place_with_a_setgid_parent(open_desk: Desk, user: pwd.struct_passwd) -> None:
-    rules = Rules(binary="mkdir made; touch made/f; chown -R games:games made; chmod 2755 made", gain_root="binary-targets")
+    made = "mkdir made; touch made/f; chown -R games:games made; chmod 2755 made"
+    rules = Rules(binary=made, gain_root="binary-targets")
     shutil.rmtree(open_desk.tree)
     make_tree(open_desk.tree, rules)
     own(open_desk, user.pw_uid, user.pw_gid)
@@ -131,7 +146,7 @@ def test_root_of_the_sandbox_is_not_root(open_desk: Desk) -> None:
     outer = open_desk.inside("cat /proc/self/uid_map /proc/self/gid_map").split()
     assert [int(number) for number in outer[1::3]] == [524288, 524288] or int(outer[1]) > 0
     assert all(int(first) > 0 for first in outer[1::3])
-    script = "/run/bwbuild/as-root sh -c 'touch /proc/sys/kernel/hostname 2>&1; id -u; echo > /proc/sys/vm/swappiness'"
+    script = "/run/bwbuild/as-root sh -c 'id -u; echo 60 > /proc/sys/vm/swappiness'"
     done = open_desk.run("run", "--", "sh", "-c", script)
     assert "0" in done.out.split()
     assert done.status != 0, "root inside may not write the kernel's settings"
@@ -192,8 +207,6 @@ def test_names_as_root(open_desk: Desk) -> None:
 
 
 def test_signals_as_root(open_desk: Desk) -> None:
-    from support import processes, wait_for
-
     running = open_desk.start("run", "--", "sh", "-c", "echo ready; setsid sleep 60 & sleep 60")
     assert running.stdout
     wait_for(lambda: b"ready" in running.stdout.readline())  # type: ignore[union-attr]
@@ -209,7 +222,8 @@ def test_signals_as_root(open_desk: Desk) -> None:
 
 OVERLAY = (
     'mkdir "$1/l" "$1/u" "$1/w"; mount -t tmpfs tmpfs "$1/u"; mkdir "$1/u/u" "$1/u/w" "$2";'
-    ' mount -t overlay overlay -o "lowerdir=$1/l,upperdir=$1/u/u,workdir=$1/u/w" "$2"; chmod 777 "$2"; shift 2; exec "$@"'
+    ' mount -t overlay overlay -o "lowerdir=$1/l,upperdir=$1/u/u,workdir=$1/u/w" "$2"; chmod 777 "$2";'
+    ' shift 2; exec "$@"'
 )
 SMALL = 'mkdir "$2"; mount -t tmpfs -o size=$SIZE,mode=1777 tmpfs "$2"; shift 2; exec "$@"'
 
@@ -218,7 +232,8 @@ def in_namespace(script: str, desk: Desk) -> tuple[str, ...]:
     """The words before a command that runs where ``desk.top/odd`` is mounted as the script says."""
     where = desk.top / "mounts"
     where.mkdir()
-    return ("unshare", "--mount", "--propagation", "private", "sh", "-euc", script, "sh", str(where), str(desk.top / "odd"))
+    unshare = ("unshare", "--mount", "--propagation", "private")
+    return (*unshare, "sh", "-euc", script, "sh", str(where), str(desk.top / "odd"))
 
 
 def test_scratch_on_an_overlay(open_desk: Desk, user: pwd.struct_passwd) -> None:
@@ -252,7 +267,8 @@ def test_scratch_that_is_full(open_desk: Desk, user: pwd.struct_passwd, size: st
     own(open_desk, user.pw_uid, user.pw_gid)
     before = snapshot(open_desk.tree)
     script = SMALL.replace("$SIZE", size)
-    done = run_as(user, open_desk, "--scratch", open_desk.top / "odd", "-b", before=in_namespace(script, open_desk))
+    before_it = in_namespace(script, open_desk)
+    done = run_as(user, open_desk, "--scratch", open_desk.top / "odd", "-b", before=before_it)
     assert done.status in (4, 10, 14), done.both
     assert "Traceback" not in done.both
     assert "No space left" in done.both
@@ -266,7 +282,8 @@ def test_output_that_is_full(open_desk: Desk, user: pwd.struct_passwd) -> None:
     own(open_desk, user.pw_uid, user.pw_gid)
     script = SMALL.replace("$SIZE", "128k")
     words = ("--output", open_desk.top / "odd", "--log", open_desk.top / "log", "-b")
-    script = script.replace('shift 2; exec "$@"', 'odd=$2; shift 2; "$@" || status=$?; ls -A "$odd"; exit $status')
+    listing = 'odd=$2; shift 2; "$@" || status=$?; ls -A "$odd"; exit $status'
+    script = script.replace('shift 2; exec "$@"', listing)
     done = run_as(user, open_desk, *words, before=in_namespace(script, open_desk))
     assert done.status == 14, done.both
     assert done.out == "", "nothing is published by halves"
@@ -277,7 +294,8 @@ def test_output_that_is_full(open_desk: Desk, user: pwd.struct_passwd) -> None:
 def test_a_mount_below_the_tree(open_desk: Desk, user: pwd.struct_passwd) -> None:
     (open_desk.tree / "sub").mkdir()
     own(open_desk, user.pw_uid, user.pw_gid)
-    script = f'mount -t tmpfs tmpfs {open_desk.tree}/sub; echo x > {open_desk.tree}/sub/file; shift 2; exec "$@"'
+    sub = open_desk.tree / "sub"
+    script = f'mount -t tmpfs tmpfs {sub}; echo x > {sub}/file; shift 2; exec "$@"'
     done = run_as(user, open_desk, "run", "--", "cat", "sub/file", before=in_namespace(script, open_desk))
     assert (done.status, done.out) == (0, "x\n"), done.both
 
@@ -293,8 +311,10 @@ def test_groups_of_the_caller_still_open_the_way(open_desk: Desk, user: pwd.stru
     shutil.move(open_desk.parent, closed / "parent")
     tree = closed / "parent" / "tiny-1"
     done = subprocess.run(
-        ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", f"--groups={games}"]
-        + [*COMMAND, "run", "--tree", str(tree), "--", "sh", "-c", "cat input; id -G"],
+        [
+            *("setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", f"--groups={games}"),
+            *(*COMMAND, "run", "--tree", str(tree), "--", "sh", "-c", "cat input; id -G"),
+        ],
         env=open_desk.environment,
         capture_output=True,
         text=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -156,7 +157,9 @@ def test_settings_in_the_tree_are_not_read(desk: Desk) -> None:
     """A package decides nothing about its own sandbox."""
     for name in ("debian/bwbuild.toml", "bwbuild.toml", ".bwbuild.toml", "config.toml"):
         (desk.tree / name).write_text("workspace = 'in-place'\nidentity = 'single'\n")
-    assert desk.ok("--dry-run").out.count("--map-root-user") == desk.ok("--dry-run", cwd=desk.tree).out.count("--map-root-user")
+    assert desk.ok("--dry-run").out.count("--map-root-user") == desk.ok("--dry-run", cwd=desk.tree).out.count(
+        "--map-root-user"
+    )
     done = desk.ok("config", "--json")
     assert "in-place" not in done.out
 
@@ -169,8 +172,6 @@ def test_a_directory_called_like_a_command(desk: Desk) -> None:
 
 @pytest.mark.parametrize("cwd", ["gone", "closed"])
 def test_current_directory_that_is_odd(desk: Desk, cwd: str) -> None:
-    import subprocess
-
     place = desk.top / cwd
     place.mkdir()
     script = 'rmdir "$PWD"; exec "$@"' if cwd == "gone" else 'chmod 0 "$PWD"; exec "$@"'

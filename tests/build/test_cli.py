@@ -16,7 +16,18 @@ from bwbuild.errors import ExitStatus
 KEYS = {
     *("version", "status", "exit_status", "job", "started", "finished", "source", "source_version"),
     *("distribution", "architecture", "build_architecture", "build_type", "options", "phases", "resources"),
-    *("artifacts", "changes", "signature", "identity", "view", "workspace", "weakenings", "log", "failure", "kept"),
+    *(
+        "artifacts",
+        "changes",
+        "signature",
+        "identity",
+        "view",
+        "workspace",
+        "weakenings",
+        "log",
+        "failure",
+        "kept",
+    ),
 }
 
 
@@ -38,7 +49,7 @@ def test_report_of_a_success(desk: Desk) -> None:
         assert path.parent == desk.parent
         assert path.stat().st_size == item["size"]
     assert found["changes"] in done.out
-    assert [phase["name"] for phase in found["phases"]] == ["prepare", "build", "verify", "sign", "publish"]
+    assert [phase["name"] for phase in found["phases"]] == ["prepare", "build", "verify", "publish"]
     assert found["signature"]["key"] == ""
     assert found["signature"]["reason"]
     assert Path(found["log"]).is_file()
@@ -48,14 +59,12 @@ def test_report_of_a_success(desk: Desk) -> None:
 FAILURES = {
     "build-failed": (Rules(during="false"), ("-b",)),
     "limit": (Rules(during="sleep 60"), ("-b", "--timeout", "1")),
-    "verification": (Rules(binary="rm -f ../tiny_1_all.deb; trap 'ln -s /etc/passwd ../tiny_1_source' EXIT"), ("-b",)),
     "signing": (Rules(), ("-b", "--sign")),
     "output": (Rules(), ("-b", "--output", "/nonexistent")),
-    "host": (Rules(), ("-b", "--identity", "range")),
 }
 
 
-@pytest.mark.parametrize("kind", ["build-failed", "limit", "signing", "output"])
+@pytest.mark.parametrize("kind", FAILURES)
 def test_report_of_a_failure(tmp_path: Path, kind: str) -> None:
     rules, options = FAILURES[kind]
     desk = make_desk(tmp_path, rules)
@@ -84,7 +93,9 @@ def test_report_of_a_source_that_is_none(desk: Desk) -> None:
 
 def test_report_of_missing_dependencies(desk: Desk) -> None:
     control = desk.tree / "debian/control"
-    control.write_text(control.read_text().replace("Section:", "Build-Depends: no-such-package-1, no-such-two\nSection:", 1))
+    control.write_text(
+        control.read_text().replace("Section:", "Build-Depends: no-such-package-1, no-such-two\nSection:", 1)
+    )
     done = desk.run("-b", "--report", desk.top / "report")
     found = desk.report(desk.top / "report")
     assert (done.status, found["status"]) == (6, "dependencies"), done.both
@@ -104,7 +115,12 @@ def test_failure_has_all_that_one_needs(tmp_path: Path) -> None:
     desk = make_desk(tmp_path, Rules(during="echo the reason >&2; exit 3"))
     done = desk.run("-b", "--report", desk.top / "report")
     kept = desk.report(desk.top / "report")["kept"]
-    for text in ("the reason", "debian/rules binary", "exit status 2", str(desk.parent / "tiny_1_amd64")[:-6]):
+    for text in (
+        "the reason",
+        "debian/rules binary",
+        "exit status 2",
+        str(desk.parent / "tiny_1_amd64")[:-6],
+    ):
         assert text in done.err
     assert kept["scratch"] in done.err
     assert kept["shell"] == "bwbuild shell -nc"
@@ -200,7 +216,8 @@ def test_output_and_command_line_wins(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "status"), [("exit 0", 0), ("exit 7", 7), ("exit 255", 255), ("kill -TERM $$", 143), ("kill -9 $$", 137)]
+    ("script", "status"),
+    [("exit 0", 0), ("exit 7", 7), ("exit 255", 255), ("kill -TERM $$", 143), ("kill -9 $$", 137)],
 )
 def test_status_of_run_is_that_of_the_command(desk: Desk, script: str, status: int) -> None:
     assert desk.run("run", "--", "sh", "-c", script).status == status
@@ -236,7 +253,9 @@ def test_run_has_options_of_its_command(desk: Desk) -> None:
 # Help and version
 
 
-@pytest.mark.parametrize("words", [("--help",), ("-?",), ("build", "--help"), ("run", "--help"), ("shell", "-?")])
+@pytest.mark.parametrize(
+    "words", [("--help",), ("-?",), ("build", "--help"), ("run", "--help"), ("shell", "-?")]
+)
 def test_help(desk: Desk, words: tuple[str, ...]) -> None:
     done = desk.ok(*words, cwd=Path("/"))
     assert "Usage: bwbuild" in done.out
@@ -253,6 +272,8 @@ def test_help_in_the_c_locale(desk: Desk) -> None:
 
 def test_a_build_in_the_c_locale(desk: Desk) -> None:
     changelog = desk.tree / "debian/changelog"
-    changelog.write_text(changelog.read_text().replace("The bwbuild", "Th\u00e9 bwb\u00fcild"), encoding="utf-8")
+    changelog.write_text(
+        changelog.read_text().replace("The bwbuild", "Th\u00e9 bwb\u00fcild"), encoding="utf-8"
+    )
     done = desk.run("-b", env={"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"})
     assert (done.status, "Traceback" in done.both) == (0, False), done.both

@@ -14,7 +14,8 @@ from support import COMMAND, ROOT, Desk, Rules, as_user, make_desk, mounts, proc
 
 #: Written by the build when it has begun; it then stays for a minute with children of all kinds.
 BUSY = Rules(
-    during="(sleep 60 & setsid sleep 60 & nohup sleep 60 & trap '' TERM INT HUP; echo x > begun; sleep 60; sleep 60)"
+    during="(sleep 60 & setsid sleep 60 & nohup sleep 60 & trap '' TERM INT HUP;"
+    " echo x > begun; sleep 60; sleep 60)"
 )
 #: What each signal makes of the exit status: KILL can't be answered.
 SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 130, signal.SIGHUP: 130, signal.SIGKILL: -9}
@@ -27,7 +28,11 @@ def busy(tmp_path: Path) -> Desk:
 
 def begun(desk: Desk) -> bool:
     """Whether the build of the busy package runs: its layer has the file."""
-    return any((desk.scratch / name / where / "begun").exists() for name in desk.left() for where in ("upper", "tree"))
+    return any(
+        (desk.scratch / name / where / "begun").exists()
+        for name in desk.left()
+        for where in ("upper", "tree")
+    )
 
 
 def check_nothing_left(desk: Desk, before: dict[str, tuple[object, ...]], mounted: list[str]) -> None:
@@ -55,7 +60,9 @@ def test_signals(busy: Desk, number: signal.Signals, moment: str) -> None:
     running.send_signal(number)
     output, _ = running.communicate(timeout=30)
     # Before Python has its handlers a signal ends it as it ends every program.
-    assert running.returncode in {SIGNALS[number], -number} if moment == "at once" else {SIGNALS[number]}, output
+    assert running.returncode in {SIGNALS[number], -number} if moment == "at once" else {SIGNALS[number]}, (
+        output
+    )
     assert b"Traceback" not in output
     check_nothing_left(busy, before, mounted)
     if number is not signal.SIGKILL:
@@ -69,7 +76,7 @@ def test_signals(busy: Desk, number: signal.Signals, moment: str) -> None:
 
 
 def test_signal_after_the_build(tmp_path: Path) -> None:
-    """Sixty times a little later each: whatever is interrupted, results are there as a whole or not at all."""
+    """A little later each time: whatever is interrupted, results are there as a whole or not at all."""
     desk = make_desk(tmp_path)
     before = snapshot(desk.tree)
     started = time.monotonic()
@@ -208,7 +215,8 @@ def path_without(desk: Desk, *names: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("program", "package"), [("bwrap", "bubblewrap"), ("unshare", "util-linux"), ("dpkg-buildpackage", "dpkg-dev")]
+    ("program", "package"),
+    [("bwrap", "bubblewrap"), ("unshare", "util-linux"), ("dpkg-buildpackage", "dpkg-dev")],
 )
 def test_missing_program(desk: Desk, program: str, package: str) -> None:
     # The launcher has a PATH of its own, so the file itself must be away: in a namespace of the test.
@@ -216,8 +224,10 @@ def test_missing_program(desk: Desk, program: str, package: str) -> None:
     assert place is not None
     script = 'mount -t tmpfs tmpfs /mnt && touch /mnt/x && mount --bind /mnt/x "$0" && shift 0 && exec "$@"'
     done = subprocess.run(
-        ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, place]
-        + [*COMMAND, "-b", "--identity", "single"],
+        [
+            *("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, place),
+            *(*COMMAND, "-b", "--identity", "single"),
+        ],
         cwd=desk.tree,
         env=desk.environment,
         capture_output=True,

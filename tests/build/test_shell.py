@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import pty
 import re
@@ -11,9 +10,10 @@ import termios
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
-from support import Desk, Rules, make_desk, processes, wait_for
+from support import PYTHON, Desk, Rules, make_desk, processes, wait_for
 
 PROMPT = b"READY> "
 
@@ -32,15 +32,15 @@ class Session:
         while not (match := re.search(until, self.seen)):
             ready, _, _ = select.select([self.terminal], [], [], max(0, end - time.monotonic()))
             assert ready, (until, self.seen)
-            try:
-                data = os.read(self.terminal, 65536)
-            except OSError as error:
-                assert error.errno == errno.EIO
-                data = b""
-            assert data, (until, self.seen)
-            self.seen += data
+            self.seen += self._data()
         found, self.seen = self.seen[: match.end()], self.seen[match.end() :]
         return found
+
+    def _data(self) -> bytes:
+        try:
+            return os.read(self.terminal, 65536)
+        except OSError as error:  # how a pty says that its other end is closed
+            raise AssertionError(f"it ended: {self.seen!r}") from error
 
     def type(self, text: str) -> None:
         os.write(self.terminal, text.encode())
@@ -55,24 +55,29 @@ class Session:
         """Wait for the child; its exit status."""
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
+            # Looked at before the terminal is read, so that all it wrote is read after its end.
             pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                self.pid = 0
-                return os.waitstatus_to_exitcode(status)
-            ready, _, _ = select.select([self.terminal], [], [], 0.05)
-            if ready:
+            while select.select([self.terminal], [], [], 0.05)[0]:
                 try:
                     self.seen += os.read(self.terminal, 65536)
                 except OSError:
-                    time.sleep(0.05)
+                    break
+            if pid:
+                self.pid = 0
+                return os.waitstatus_to_exitcode(status)
         raise AssertionError(f"it does not end: {self.seen!r}")
+
+
+def _forbidden_by_kernel() -> bool:
+    setting = Path("/proc/sys/dev/tty/legacy_tiocsti")
+    return setting.exists() and setting.read_text().strip() == "0"
 
 
 def start(desk: Desk, *words: str) -> Session:
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(desk.tree)
-        os.execve("/usr/bin/python3", desk.argv(*words), desk.environment | {"TERM": "xterm"})
+        os.execve(PYTHON, desk.argv(*words), desk.environment | {"TERM": "xterm"})  # noqa: S606
     return Session(pid, terminal)
 
 
@@ -93,7 +98,7 @@ def test_sandbox_of_the_shell(session: Session) -> None:
     assert session.command("pwd") == "/build/reproducible-path/tiny-1\n"
     assert session.command("ls /home /root 2>&1 | grep -c .") != "0\n"
     assert session.command("echo $HOME $TERM") == "/nonexistent xterm\n"
-    assert session.command("ls /sys/class/net") == "lo\n"
+    assert session.command("grep -c : /proc/net/dev") == "1\n"
     assert session.command("touch /usr/x") == "touch: cannot touch '/usr/x': Read-only file system\n"
 
 
@@ -151,6 +156,9 @@ def test_hang_up(session: Session, desk: Desk) -> None:
     assert desk.left() == []
 
 
+@pytest.mark.xfail(
+    not _forbidden_by_kernel(), reason="without --new-session only a system call filter could forbid it"
+)
 def test_characters_can_not_be_pushed_into_the_callers_terminal(session: Session) -> None:
     """With job control the sandbox shares the terminal; only a kernel that forbids it keeps TIOCSTI away."""
     script = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSTI, b'x')"
@@ -165,7 +173,7 @@ def test_shell_of_a_kept_workspace(tmp_path) -> None:  # type: ignore[no-untyped
     session.read(rb"[$#] ")
     session.type("cat trace; exit 5\n")
     assert session.end() == 5
-    assert re.search(rb"\nx\r", session.seen)
+    assert re.search(rb"[\n\r]x\r", session.seen)
     os.close(session.terminal)
     assert len(desk.left()) == 1
 
@@ -176,6 +184,6 @@ def test_shell_on_failure(tmp_path) -> None:  # type: ignore[no-untyped-def]
     session.read(rb"[$#] $", 40)
     session.type("cat trace; exit\n")
     assert session.end() == 10
-    assert re.search(rb"\nx\r", session.seen)
+    assert re.search(rb"[\n\r]x\r", session.seen)
     os.close(session.terminal)
     assert desk.left() == []

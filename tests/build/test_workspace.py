@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import subprocess
 import time
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def contents(desk: Desk) -> str:
     made = desk.parent / "tiny_1_all.deb"
     unpacked = desk.top / "unpacked"
     shutil.rmtree(unpacked, ignore_errors=True)
-    assert os.spawnlp(os.P_WAIT, "dpkg-deb", "dpkg-deb", "-x", str(made), str(unpacked)) == 0
+    subprocess.run(["dpkg-deb", "-x", made, unpacked], check=True)
     return (unpacked / "usr/share/tiny/out").read_text()
 
 
@@ -224,7 +225,9 @@ def test_in_place_gives_files_back(tmp_path: Path) -> None:
 
 @as_user
 def test_in_place_gives_files_back_after_a_failure(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path, Rules(binary="mkdir made; chown games made; false", gain_root="binary-targets"))
+    desk = make_desk(
+        tmp_path, Rules(binary="mkdir made; chown games made; false", gain_root="binary-targets")
+    )
     assert desk.run("-b", "--in-place").status == 10
     assert (desk.tree / "made").stat().st_uid == os.getuid()
 
@@ -279,7 +282,9 @@ def test_names(desk: Desk, name: str) -> None:
     assert not list(desk.top.rglob("pwned"))
 
 
-@pytest.mark.parametrize("name", ["new\nline", "quote's $(touch pwned)", os.fsdecode(b"not \xff utf-8")], ids=ascii)
+@pytest.mark.parametrize(
+    "name", ["new\nline", "quote's $(touch pwned)", os.fsdecode(b"not \xff utf-8")], ids=ascii
+)
 @pytest.mark.parametrize("options", [(), ("--in-place",)], ids=str)
 def test_build_of_an_odd_name(desk: Desk, name: str, options: tuple[str, ...]) -> None:
     if options and os.getuid() == 0:
@@ -423,8 +428,6 @@ def test_scratch_on_a_full_disk(desk: Desk) -> None:
 
 
 def _in_namespace(desk: Desk, script: str, place: Path, *words: str | Path):  # type: ignore[no-untyped-def]
-    import subprocess
-
     return subprocess.run(
         ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, place, *desk.argv(*words)],
         cwd=desk.tree,

@@ -10,6 +10,8 @@ import pytest
 from looks import AS_ROOT, SECRETS, look
 from support import Desk
 
+from bwbuild.host.facts import read_caller
+
 
 @pytest.fixture(scope="session")
 def furnished(shared: Desk) -> Desk:
@@ -42,8 +44,6 @@ def root(furnished: Desk) -> dict[str, Any]:
 
 
 def _has_range() -> bool:
-    from bwbuild.host.facts import read_caller
-
     caller = read_caller()
     return bool(caller.subuids and caller.subgids)
 

@@ -1,5 +1,8 @@
 """Looks around in the sandbox and prints what it found as JSON; the tests run it there."""
 
+# It is about system calls, not about paths.
+# ruff: noqa: PTH109, PTH110, PTH114, PTH115, PTH116, PTH118, PTH123, PTH207, PTH208, SIM115
+
 from __future__ import annotations
 
 import ctypes
@@ -19,14 +22,25 @@ import time
 
 NAMESPACES = ("user", "pid", "ipc", "uts", "cgroup", "net", "mnt")
 #: Each is tried with a new name inside, and with an existing file of it where there is one.
-READ_ONLY = ("/", "/usr", "/usr/bin", "/usr/local", "/etc", "/sys", "/var", "/var/lib/dpkg", "/build", "/root")
+READ_ONLY = (
+    "/",
+    "/usr",
+    "/usr/bin",
+    "/usr/local",
+    "/etc",
+    "/sys",
+    "/var",
+    "/var/lib/dpkg",
+    "/build",
+    "/root",
+)
 READ_ONLY_FILES = ("/etc/passwd", "/etc/hosts", "/var/lib/dpkg/status", "/usr/bin/env", "/run/bwbuild/init")
 FRESH = ("/tmp", "/var/tmp", "/run", "/dev/shm", "/run/lock")
 MS_REMOUNT, MS_BIND = 32, 4096
 
 
 def outcome(action, *arguments):
-    """"" for success, else the name of the error."""
+    """ "" for success, else the name of the error."""
     try:
         result = action(*arguments)
     except OSError as error:
@@ -156,7 +170,17 @@ def main():
     }
     facts["absent"] = {
         name: os.listdir(name) if os.access(name, os.R_OK) else ""
-        for name in ("/home", "/opt", "/srv", "/mnt", "/media", "/boot", "/usr/local", "/var/log", "/var/mail")
+        for name in (
+            "/home",
+            "/opt",
+            "/srv",
+            "/mnt",
+            "/media",
+            "/boot",
+            "/usr/local",
+            "/var/log",
+            "/var/mail",
+        )
         if os.path.lexists(name)
     }
     facts["root home"] = outcome(os.listdir, "/root")
@@ -173,7 +197,11 @@ def main():
         "stdin": outcome(fcntl.ioctl, 0, termios.TIOCSTI, b"x"),
         "stdout": outcome(fcntl.ioctl, 1, termios.TIOCSTI, b"x"),
     }
-    facts["chown"] = {"games": owner_after(5, 60), "man": owner_after(6, 12), "nobody": owner_after(65534, 65534)}
+    facts["chown"] = {
+        "games": owner_after(5, 60),
+        "man": owner_after(6, 12),
+        "nobody": owner_after(65534, 65534),
+    }
     facts["cwd"] = os.getcwd()
     facts["beside"] = sorted(os.listdir(".."))
     facts["tree"] = sorted(os.listdir("."))

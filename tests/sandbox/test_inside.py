@@ -90,13 +90,20 @@ def test_names(either: Facts) -> None:
 def test_root_has_usr_and_links(either: Facts) -> None:
     found = either["root"]
     usual = {"build", "dev", "etc", "proc", "root", "run", "sys", "tmp", "usr", "var"}
-    links = {name for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "libo32")
-             if Path("/", name).is_symlink()}
+    links = {
+        name
+        for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "libo32")
+        if Path("/", name).is_symlink()
+    }
     assert {name for name, target in found.items() if not target} - set(links) == usual
-    assert {name: target for name, target in found.items() if target} == {name: f"usr/{name}" for name in links}
+    assert {name: target for name, target in found.items() if target} == {
+        name: f"usr/{name}" for name in links
+    }
 
 
-@pytest.mark.parametrize("place", ["/", "/usr", "/usr/bin", "/usr/local", "/etc", "/sys", "/var", "/var/lib/dpkg"])
+@pytest.mark.parametrize(
+    "place", ["/", "/usr", "/usr/bin", "/usr/local", "/etc", "/sys", "/var", "/var/lib/dpkg"]
+)
 def test_system_is_read_only(either: Facts, place: str) -> None:
     assert either["write"][place] == "EROFS"
 
@@ -166,7 +173,9 @@ def test_secrets_of_etc(either: Facts) -> None:
     assert either["secrets"] == []
 
 
-@pytest.mark.parametrize("name", ["shadow", "gshadow", "shadow-", "sudoers", "subuid", "ssl/private", "fstab"])
+@pytest.mark.parametrize(
+    "name", ["shadow", "gshadow", "shadow-", "sudoers", "subuid", "ssl/private", "fstab"]
+)
 def test_hidden_files_do_not_exist(furnished: Desk, name: str) -> None:
     if not os.path.lexists(f"/etc/{name}"):
         pytest.skip(f"this machine has no /etc/{name}")
@@ -202,9 +211,9 @@ def test_accounts_of_people_are_not_there(either: Facts) -> None:
 
 @as_user
 def test_user_has_no_capability(user: Facts) -> None:
-    assert {name: user["status"][name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {
-        name: "0" * 16 for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
-    }
+    assert {
+        name: user["status"][name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
+    } == dict.fromkeys(("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"), "0" * 16)
 
 
 def test_no_new_privileges(either: Facts) -> None:
@@ -263,7 +272,11 @@ def test_environment_is_the_allow_list(user: Facts, root: Facts) -> None:
 
 
 def test_allowed_variables_pass(furnished: Desk) -> None:
-    given = {"DEB_BUILD_OPTIONS": "parallel=3 nocheck", "SOURCE_DATE_EPOCH": "17", "CFLAGS": "-DX=\"a b\"\n'c'"}
+    given = {
+        "DEB_BUILD_OPTIONS": "parallel=3 nocheck",
+        "SOURCE_DATE_EPOCH": "17",
+        "CFLAGS": "-DX=\"a b\"\n'c'",
+    }
     found = furnished.ok("run", "--", "python3", "-c", "import os; print(dict(os.environ))", env=given)
     assert {name: eval(found.out)[name] for name in given} == given  # noqa: S307 - printed a line above
 
@@ -326,7 +339,9 @@ def test_environment_and_accounts_do_not_name_the_caller(user: Facts) -> None:
 
 def test_processes_do_not_name_the_caller(furnished: Desk) -> None:
     script = "cat /proc/[0-9]*/cmdline; cat /proc/[0-9]*/environ 2>/dev/null || true"
-    both = furnished.inside(script + "; /run/bwbuild/as-root sh -c 'cat /proc/[0-9]*/environ 2>/dev/null || true'")
+    both = furnished.inside(
+        script + "; /run/bwbuild/as-root sh -c 'cat /proc/[0-9]*/environ 2>/dev/null || true'"
+    )
     assert str(furnished.top) not in both
 
 

@@ -19,6 +19,11 @@ CALLER = Caller(1500, 1500, "joe", RANGES, RANGES)
 ALONE = Caller(1500, 1500, "joe")
 SUPERUSER = Caller(0, 0, "root")
 
+PASSWD = (
+    "root:x:0:0:root:/root:/bin/bash\ngames:x:5:60:games:/usr/games:/bin/false\n"
+    "joe:x:1500:1500:Joe:/home/joe:/bin/bash\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n"
+)
+
 HOST = Host(
     caller=CALLER,
     architecture="amd64",
@@ -26,8 +31,7 @@ HOST = Host(
     root_names={"bin": "usr/bin", "lib": "usr/lib", "lib64": "usr/lib64", "sbin": "usr/sbin"},
     has_usr_local=True,
     mount_points=frozenset({"/", "/proc", "/sys", "/dev"}),
-    passwd="root:x:0:0:root:/root:/bin/bash\ngames:x:5:60:games:/usr/games:/bin/false\n"
-    "joe:x:1500:1500:Joe:/home/joe:/bin/bash\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n",
+    passwd=PASSWD,
     group="root:x:0:\ngames:x:60:joe\njoe:x:1500:\nnogroup:x:65534:\n",
     mapped_ids=(range(4294967295),),
     taken_ids=(range(1), range(1500, 1501), *RANGES),
@@ -44,7 +48,9 @@ SOURCE = Source(
 )
 
 
-def inputs(*options: str, caller: Caller = CALLER, tree: str | bytes = "/home/joe/work/tiny", **more: Any) -> Inputs:
+def inputs(
+    *options: str, caller: Caller = CALLER, tree: str | bytes = "/home/joe/work/tiny", **more: Any
+) -> Inputs:
     """What was read for a tree; fields of Settings and of Inputs may be given by name."""
     of_settings = {name: more.pop(name) for name in list(more) if name in Settings.__slots__}
     made = Inputs(

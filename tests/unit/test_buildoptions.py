@@ -12,36 +12,160 @@ from bwbuild.errors import UsageError
 from bwbuild.process import run
 
 #: What goes on to dpkg-buildpackage as it was typed.
-PASSED = """
---pre-clean --post-clean --no-post-clean -tc -D --check-builddeps --ignore-builtin-builddeps
---sanitize-env --rules-requires-root --as-root
--j -j4 -jauto -J -J4 -Jauto --jobs --jobs=4 --jobs=auto --jobs-try --jobs-try=4 --jobs-try=auto
---jobs-force --jobs-force=4 --jobs-force=auto
--Pnocheck -Pnocheck,cross --build-profiles=nocheck -R./rules -Rdebian/rules.alt --rules-file=debian/other
---check-command=lintian --check-option=--pedantic
---hook-init=a --hook-preclean=a --hook-source=a --hook-build=a --hook-binary=a --hook-buildinfo=a
---hook-changes=a --hook-postclean=a --hook-check=a --hook-sign=a --hook-done=a
---buildinfo-option=-x --buildinfo-file=../x.buildinfo --changes-option=-x --source-option=-x --buildinfo-id=x
--si -sa -sd -sn -ss -sA -sk -su -sr -sK -sU -sR -sgpg -spgp -v1.0 -Cnotes -E -W
--mJoe --source-by=Joe --build-by=Joe -eJoe --release-by=Joe --changed-by=Joe
--z9 -Zxz --compression=xz --compression-level=9
--i -i.* -I -I.git --diff-ignore --diff-ignore=.* --tar-ignore --tar-ignore=*.o
--nc --no-pre-clean -d --no-check-builddeps
--aarmhf --host-arch=armhf -tarm-linux-gnueabihf --host-type=x --target-arch=armhf --target-type=x
--Tclean -Tclean,build --rules-target=clean --target=clean --admindir=/x -rfakeroot --root-command=fakeroot
---changes-file=../x.changes
--b -B -A -S -F -g -G --build=full --build=binary --build=any --build=all --build=source --build=source,all
-""".split()
+PASSED = [
+    "--pre-clean",
+    "--post-clean",
+    "--no-post-clean",
+    "-tc",
+    "-D",
+    "--check-builddeps",
+    "--ignore-builtin-builddeps",
+    "--sanitize-env",
+    "--rules-requires-root",
+    "--as-root",
+    "-j",
+    "-j4",
+    "-jauto",
+    "-J",
+    "-J4",
+    "-Jauto",
+    "--jobs",
+    "--jobs=4",
+    "--jobs=auto",
+    "--jobs-try",
+    "--jobs-try=4",
+    "--jobs-try=auto",
+    "--jobs-force",
+    "--jobs-force=4",
+    "--jobs-force=auto",
+    "-Pnocheck",
+    "-Pnocheck,cross",
+    "--build-profiles=nocheck",
+    "-R./rules",
+    "-Rdebian/rules.alt",
+    "--rules-file=debian/other",
+    "--check-command=lintian",
+    "--check-option=--pedantic",
+    "--hook-init=a",
+    "--hook-preclean=a",
+    "--hook-source=a",
+    "--hook-build=a",
+    "--hook-binary=a",
+    "--hook-buildinfo=a",
+    "--hook-changes=a",
+    "--hook-postclean=a",
+    "--hook-check=a",
+    "--hook-sign=a",
+    "--hook-done=a",
+    "--buildinfo-option=-x",
+    "--buildinfo-file=../x.buildinfo",
+    "--changes-option=-x",
+    "--source-option=-x",
+    "--buildinfo-id=x",
+    "-si",
+    "-sa",
+    "-sd",
+    "-sn",
+    "-ss",
+    "-sA",
+    "-sk",
+    "-su",
+    "-sr",
+    "-sK",
+    "-sU",
+    "-sR",
+    "-sgpg",
+    "-spgp",
+    "-v1.0",
+    "-Cnotes",
+    "-E",
+    "-W",
+    "-mJoe",
+    "--source-by=Joe",
+    "--build-by=Joe",
+    "-eJoe",
+    "--release-by=Joe",
+    "--changed-by=Joe",
+    "-z9",
+    "-Zxz",
+    "--compression=xz",
+    "--compression-level=9",
+    "-i",
+    "-i.*",
+    "-I",
+    "-I.git",
+    "--diff-ignore",
+    "--diff-ignore=.*",
+    "--tar-ignore",
+    "--tar-ignore=*.o",
+    "-nc",
+    "--no-pre-clean",
+    "-d",
+    "--no-check-builddeps",
+    "-aarmhf",
+    "--host-arch=armhf",
+    "-tarm-linux-gnueabihf",
+    "--host-type=x",
+    "--target-arch=armhf",
+    "--target-type=x",
+    "-Tclean",
+    "-Tclean,build",
+    "--rules-target=clean",
+    "--target=clean",
+    "--admindir=/x",
+    "-rfakeroot",
+    "--root-command=fakeroot",
+    "--changes-file=../x.changes",
+    "-b",
+    "-B",
+    "-A",
+    "-S",
+    "-F",
+    "-g",
+    "-G",
+    "--build=full",
+    "--build=binary",
+    "--build=any",
+    "--build=all",
+    "--build=source",
+    "--build=source,all",
+]
 
 #: What bwbuild does itself: signing happens outside.
-OWN = """
--us -ui -uc --unsigned-source --unsigned-buildinfo --unsigned-changes --no-sign --force-sign
--kABCD --sign-key=ABCD --sign-keyid=ABCD -pgpg2 --sign-command=gpg2 --sign-backend=auto --sign-backend=gpg
--ap --sign-pause --sign-pausa
-""".split()
+OWN = [
+    "-us",
+    "-ui",
+    "-uc",
+    "--unsigned-source",
+    "--unsigned-buildinfo",
+    "--unsigned-changes",
+    "--no-sign",
+    "--force-sign",
+    "-kABCD",
+    "--sign-key=ABCD",
+    "--sign-keyid=ABCD",
+    "-pgpg2",
+    "--sign-command=gpg2",
+    "--sign-backend=auto",
+    "--sign-backend=gpg",
+    "-ap",
+    "--sign-pause",
+    "--sign-pausa",
+]
 
 #: Options whose value may be the next word.
-SEPARATE = "-a --host-arch -t --host-type --target-arch --target-type -T --rules-target --target --admindir".split()
+SEPARATE = [
+    "-a",
+    "--host-arch",
+    "-t",
+    "--host-type",
+    "--target-arch",
+    "--target-type",
+    "-T",
+    "--rules-target",
+    "--target",
+    "--admindir",
+]
 
 
 @pytest.mark.parametrize("word", PASSED)
@@ -172,7 +296,9 @@ def test_changes_file_stays_in_the_parent(word: str) -> None:
 
 
 def test_values() -> None:
-    found = parse(["-aarmhf", "-rfakeroot", "-Tclean,build", "-T", "binary", "-d", "-nc", "--changes-file=../x"])
+    found = parse(
+        ["-aarmhf", "-rfakeroot", "-Tclean,build", "-T", "binary", "-d", "-nc", "--changes-file=../x"]
+    )
     assert (found.host_arch, found.root_command, found.changes_file) == ("armhf", "fakeroot", "x")
     assert found.targets == ("clean", "build", "binary")
     assert (found.unchecked, found.no_clean, found.makes_changes) == (True, True, False)
@@ -180,8 +306,24 @@ def test_values() -> None:
 
 @pytest.mark.parametrize(
     "word",
-    ["-x", "--frobnicate", "-jfoo", "-bB", "-buildpackage", "--build", "-sx", "-ncd", "", "tree", "--jobs=x", "-E1"]
-    + ["--targets", "--host-archx", "--target-archx=y", "--admindirx"],
+    [
+        "-x",
+        "--frobnicate",
+        "-jfoo",
+        "-bB",
+        "-buildpackage",
+        "--build",
+        "-sx",
+        "-ncd",
+        "",
+        "tree",
+        "--jobs=x",
+        "-E1",
+        "--targets",
+        "--host-archx",
+        "--target-archx=y",
+        "--admindirx",
+    ],
 )
 def test_unknown_options(word: str) -> None:
     assert find(word) is None
@@ -229,7 +371,9 @@ def test_help_of_this_machines_dpkg() -> None:
     text = run(["dpkg-buildpackage", "--help"], env={"LC_ALL": "C", "PATH": "/usr/bin:/bin"}).text
     # An option's text begins after two spaces, or on the next line.
     heads = [re.split(r"(?<=\S)  ", line)[0] for line in text.splitlines() if re.match(r" {2,6}-", line)]
-    words = {word.rstrip(",") for line in heads for word in re.findall(r"(?<!\S)--?[a-zA-Z?][a-zA-Z-]*", line)}
+    words = {
+        word.rstrip(",") for line in heads for word in re.findall(r"(?<!\S)--?[a-zA-Z?][a-zA-Z-]*", line)
+    }
     assert len(words) > 60
     values = ("", "1", "x", "=x", "=1", "=full", "=gpg", "=../x", "=init")
     refused = {"--sign-keyfile"}

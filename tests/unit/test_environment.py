@@ -10,7 +10,9 @@ from bwbuild.sandbox.environment import ALLOWED, FIXED, build_environment
 
 
 def test_nothing_of_the_caller_but_the_allow_list() -> None:
-    caller = {name: "x" for name in ("HOME", "PATH", "LANG", "LC_ALL", "USER", "SHELL", "TERM", "GITHUB_TOKEN", "TZ")}
+    caller = dict.fromkeys(
+        ("HOME", "PATH", "LANG", "LC_ALL", "USER", "SHELL", "TERM", "GITHUB_TOKEN", "TZ"), "x"
+    )
     assert build_environment(caller, "bwbuild") == {**FIXED, "USER": "bwbuild", "LOGNAME": "bwbuild"}
 
 
@@ -34,9 +36,34 @@ def test_allowed_names_pass(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    """LD_PRELOAD LD_AUDIT PERL5OPT PERL5LIB PYTHONPATH BASH_ENV ENV IFS TMPDIR XDG_RUNTIME_DIR SSH_AUTH_SOCK
-    GNUPGHOME DEBEMAIL DEBFULLNAME DEB_SIGN_KEYID MAIL DISPLAY DBUS_SESSION_BUS_ADDRESS http_proxy GIT_DIR
-    BWBUILD_KEEP CCACHE_DIR DH_VERBOSE MAKELEVEL MFLAGS FAKEROOTKEY""".split(),
+    [
+        "LD_PRELOAD",
+        "LD_AUDIT",
+        "PERL5OPT",
+        "PERL5LIB",
+        "PYTHONPATH",
+        "BASH_ENV",
+        "ENV",
+        "IFS",
+        "TMPDIR",
+        "XDG_RUNTIME_DIR",
+        "SSH_AUTH_SOCK",
+        "GNUPGHOME",
+        "DEBEMAIL",
+        "DEBFULLNAME",
+        "DEB_SIGN_KEYID",
+        "MAIL",
+        "DISPLAY",
+        "DBUS_SESSION_BUS_ADDRESS",
+        "http_proxy",
+        "GIT_DIR",
+        "BWBUILD_KEEP",
+        "CCACHE_DIR",
+        "DH_VERBOSE",
+        "MAKELEVEL",
+        "MFLAGS",
+        "FAKEROOTKEY",
+    ],
 )
 def test_names_that_do_not(name: str) -> None:
     assert name not in build_environment({name: "x"}, "u")
@@ -50,7 +77,7 @@ def test_names_that_do_not(name: str) -> None:
         ("DEB_BUILD_PROFILES", "nocheck pkg.tiny.stage1 cross"),
         ("SOURCE_DATE_EPOCH", "1700000000"),
         ("SOURCE_DATE_EPOCH", ""),
-        ("CFLAGS", "-DX=\"a\"\n$(x)"),
+        ("CFLAGS", '-DX="a"\n$(x)'),
     ],
 )
 def test_good_values(name: str, value: str) -> None:
@@ -79,7 +106,9 @@ def test_bad_values(name: str, value: str) -> None:
 
 def test_order_of_the_caller_does_not_matter() -> None:
     forwards = {"CFLAGS": "1", "CC": "2", "LDFLAGS": "3"}
-    assert list(build_environment(forwards, "u")) == list(build_environment(dict(reversed(forwards.items())), "u"))
+    assert list(build_environment(forwards, "u")) == list(
+        build_environment(dict(reversed(forwards.items())), "u")
+    )
 
 
 def test_allow_list_is_within_dpkgs() -> None:

@@ -30,7 +30,9 @@ def test_without_both_kinds_of_ids_there_is_one(caller: Caller) -> None:
     assert choose(replace(HOST, caller=caller), None).kind is IdentityKind.SINGLE
     with pytest.raises(HostError, match="joe has no subordinate ids") as caught:
         choose(replace(HOST, caller=caller), IdentityKind.RANGE)
-    assert caught.value.hint.startswith("sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 joe")
+    assert caught.value.hint.startswith(
+        "sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 joe"
+    )
 
 
 def test_a_caller_without_a_name_is_called_by_number() -> None:
@@ -62,7 +64,9 @@ def test_block_of_a_machine() -> None:
 def test_block_steps_over_what_is_taken() -> None:
     first = range(CONTAINER_IDS.start, CONTAINER_IDS.start + FULL)
     assert free_block(ALL_IDS, [first]) == range(first.stop, first.stop + FULL)
-    assert free_block(ALL_IDS, [range(first.stop - 1, first.stop + 1)]) == range(first.stop + FULL, first.stop + 2 * FULL)
+    assert free_block(ALL_IDS, [range(first.stop - 1, first.stop + 1)]) == range(
+        first.stop + FULL, first.stop + 2 * FULL
+    )
     assert free_block(ALL_IDS, [range(first.start, first.start + 10 * FULL)]) == range(
         first.start + 10 * FULL, first.start + 11 * FULL
     )

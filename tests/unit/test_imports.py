@@ -1,4 +1,4 @@
-"""The rules of the house that reading the source can check: who imports whom, who prints, how long things are."""
+"""The rules of the house that reading the source can check: imports, output, lengths."""
 
 from __future__ import annotations
 
@@ -79,7 +79,11 @@ class Module:
 
     def _for_types(self) -> Iterator[ast.AST]:
         for node in ast.walk(self.tree):
-            if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            if (
+                isinstance(node, ast.If)
+                and isinstance(node.test, ast.Name)
+                and node.test.id == "TYPE_CHECKING"
+            ):
                 yield from ast.walk(node)
 
 
@@ -93,7 +97,7 @@ each = pytest.mark.parametrize("module", MODULES, ids=[module.path for module in
 
 
 def top(name: str) -> str:
-    return name.split(".")[0]
+    return name.split(".", maxsplit=1)[0]
 
 
 def importers(library: str) -> set[str]:
@@ -119,8 +123,14 @@ def test_imports_run_one_way(module: Module) -> None:
 
 
 def test_no_circle_among_modules() -> None:
-    known = {"bwbuild." + m.path.removesuffix(".py").replace("/", ".").removesuffix(".__init__"): m for m in MODULES}
-    edges = {name: {n for n in m.imports(type_checking=False) if n in known and n != name} for name, m in known.items()}
+    known = {
+        "bwbuild." + m.path.removesuffix(".py").replace("/", ".").removesuffix(".__init__"): m
+        for m in MODULES
+    }
+    edges = {
+        name: {n for n in m.imports(type_checking=False) if n in known and n != name}
+        for name, m in known.items()
+    }
     done: set[str] = set()
 
     def visit(name: str, way: tuple[str, ...]) -> None:
@@ -140,7 +150,18 @@ def test_one_module_starts_programs() -> None:
 
 @each
 def test_no_other_way_to_start_programs(module: Module) -> None:
-    bad = {"system", "popen", "execv", "execve", "execvp", "execvpe", "posix_spawn", "spawnlp", "fork", "forkpty"}
+    bad = {
+        "system",
+        "popen",
+        "execv",
+        "execve",
+        "execvp",
+        "execvpe",
+        "posix_spawn",
+        "spawnlp",
+        "fork",
+        "forkpty",
+    }
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "os":
             assert node.attr not in bad, f"{module.path}:{node.lineno}"
@@ -149,7 +170,13 @@ def test_no_other_way_to_start_programs(module: Module) -> None:
 
 @pytest.mark.parametrize(
     ("library", "rooms"),
-    [("click", {"cli"}), ("rich", {"cli"}), ("debian", {"deb"}), ("distributed", {"corpus"}), ("dask", {"corpus"})],
+    [
+        ("click", {"cli"}),
+        ("rich", {"cli"}),
+        ("debian", {"deb"}),
+        ("distributed", {"corpus"}),
+        ("dask", {"corpus"}),
+    ],
 )
 def test_libraries_stay_in_their_room(library: str, rooms: set[str]) -> None:
     assert {path.split("/")[0] for path in importers(library)} <= rooms
@@ -171,7 +198,9 @@ def test_only_cli_prints_and_exits(module: Module) -> None:
         name = ast.unparse(node.func)
         assert name not in ("print", "exit", "quit", "sys.exit", "os._exit"), f"{module.path}:{node.lineno}"
         assert not name.startswith(("sys.stdout", "sys.stderr")), f"{module.path}:{node.lineno}"
-    raised = [ast.unparse(node.exc) for node in ast.walk(module.tree) if isinstance(node, ast.Raise) and node.exc]
+    raised = [
+        ast.unparse(node.exc) for node in ast.walk(module.tree) if isinstance(node, ast.Raise) and node.exc
+    ]
     assert not [text for text in raised if text.startswith("SystemExit")]
 
 
@@ -193,7 +222,9 @@ def test_errors_are_not_swallowed(module: Module) -> None:
             only_pass = len(node.body) == 1 and isinstance(node.body[0], ast.Pass)
             assert not only_pass, f"{module.path}:{node.lineno}: an error is swallowed"
             if ast.unparse(node.type) in ("Exception", "BaseException"):
-                assert any(isinstance(inner, ast.Raise) for inner in ast.walk(node)), f"{module.path}:{node.lineno}"
+                assert any(isinstance(inner, ast.Raise) for inner in ast.walk(node)), (
+                    f"{module.path}:{node.lineno}"
+                )
 
 
 @each
@@ -227,5 +258,9 @@ def test_heavy_libraries_are_imported_late() -> None:
             continue
         for node in found.tree.body:
             if isinstance(node, ast.Import | ast.ImportFrom):
-                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+                names = (
+                    [alias.name for alias in node.names]
+                    if isinstance(node, ast.Import)
+                    else [node.module or ""]
+                )
                 assert not heavy & {top(name) for name in names}, found.path

@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 from bwbuild.config import layers
-from bwbuild.config.layers import Layer, from_environment, from_toml, nearest, read_configuration, resolve, user_file
+from bwbuild.config.layers import (
+    Layer,
+    from_environment,
+    from_toml,
+    nearest,
+    read_configuration,
+    resolve,
+    user_file,
+)
 from bwbuild.config.settings import DEFAULTS, OPTIONS, Keep, Settings, Sign, Verbosity
 from bwbuild.errors import ConfigurationError
 

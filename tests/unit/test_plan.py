@@ -139,7 +139,16 @@ def test_in_place_warns() -> None:
 
 @pytest.mark.parametrize(
     "tree",
-    ["/tiny", "/home/tiny", "/home/joe/tiny", "/usr/tiny", "/etc/tiny", "/var/tiny", "/tmp/tiny", "/var/tmp/tiny"],
+    [
+        "/tiny",
+        "/home/tiny",
+        "/home/joe/tiny",
+        "/usr/tiny",
+        "/etc/tiny",
+        "/var/tiny",
+        "/tmp/tiny",
+        "/var/tmp/tiny",
+    ],
 )
 def test_in_place_refuses_shared_directories(tree: str) -> None:
     with pytest.raises(ConfigurationError, match="--in-place would give the build all of"):
@@ -225,6 +234,10 @@ def test_signing_stays_outside() -> None:
 
 
 def test_options_that_sign_never_pass() -> None:
-    signing = [row for row in ROWS if {"-us", "-uc", "-ui", "--no-sign", "--force-sign", "-k", "-p"} & {*row.spellings}]
+    signing = [
+        row
+        for row in ROWS
+        if {"-us", "-uc", "-ui", "--no-sign", "--force-sign", "-k", "-p"} & {*row.spellings}
+    ]
     assert len(signing) == 7
     assert not any(row.passes for row in signing)

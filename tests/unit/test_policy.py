@@ -31,10 +31,12 @@ RANGE = Identity(IdentityKind.RANGE, 1500, 1501)
 VIEW = RootView((), (Bind(Path("/usr"), Guest("/usr")),))
 
 
-def request(identity: Identity = RANGE, layering: Layering = Layering.OVERLAY, **more: object) -> Request:
-    inside = Guest("/home/joe/t/tiny") if layering is Layering.NONE else Guest("/build/reproducible-path/tiny-1")
+def request(identity: Identity = RANGE, layering: Layering = Layering.OVERLAY, **more: bool) -> Request:
+    inside = (
+        Guest("/home/joe/t/tiny") if layering is Layering.NONE else Guest("/build/reproducible-path/tiny-1")
+    )
     work = Work(Path("/home/joe/t/tiny"), layering, inside)
-    return Request(identity, work, VIEW, {"B": "2", "A": "1"}, ("make", "all"), **more)  # type: ignore[arg-type]
+    return Request(identity, work, VIEW, {"B": "2", "A": "1"}, ("make", "all"), **more)
 
 
 REQUESTS = [
@@ -77,7 +79,12 @@ def test_order_of_mounts(wanted: Request) -> None:
     found = targets(sandbox)
     assert found[-1] == "/"
     assert isinstance(sandbox.mounts[-1], ReadOnly)
-    for below, above in (("/usr", "/proc"), ("/dev", "/dev/shm"), ("/run", "/run/bwbuild"), ("/run", "/run/lock")):
+    for below, above in (
+        ("/usr", "/proc"),
+        ("/dev", "/dev/shm"),
+        ("/run", "/run/bwbuild"),
+        ("/run", "/run/lock"),
+    ):
         assert found.index(below) < found.index(above)
     # A mount hides what was mounted below it before.
     for number, mount in enumerate(sandbox.mounts[:-1]):
@@ -93,7 +100,10 @@ def test_only_the_workspace_is_writable(wanted: Request) -> None:
         assert [(m.source, str(m.target)) for m in writable] == [(Path("/home/joe/t"), "/home/joe/t")]
     else:
         assert all(isinstance(m.source, Scratch) for m in writable)
-        assert [str(m.target) for m in writable] == ["/build/reproducible-path", "/build/reproducible-path/tiny-1"]
+        assert [str(m.target) for m in writable] == [
+            "/build/reproducible-path",
+            "/build/reproducible-path/tiny-1",
+        ]
 
 
 def test_a_tree_below_tmp_is_not_hidden_by_the_fresh_one() -> None:
@@ -111,7 +121,15 @@ def test_capabilities() -> None:
     assert compose(request()).capabilities == ROOT_CAPABILITIES
     assert compose(request(as_root=True)).capabilities == ROOT_CAPABILITIES
     assert compose(request(SINGLE)).capabilities == ()
-    forbidden = {"sys_admin", "sys_ptrace", "sys_module", "net_admin", "mknod", "dac_read_search", "sys_chroot"}
+    forbidden = {
+        "sys_admin",
+        "sys_ptrace",
+        "sys_module",
+        "net_admin",
+        "mknod",
+        "dac_read_search",
+        "sys_chroot",
+    }
     assert not forbidden & {*ROOT_CAPABILITIES}
 
 
@@ -136,7 +154,17 @@ MOUNTS = [
     *("--perms", "1777", "--tmpfs", "/dev/shm", "--ro-bind", "/sys", "/sys"),
     *("--perms", "1777", "--tmpfs", "/tmp", "--perms", "1777", "--tmpfs", "/var/tmp"),
     *("--perms", "0755", "--tmpfs", "/run", "--perms", "1777", "--dir", "/run/lock"),
-    *("--symlink", "/dev/shm", "/run/shm", "--symlink", "/run/lock", "/var/lock", "--symlink", "/run", "/var/run"),
+    *(
+        "--symlink",
+        "/dev/shm",
+        "/run/shm",
+        "--symlink",
+        "/run/lock",
+        "/var/lock",
+        "--symlink",
+        "/run",
+        "/var/run",
+    ),
     *("--perms", "0000", "--tmpfs", "/root", "--remount-ro", "/root"),
     *("--ro-bind", Scratch("inside"), "/run/bwbuild"),
 ]
@@ -218,7 +246,9 @@ def test_host_paths_outside_of_the_system_never_appear() -> None:
         plan(caller=ALONE),
         plan(caller=SUPERUSER),
     ):
-        sources = [m.source for m in made.sandbox.mounts if isinstance(m, Bind) and isinstance(m.source, Path)]
+        sources = [
+            m.source for m in made.sandbox.mounts if isinstance(m, Bind) and isinstance(m.source, Path)
+        ]
         assert all(str(source).startswith(("/usr", "/sys", "/var/lib/", "/var/cache/")) for source in sources)
         assert Path("/var/lib/dpkg") in sources
 

@@ -57,7 +57,7 @@ def test_hint_names_the_package() -> None:
 
 
 def test_directory_that_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(HostError, match="the directory .* does not exist"):
+    with pytest.raises(HostError, match=r"the directory .* does not exist"):
         run(["true"], cwd=tmp_path / "missing")
 
 

@@ -63,7 +63,10 @@ def test_name_of_the_tree_is_one_word(tmp_path: Path, name: bytes) -> None:
     made = plan(tree=tree).script
     (line,) = (line for line in re.split(r"\n(?=mount|mkdir|hide)", made) if line.startswith("mount --rbind"))
     echo = "set -f; printf '%s\\0' " + line.removeprefix("mount --rbind").partition(" ns/tree.lower")[0]
-    assert run(["sh", "-c", os.fsencode(echo).decode("utf-8", "surrogateescape")]).stdout == b"--\0" + tree + b"\0"
+    assert (
+        run(["sh", "-c", os.fsencode(echo).decode("utf-8", "surrogateescape")]).stdout
+        == b"--\0" + tree + b"\0"
+    )
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=ascii)
@@ -82,9 +85,7 @@ def test_words_of_the_command_come_through(tmp_path: Path, name: bytes) -> None:
 
 
 def test_title_can_not_leave_its_comment() -> None:
-    from bwbuild.sandbox.script import launcher
-
-    made = launcher(plan().sandbox, {}, "x\nrm -rf /\r\x1b[2J")
+    made = script.launcher(plan().sandbox, {}, "x\nrm -rf /\r\x1b[2J")
     assert made.splitlines()[1] == "# x?rm -rf /??[2J"
 
 
@@ -112,7 +113,8 @@ def test_etc_files_are_written_as_they_are() -> None:
         ),
         (
             Identity(IdentityKind.RANGE, 1500, 1501),
-            "unshare --user --keep-caps --mount --propagation private --map-user=1500 --map-group=1501 --map-auto"
+            "unshare --user --keep-caps --mount --propagation private"
+            " --map-user=1500 --map-group=1501 --map-auto"
             " setpriv --reuid=0 --regid=0 --keep-groups --pdeathsig KILL --",
         ),
         (

@@ -18,7 +18,9 @@ def help_of(name: str) -> str:
     context = click.Context(commands, info_name="bwbuild", terminal_width=200, max_content_width=200)
     command = commands.get_command(context, name)
     assert command is not None
-    return command.get_help(click.Context(command, context, info_name=name, terminal_width=200, max_content_width=200))
+    return command.get_help(
+        click.Context(command, context, info_name=name, terminal_width=200, max_content_width=200)
+    )
 
 
 def test_every_field_is_an_option() -> None:

@@ -58,7 +58,8 @@ def test_names_that_could_be_paths(tree: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [b"", b"\n", b"garbage\n", b"tiny (1) unstable; urgency=medium\n", b"\xff\xfe\x00", b"tiny 1\n\n  * x\n"]
+    "text",
+    [b"", b"\n", b"garbage\n", b"tiny (1) unstable; urgency=medium\n", b"\xff\xfe\x00", b"tiny 1\n\n  * x\n"],
 )
 def test_broken_changelogs(tree: Path, text: bytes) -> None:
     (tree / "debian/changelog").write_bytes(text)
@@ -114,7 +115,8 @@ def test_files_that_can_not_be_read(tree: Path, name: str, kind: str) -> None:
 
 def test_extra_fields(tree: Path) -> None:
     control = tree / "debian/control"
-    text = "Source: tiny\nXSBC-Original-Maintainer: x\nXS-Only-Dsc: x\nXC-Mine: x\nX-None: x\nXB-Deb: x\nxc-low: x\n"
+    fields = ("XSBC-Original-Maintainer", "XS-Only-Dsc", "XC-Mine", "X-None", "XB-Deb", "xc-low")
+    text = "Source: tiny\n" + "".join(f"{field}: x\n" for field in fields)
     control.write_text(text + "\nPackage: tiny\nXBC-Of-Package: x\n")
     assert read_source(tree).extra_fields == ("Mine", "Of-Package", "Original-Maintainer", "low")
 
@@ -173,8 +175,18 @@ def test_start_that_is_no_directory(tmp_path: Path, kind: str) -> None:
 
 
 def test_orig_tarballs(tmp_path: Path, tree: Path) -> None:
-    wanted = ["tiny_1.0.orig.tar.xz", "tiny_1.0.orig.tar.gz.asc", "tiny_1.0.orig-part.tar.bz2", "tiny_1.0.orig.tar.gz"]
-    others = ["tiny_1.1.orig.tar.xz", "tinyx_1.0.orig.tar.xz", "tiny_1.0.orig.tar.xz.old", "tiny_1.0.debian.tar.xz"]
+    wanted = [
+        "tiny_1.0.orig.tar.xz",
+        "tiny_1.0.orig.tar.gz.asc",
+        "tiny_1.0.orig-part.tar.bz2",
+        "tiny_1.0.orig.tar.gz",
+    ]
+    others = [
+        "tiny_1.1.orig.tar.xz",
+        "tinyx_1.0.orig.tar.xz",
+        "tiny_1.0.orig.tar.xz.old",
+        "tiny_1.0.debian.tar.xz",
+    ]
     for name in (*wanted, *others):
         (tmp_path / name).write_text("x")
     (tmp_path / "tiny_1.0.orig-dir.tar.xz").mkdir()

@@ -5,7 +5,14 @@ import pytest
 from bwbuild.cli.split import split
 from bwbuild.errors import UsageError
 
-OWN = {"--output": True, "--in-place": False, "--timeout": True, "--keep": True, "--sign": True, "--dry-run": False}
+OWN = {
+    "--output": True,
+    "--in-place": False,
+    "--timeout": True,
+    "--keep": True,
+    "--sign": True,
+    "--dry-run": False,
+}
 
 
 @pytest.mark.parametrize(
@@ -34,7 +41,11 @@ OWN = {"--output": True, "--in-place": False, "--timeout": True, "--keep": True,
 )
 def test_parts(line: str, own: str, dpkg: str, rest: str) -> None:
     found = split(line.split(), OWN)
-    assert (found.own, found.dpkg, found.rest) == (tuple(own.split()), tuple(dpkg.split()), tuple(rest.split()))
+    assert (found.own, found.dpkg, found.rest) == (
+        tuple(own.split()),
+        tuple(dpkg.split()),
+        tuple(rest.split()),
+    )
 
 
 @pytest.mark.parametrize(
