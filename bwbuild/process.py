@@ -93,6 +93,8 @@ def run(
         if cwd is not None and not cwd.is_dir():
             raise HostError(f"the directory {cwd} does not exist") from error
         raise missing_program(words[0]) from error
+    except PermissionError as error:
+        raise HostError(f"{words[0]} can't be run: {error.strerror}") from error
     except subprocess.TimeoutExpired as error:
         raise HostError(f"{words[0]} did not end within {timeout} s", details=[pasteable(words)]) from error
     completed = Completed(words, done.returncode, done.stdout or b"", done.stderr or b"")
@@ -149,6 +151,8 @@ def start(
         )
     except FileNotFoundError as error:
         raise missing_program(words[0]) from error
+    except PermissionError as error:
+        raise HostError(f"{words[0]} can't be run: {error.strerror}") from error
 
 
 def adopt_orphans() -> None:

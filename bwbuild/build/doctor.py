@@ -32,13 +32,13 @@ mkdir {at}/lower {at}/over {at}/upper {at}/work {at}/seen {at}/tree
 mkdir {at}/lower/directory; echo > {at}/lower/hidden; echo > {at}/lower/removed"""
 _WHITEOUT = """\
 mknod {at}/over/hidden c 0 0
-mount -t overlay -o ro,userxattr,lowerdir={at}/over:{at}/lower bwbuild {at}/seen
+mount -t overlay -o ro,{options},lowerdir={at}/over:{at}/lower bwbuild {at}/seen
 [ -e {at}/seen/removed ] && ! [ -e {at}/seen/hidden ]"""
 # A directory made anew over a removed one needs the user attributes that not every file system has.
 _UPPER = """\
-mount -t overlay -o userxattr,lowerdir={at}/lower,upperdir={at}/upper,workdir={at}/work bwbuild {at}/tree
+mount -t overlay -o {options},lowerdir={at}/lower,upperdir={at}/upper,workdir={at}/work bwbuild {at}/tree
 echo > {at}/tree/removed; rm {at}/tree/removed; rmdir {at}/tree/directory; mkdir {at}/tree/directory"""
-_IN_MEMORY = "mount -t tmpfs -o mode=755 bwbuild ns"
+_IN_MEMORY = "mount -t tmpfs -o mode=755 bwbuild ns\n"
 _SCRATCH = "bwbuild --scratch DIR  # a directory on ext4, xfs, btrfs or a tmpfs"
 _HINT = "name another directory: bwbuild --scratch DIR"
 
@@ -122,7 +122,7 @@ def _quick(case: Case, conditions: Conditions) -> list[Finding]:
     environment = _environment(case.base)
     bwrap = probes.bubblewrap(probes.attempt(["bwrap", "--version"], env=environment))
     found = [bwrap, probes.space("scratch", case.base, _HINT)]
-    namespace = probes.attempt(["unshare", "--user", "true"], env=environment)
+    namespace = probes.attempt(["unshare", "--user", "--mount", "true"], env=environment)
     found.append(_row("user namespace", namespace, conditions, "can be made"))
     if found[1].status is Status.FAILED or not namespace.good:
         return found
@@ -140,13 +140,12 @@ def _inside(case: Case, conditions: Conditions, workshop: _Workshop, has_bwrap: 
     yield _row("identity", entered, conditions, count)
     if not entered.good:
         return
-    layers = f"{_IN_MEMORY}\n{_LAYERS}".format(at="ns")
-    answer = workshop.try_script(f"{layers}\n{_WHITEOUT.format(at='ns')}")
+    answer = workshop.try_script(_IN_MEMORY + _layers("ns", _WHITEOUT))
     yield _row("overlay", answer, conditions, "mounted with a whiteout, in memory")
-    answer = workshop.try_script(f"{layers}\n{_UPPER.format(at='ns')}")
+    answer = workshop.try_script(_IN_MEMORY + _layers("ns", _UPPER))
     needed = case.layering is Layering.MEMORY
     yield _upper("overlay in memory", answer, needed, "holds an upper layer")
-    answer = workshop.try_script(f"{_LAYERS}\n{_UPPER}".format(at="disk"))
+    answer = workshop.try_script(_layers("disk", _UPPER))
     needed = case.layering is Layering.OVERLAY
     kind = type_of(case.base)
     yield _upper("overlay on disk", answer, needed, f"{case.base} ({kind}) holds an upper layer")
@@ -156,6 +155,10 @@ def _inside(case: Case, conditions: Conditions, workshop: _Workshop, has_bwrap: 
         answer = workshop.try_script("exec bwrap --unshare-pid --ro-bind / / --proc /proc -- true")
         hidden = f", although it hides processes (hidepid={conditions.hidepid})" if conditions.hidepid else ""
         yield _row("/proc", answer, conditions, f"mounted afresh{hidden}")
+
+
+def _layers(directory: str, mount: str) -> str:
+    return f"{_LAYERS}\n{mount}".format(at=directory, options=script.OVERLAY_OPTIONS)
 
 
 def _row(name: str, answer: Answer, conditions: Conditions, what: str) -> Finding:
@@ -184,7 +187,7 @@ class _Workshop:
         self._count = 0
 
     def try_script(self, lines: str) -> Answer:
-        """Run ``lines`` as root of a namespace, in a new directory with the empty ones ``ns`` and ``disk``."""
+        """Run ``lines`` as root of a namespace, in a new directory with empty ``ns`` and ``disk``."""
         self._count += 1
         place = self._path / str(self._count)
         for path in (place, place / "ns", place / "disk"):

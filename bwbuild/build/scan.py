@@ -46,7 +46,7 @@ _DEBHELPER_ERROR = re.compile(rb"(dh|dh_\w+): error: ")
 _MAKE_ERROR = re.compile(rb"g?make(?:\[(\d+)\])?: \*\*\* ")
 _DPKG_ERROR = re.compile(rb"dpkg-[a-z]+: error: ")
 _UNMET = re.compile(
-    rb"dpkg-checkbuilddeps: error: (?:unmet build dependencies|build (conflicts)): ", re.IGNORECASE
+    rb"dpkg-checkbuilddeps: error: (?:unmet build dependencies|(?:unmet )?build (conflicts)): ", re.IGNORECASE
 )
 _RELATION = rb"[a-z0-9][a-z0-9+.-]+(?::[a-z0-9-]+)?(?: \([^()]*\))?(?: \[[^\[\]]*\])?(?: <[^<>]*>)*"
 _ALTERNATIVES = re.compile(rb"%s(?: \| %s)*" % (_RELATION, _RELATION))

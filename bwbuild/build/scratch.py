@@ -131,11 +131,14 @@ def fresh(base: Path, record: Record) -> Iterator[Scratch]:
         try:
             base.mkdir(parents=True, exist_ok=True, mode=0o755 if record.outer_first is not None else 0o700)
             path = Path(tempfile.mkdtemp(prefix=f"{record.source}-", dir=base))
-            stack.enter_context(_locked(path))
-            _write_record(path, record)
         except OSError as error:
             raise _no_scratch(base, error) from error
-        try:
+        try:  # at once: an interrupted build would leave a directory without a record, which nobody sweeps
+            try:
+                stack.enter_context(_locked(path))
+                _write_record(path, record)
+            except OSError as error:
+                raise _no_scratch(base, error) from error
             yield Scratch(path, record)
         finally:
             state = _read_record(path)
@@ -208,8 +211,12 @@ def remove(path: Path, record: Record) -> None:
 
 def size(path: Path, record: Record) -> int:
     """The bytes that a scratch directory takes on disk."""
-    command: list[str | Path] = [*_entry(record), "du", "-sk", "--one-file-system", "--", path]
-    return int(process.run(command).text.split()[0]) * 1024
+    words: list[str | Path] = ["du", "-sk", "--one-file-system", "--", path]
+    # As in _remove: where the caller himself sees all of it, no namespace is needed.
+    done = process.run(words, check=False)
+    if done.returncode != 0:
+        done = process.run([*_entry(record), *words])
+    return int(done.text.split()[0]) * 1024
 
 
 def _remove(paths: list[Path], record: Record) -> None:
@@ -225,9 +232,13 @@ def _entry(record: Record) -> tuple[str, ...]:
 
 
 def _records(base: Path) -> Iterator[tuple[Path, Record]]:
-    if not base.is_dir():
+    try:
+        paths = sorted(base.iterdir())
+    except FileNotFoundError:
         return
-    for path in sorted(base.iterdir()):
+    except OSError as error:
+        raise _no_scratch(base, error) from error
+    for path in paths:
         record = _read_record(path)
         if record is not None:
             yield path, record

@@ -227,6 +227,14 @@ def _surroundings(text: str, conditions: Conditions) -> Cause | None:
     return None
 
 
+def _unreachable(text: str, _: Conditions) -> Cause | None:
+    found = re.search(r"can't cd to (\S+)", text)
+    if found is None:
+        return None
+    cause = f"users of the sandbox may not pass all directories above {found[1]}"
+    return Cause(cause, "bwbuild --scratch DIR  # one that everybody may pass, as /var/cache/bwbuild/scratch")
+
+
 def _overlay(text: str, _: Conditions) -> Cause | None:
     if re.search(r"unknown filesystem type '?overlay|No such device", text):
         return Cause("the kernel has no overlay file system", "sudo modprobe overlay")
@@ -245,6 +253,7 @@ _RULES: tuple[Rule, ...] = (
     _no_ids,
     _proc,
     _overlay,
+    _unreachable,
     _clone_switch,
     _apparmor,
     _powerless_mapper,

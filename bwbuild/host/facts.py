@@ -111,6 +111,14 @@ def parse_id_map(text: str) -> tuple[range, ...]:
     return tuple(range(int(row[0]), int(row[0]) + int(row[2])) for row in rows if len(row) == 3)
 
 
+def free_ids(taken: Sequence[range]) -> int:
+    """The first id of a block of 65536 that nobody has, at the places where useradd puts them."""
+    for start in range(100000, 600100000, 65536):
+        if not any(ids.start < start + 65536 and start < ids.stop for ids in taken):
+            return start
+    return 1 << 30
+
+
 def _account_ids(text: str) -> tuple[range, ...]:
     fields = [line.split(":") for line in text.splitlines()]
     ids = [int(field[2]) for field in fields if len(field) > 2 and field[2].isdigit()]

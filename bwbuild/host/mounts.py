@@ -10,7 +10,7 @@ from pathlib import Path
 
 def type_of(path: Path) -> str:
     """The type of the file system that holds ``path`` or, where it does not exist yet, its nearest parent."""
-    while not os.path.exists(path) and path != path.parent:
+    while not os.access(path, os.F_OK) and path != path.parent:
         path = path.parent
     text = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
     return parse_type(text, os.path.realpath(path))

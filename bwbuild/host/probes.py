@@ -11,7 +11,7 @@ from pathlib import Path
 from bwbuild.errors import HostError
 from bwbuild.host.causes import Answer, Cause, Conditions, give_ids
 from bwbuild.host.doctor import Finding, Status
-from bwbuild.host.facts import Host, parse_kernel
+from bwbuild.host.facts import Host, free_ids, parse_kernel
 from bwbuild.process import Argv, run
 from bwbuild.units import human_size
 
@@ -67,14 +67,6 @@ def parse_hidepid(mountinfo: str) -> str:
             found = re.search(r"\bhidepid=(\w+)", line)
             value = found[1] if found and found[1] not in ("0", "off") else ""
     return value
-
-
-def free_ids(taken: Sequence[range]) -> int:
-    """The first id of a block of 65536 that nobody has, at the places where useradd puts them."""
-    for start in range(100000, 600100000, 65536):
-        if not any(ids.start < start + 65536 and start < ids.stop for ids in taken):
-            return start
-    return 1 << 30
 
 
 def switches(conditions: Conditions) -> Finding:
@@ -153,8 +145,7 @@ def subordinate_ids(host: Host, conditions: Conditions) -> Finding:
 def space(name: str, path: Path, remedy: str) -> Finding:
     """The row of the free space at ``path`` or, where it does not exist yet, its nearest parent."""
     place = path.absolute()
-    # Path.is_dir raises for a place that may not be looked at.
-    while not os.path.isdir(place) and place != place.parent:
+    while not os.access(place, os.F_OK) and place != place.parent:
         place = place.parent
     if not os.access(place, os.W_OK | os.X_OK):
         return Finding.because(name, str(path), Cause(f"{place} can't be written", remedy))

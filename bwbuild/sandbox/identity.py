@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bwbuild.errors import HostError
-from bwbuild.host.facts import Host
+from bwbuild.host.facts import Host, free_ids
 from bwbuild.sandbox.spec import Identity, IdentityKind
 
 #: The build user's name inside, and his number where the caller's own can't be his: the caller is root.
@@ -41,7 +41,7 @@ def choose(host: Host, wanted: IdentityKind | None) -> Identity:
         name = host.caller.name or str(host.caller.uid)
         raise HostError(
             f"{name} has no subordinate ids in /etc/subuid and /etc/subgid",
-            hint=f"sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}",
+            hint=f"echo {name}:{free_ids(host.taken_ids)}:{FULL} | sudo tee -a /etc/subuid /etc/subgid",
         )
     return _single()
 

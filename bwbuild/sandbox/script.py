@@ -21,9 +21,10 @@ from bwbuild.sandbox.spec import Identity, IdentityKind, Layering, Overlay, Sand
 #: Ends each file that the script contains; no such file has it as a line.
 _END = "END_OF_FILE"
 
-# Layers lie on file systems of their own. Without xino a directory's entries have other inode numbers than
-# stat(2) shows, and its files another device: configure scripts notice the one, find -xdev the other.
-_OVERLAY = "userxattr,xino=on"
+#: How every overlay is mounted. Layers lie on file systems of their own: without xino a directory's entries
+#: have other inode numbers than stat(2) shows, and its files another device; configure scripts notice the
+#: one, find -xdev the other.
+OVERLAY_OPTIONS = "userxattr,xino=on"
 
 _COPY = """\
 if ! [ -e started ]; then
@@ -119,7 +120,9 @@ def _lay_out(sandbox: Sandbox) -> Iterator[str]:
         yield _COPY.format(tree=tree, skip=skip).rstrip("\n")
     elif workspace.layering is Layering.OVERLAY:
         yield f"[ -d upper ] || {{ mkdir upper work; chmod --reference={tree} upper; }}"
-    yield f"mkdir -p {shlex.quote('parent/' + workspace.inside.name)}"
+    # The tree is mounted there; a link that an earlier build left would lead the mount elsewhere.
+    point = shlex.quote(f"parent/{workspace.inside.name}")
+    yield f"if [ -L {point} ]; then rm {point}; fi; mkdir -p {point}"
     for file in workspace.beside:
         yield f"cp --reflink=auto --preserve=mode,timestamps -- {shlex.quote(str(file))} parent/"
     if identity.outer_first is not None:
@@ -133,6 +136,8 @@ def enter(identity: Identity) -> Iterator[str]:
     """The lines of a shell script that run ``namespace`` of the current directory as root there."""
     command = shlex.join(entry(identity)) + " sh namespace"
     if identity.outer_first is None:
+        # The helper that unshare starts for --map-auto waits for ever when there is no namespace then.
+        yield "unshare --user --mount true"
         yield f"exec {command}"
         return
     # Only root may map ids that are nobody's, by writing the map of a process in the new namespace. Neither
@@ -188,7 +193,7 @@ def _overlay(overlay: Overlay) -> Iterator[str]:
         yield f"mkdir {lowest}"
         yield f"tar -C {lower} {quiet} -cf - . | tar -C {lowest} --no-same-owner -xpf -"
         lower = lowest
-    yield f"mount -t overlay -o ro,{_OVERLAY},lowerdir={over}:{lower} bwbuild ns/{overlay.name}"
+    yield f"mount -t overlay -o ro,{OVERLAY_OPTIONS},lowerdir={over}:{lower} bwbuild ns/{overlay.name}"
 
 
 def _tree(sandbox: Sandbox) -> Iterator[str]:
@@ -210,7 +215,7 @@ def _tree(sandbox: Sandbox) -> Iterator[str]:
         yield "[ ! -e upper.tar ] || tar --xattrs --xattrs-include='user.*' -C ns/upper -xpf upper.tar"
     yield _UPPER.format(marker=marker, upper=f"{place}upper").rstrip("\n")
     layers = f"lowerdir=ns/tree.over:ns/tree.lower,upperdir={place}upper,workdir={place}work"
-    yield f"mount -t overlay -o {_OVERLAY},{layers} bwbuild ns/tree"
+    yield f"mount -t overlay -o {OVERLAY_OPTIONS},{layers} bwbuild ns/tree"
 
 
 def _bwrap_command(words: Sequence[bwrap.Word], *, ends: bool) -> Iterator[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
-from support import Desk, make_desk
+from support import Desk, discard, make_desk
 
 LINES = [
     "-i -I -us -uc -d",
@@ -32,8 +34,10 @@ LINES = [
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    return make_desk(tmp_path_factory.mktemp("gbp"))
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    desk = make_desk(tmp_path_factory.mktemp("gbp"))
+    yield desk
+    discard(desk.scratch)
 
 
 @pytest.mark.parametrize("line", LINES)

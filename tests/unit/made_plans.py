@@ -19,7 +19,7 @@ CALLER = Caller(1500, 1500, "joe", RANGES, RANGES)
 ALONE = Caller(1500, 1500, "joe")
 SUPERUSER = Caller(0, 0, "root")
 
-PASSWD = (
+ACCOUNTS = (
     "root:x:0:0:root:/root:/bin/bash\ngames:x:5:60:games:/usr/games:/bin/false\n"
     "joe:x:1500:1500:Joe:/home/joe:/bin/bash\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n"
 )
@@ -31,7 +31,7 @@ HOST = Host(
     root_names={"bin": "usr/bin", "lib": "usr/lib", "lib64": "usr/lib64", "sbin": "usr/sbin"},
     has_usr_local=True,
     mount_points=frozenset({"/", "/proc", "/sys", "/dev"}),
-    passwd=PASSWD,
+    passwd=ACCOUNTS,
     group="root:x:0:\ngames:x:60:joe\njoe:x:1500:\nnogroup:x:65534:\n",
     mapped_ids=(range(4294967295),),
     taken_ids=(range(1), range(1500, 1501), *RANGES),

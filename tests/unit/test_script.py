@@ -75,11 +75,14 @@ def test_words_of_the_command_come_through(tmp_path: Path, name: bytes) -> None:
     word = os.fsdecode(name)
     made = plan(command=("echo", word), caller_environment={"CFLAGS": word})
     (inner,) = (part for part in list(parts(made.script))[1:] if 'bwrap "$@"' in part)
-    line = inner[inner.index('exec bwrap "$@"') :].replace("exec bwrap", "printf '%s\\0'", 1)
+    lines = inner[inner.index("printf '%s\\0' \\\n") :]
+    lines = lines.replace('exec env -i PATH="$PATH" bwrap', "printf '%s\\0'", 1)
     file = tmp_path / "line"
-    file.write_bytes(b"BWBUILD_SCRATCH='/s c'\nset --\n" + os.fsencode(line))
-    words = run(["sh", file]).stdout.split(b"\0")[:-1]
-    assert words[-2:] == [b"echo", name]
+    file.write_bytes(b"BWBUILD_SCRATCH='/s c'\nset --\n" + os.fsencode(lines))
+    command = run(["sh", file], cwd=tmp_path).stdout.split(b"\0")[:-1]
+    words = (tmp_path / "options").read_bytes().split(b"\0")[:-1]
+    assert command[:3] == [b"--args", b"3", b"--"]
+    assert command[-2:] == [b"echo", name]
     assert words[words.index(b"CFLAGS") + 1] == name
     assert b"/s c/inside" in words
 
