@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import pwd
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 

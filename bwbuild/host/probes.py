@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from bwbuild.errors import HostError
@@ -113,8 +113,8 @@ def bubblewrap(answer: Answer) -> Finding:
         return Finding.because("bubblewrap", shown, why)
     if version < FIXED_BWRAP:
         note = (
-            "it follows links below a mount point (GHSA-pxhw-h44j-8pfx): mount points below "
-            "directories that a build can write are never used, so it does not matter here"
+            "it follows links on the way to a mount point (GHSA-pxhw-h44j-8pfx); the mount points "
+            "of a build are fixed and checked for links, so it does not matter here"
         )
         return Finding("bubblewrap", Status.INFO, shown, note)
     return Finding("bubblewrap", Status.OK, shown)
