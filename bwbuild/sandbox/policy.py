@@ -46,6 +46,10 @@ ROOT_CAPABILITIES = (
 )
 
 
+#: Directories of the Filesystem Hierarchy Standard that test suites and configure scripts look for.
+EMPTY = ("/media", "/mnt", "/var/log", "/var/mail", "/var/opt", "/var/spool")
+
+
 @dataclass(frozen=True, slots=True)
 class RootView:
     """What of a root file system is visible: overlays to mount first, then mounts."""
@@ -97,6 +101,8 @@ def _fresh(_request: Request, sandbox: Sandbox) -> Sandbox:
         Symlink("/dev/shm", Guest("/run/shm")),  # test suites of rsync and others look here
         Symlink("/run/lock", Guest("/var/lock")),
         Symlink("/run", Guest("/var/run")),
+        *(Directory(Guest(path)) for path in EMPTY),
+        Symlink("../mail", Guest("/var/spool/mail")),
         # bubblewrap's own test suite and others need a directory that nobody may enter.
         Tmpfs(Guest("/root"), 0o000, read_only=True),
         Bind(Scratch("inside"), Guest("/run/bwbuild")),

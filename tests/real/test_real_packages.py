@@ -15,7 +15,7 @@ import suites
 from support import give_up
 
 #: Differences that are known: source -> pattern of a whole difference -> why it is there. A source whose
-#: suite gives other results from run to run, such as libipc-shareable-perl, does not belong into the list at all.
+#: suite gives other results from run to run, such as libipc-shareable-perl, is not for the list of sources.
 EXPECTED: dict[str, dict[str, str]] = {}
 
 

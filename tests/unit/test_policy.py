@@ -165,6 +165,10 @@ MOUNTS = [
         "/run",
         "/var/run",
     ),
+    *("--perms", "0755", "--dir", "/media", "--perms", "0755", "--dir", "/mnt"),
+    *("--perms", "0755", "--dir", "/var/log", "--perms", "0755", "--dir", "/var/mail"),
+    *("--perms", "0755", "--dir", "/var/opt", "--perms", "0755", "--dir", "/var/spool"),
+    *("--symlink", "../mail", "/var/spool/mail"),
     *("--perms", "0000", "--tmpfs", "/root", "--remount-ro", "/root"),
     *("--ro-bind", Scratch("inside"), "/run/bwbuild"),
 ]
