@@ -124,7 +124,9 @@ def _lay_out(sandbox: Sandbox) -> Iterator[str]:
     point = shlex.quote(f"parent/{workspace.inside.name}")
     yield f"if [ -L {point} ]; then rm {point}; fi; mkdir -p {point}"
     for file in workspace.beside:
-        yield f"cp --reflink=auto --preserve=mode,timestamps -- {shlex.quote(str(file))} parent/"
+        # What an earlier build left under that name may be a link, which nothing may be written through.
+        copy = "cp --remove-destination --reflink=auto --preserve=mode,timestamps"
+        yield f"{copy} -- {shlex.quote(str(file))} parent/"
     if identity.outer_first is not None:
         root, user = identity.outer_first, identity.outer_first + identity.uid
         yield f"chown {root}:{root} . ns etc"

@@ -89,7 +89,7 @@ def test_names(either: Facts) -> None:
 
 def test_root_has_usr_and_links(either: Facts) -> None:
     found = either["root"]
-    usual = {"build", "dev", "etc", "proc", "root", "run", "sys", "tmp", "usr", "var"}
+    usual = {"build", "dev", "etc", "media", "mnt", "proc", "root", "run", "sys", "tmp", "usr", "var"}
     links = {
         name
         for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "libo32")
