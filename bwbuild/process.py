@@ -52,6 +52,7 @@ PACKAGE_OF = {
     "fakeroot": "fakeroot",
     "gpg": "gpg",
     "gpgv": "gpgv",
+    "script": "bsdutils",
     "unshare": "util-linux",
 }
 

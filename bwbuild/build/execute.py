@@ -141,8 +141,9 @@ class Build:
             except BwbuildError as error:
                 self._after_failure(scratch, error)
                 raise
-            if self.plan.settings.keep is Keep.ALWAYS or not self.plan.options.makes_changes:
-                self._keep(scratch, "kept as asked")
+            options = self.plan.options
+            if self.plan.settings.keep is Keep.ALWAYS or options.no_clean or not options.makes_changes:
+                self._keep(scratch, "kept for -nc" if options.no_clean else "kept as asked")
         return artifacts
 
     def _steps(self, scratch: Scratch) -> tuple[Artifact, ...]:
@@ -183,7 +184,7 @@ class Build:
             if self.plan.sandbox.workspace.layering is Layering.NONE:
                 scratches.give_back(self.plan.source.tree, scratch.record)
         if self.plan.sandbox.workspace.layering in (Layering.OVERLAY, Layering.COPY):
-            self.disk = scratches.size(scratch.path, scratch.record)
+            self.disk = self._disk_space(scratch)
         for event in after_build(datetime.now(UTC), successful=outcome.exit_code == 0):
             self.log(event)
         verdict.check(outcome, self.scanner.excerpt(), self.plan, self._explain)
@@ -192,6 +193,14 @@ class Build:
         from bwbuild.build.doctor import explain  # noqa: PLC0415 - only a sandbox that did not start needs it
 
         return explain(self.plan, self.around.base)
+
+    def _disk_space(self, scratch: Scratch) -> int | None:
+        try:
+            return scratches.size(scratch.path, scratch.record)
+        except BwbuildError as error:
+            # A figure in the log is not worth the build.
+            self.tell(Notice(Level.WARNING, f"the disk space was not measured: {error.message}"))
+            return None
 
     def _tick(self, pid: int) -> None:
         if self.monitor is None:

@@ -32,13 +32,15 @@ def read(wanted: Wanted, settings: Settings, environment: Mapping[str, str]) -> 
     :raises SourceError: there is no usable source.
     :raises HostError: the machine lacks something.
     """
-    source = sources.read_source(sources.find_tree(wanted.start))
+    private = settings.workspace is Workspace.PRIVATE
+    tree = sources.find_tree(wanted.start)
+    # What is bound in place must be what it seems to be, so no link may be on the way.
+    source = sources.read_source(tree if private else tree.resolve())
     if not wanted.command and not any(
         word.startswith(("-R", "--rules-file")) for word in wanted.options.passed
     ):
         sources.check_rules(source)
     host = read_host()
-    private = settings.workspace is Workspace.PRIVATE
     return Inputs(
         settings=settings,
         source=source,
@@ -46,6 +48,7 @@ def read(wanted: Wanted, settings: Settings, environment: Mapping[str, str]) -> 
         caller_environment=dict(environment),
         options=wanted.options,
         origs=sources.orig_tarballs(source),
+        home=Path(os.path.realpath(environment.get("HOME", "/"))),
         version_control=sources.version_control(source.tree),
         foreign=sources.foreign_file(source.tree, *mapped(host.caller, settings)) if private else None,
         scratch_type=type_of(base(settings)),

@@ -47,6 +47,8 @@ class Inputs:
     options: BuildOptions = field(default_factory=BuildOptions)
     #: orig tarballs beside the tree: name -> file
     origs: Mapping[str, Path] = field(default_factory=dict)
+    #: the caller's home directory, without links on the way
+    home: Path = Path("/")
     #: directories of version control at the top of the tree
     version_control: tuple[str, ...] = ()
     #: a file of the tree whose owner the sandbox can't know
@@ -198,8 +200,7 @@ def _in_place(inputs: Inputs, identity: Identity) -> tuple[Workspace, tuple[Noti
             "--in-place as root needs root inside to be root outside, who alone may write this tree",
             hint="leave out --in-place, run bwbuild as the tree's owner, or accept it: --identity single",
         )
-    home = Path(inputs.caller_environment.get("HOME", "/"))
-    if str(tree.parent) in SHARED or home.is_relative_to(tree.parent):
+    if str(tree.parent) in SHARED or inputs.home.is_relative_to(tree.parent):
         raise ConfigurationError(
             f"--in-place would give the build all of {tree.parent}",
             hint="move the tree into a directory of its own, or leave out --in-place",

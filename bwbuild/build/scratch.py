@@ -101,7 +101,7 @@ def keep(base: Path, scratch: Scratch, why: str) -> None:
 
 def _edited_since(scratch: Path, tree: Path) -> bool:
     """Whether a file of the tree is newer than the last start of a build in ``scratch``."""
-    newer: list[str | Path] = ["find", tree, "-newer", scratch / "started", "-print", "-quit"]
+    newer: list[str | Path] = ["find", tree, "-cnewer", scratch / "started", "-print", "-quit"]
     return bool(process.run(newer).stdout)
 
 

@@ -105,7 +105,7 @@ def _fresh(_request: Request, sandbox: Sandbox) -> Sandbox:
         Symlink("../mail", Guest("/var/spool/mail")),
         # bubblewrap's own test suite and others need a directory that nobody may enter.
         Tmpfs(Guest("/root"), 0o000, read_only=True),
-        Bind(Scratch("inside"), Guest("/run/bwbuild")),
+        Bind(Scratch("ns/inside"), Guest("/run/bwbuild")),
     )
     return replace(sandbox, mounts=sandbox.mounts + mounts)
 
@@ -113,17 +113,14 @@ def _fresh(_request: Request, sandbox: Sandbox) -> Sandbox:
 def _workspace(request: Request, sandbox: Sandbox) -> Sandbox:
     workspace = request.workspace
     if workspace.layering is Layering.NONE:
-        parent = workspace.inside.parent
+        parent = Guest(workspace.inside.parent)
         # bwrap makes missing parents of a mount point with mode 0700, which the build user could not pass.
         above = tuple(Directory(Guest(path)) for path in reversed(parent.parents) if path != Guest("/"))
         bind = Bind(workspace.tree.parent, parent, writable=True)
         return replace(sandbox, workspace=workspace, mounts=(*sandbox.mounts, *above, bind))
     tree = Bind(workspace_source(workspace), workspace.inside, writable=True)
-    mounts: tuple[Mount, ...] = (
-        Directory(PARENT.parent),
-        Bind(Scratch("parent"), PARENT, writable=True),
-        tree,
-    )
+    beside = Scratch("ns/parent" if workspace.layering is Layering.OVERLAY else "parent")
+    mounts: tuple[Mount, ...] = (Directory(PARENT.parent), Bind(beside, PARENT, writable=True), tree)
     return replace(sandbox, workspace=workspace, mounts=sandbox.mounts + mounts)
 
 

@@ -25,6 +25,12 @@ GRACE = 60.0
 #: Seconds between two calls of ``Listeners.tick``.
 TICK = 0.5
 _CHUNK = 1 << 18
+#: An interactive sandbox has a terminal of its own, which script(1) copies to and from the caller's: what the
+#: sandbox pushes into its terminal's input never reaches the shell that started it.
+_ON_A_TERMINAL = """\
+export BWBUILD_PARENT=$$
+exec setpriv --pdeathsig KILL script --quiet --return --command 'exec sh "$BWBUILD_SCRIPT"' /dev/null
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,7 @@ class Launch:
             "BWBUILD_SCRATCH": str(self.scratch),
             "BWBUILD_PARENT": str(os.getpid()),
             "BWBUILD_STATUS": str(status),
+            "BWBUILD_SCRIPT": str(self.script),
         }
 
 
@@ -87,7 +94,8 @@ def run(launch: Launch, listeners: Listeners) -> Outcome:
     with _pipe() as output, _pipe() as error, _pipe() as status:
         child = _start(launch, output, error if listeners.error else output, status)
         error.close_write_end()
-        supervisor = _Supervisor(child, (output.read_end, error.read_end, status.read_end), listeners)
+        ends = (output.read_end, error.read_end, status.read_end)
+        supervisor = _Supervisor(child, ends, listeners, interactive=launch.interactive)
         try:
             timed_out = supervisor.watch(None if launch.timeout is None else begin + launch.timeout)
         except BaseException:
@@ -131,7 +139,7 @@ def _start(launch: Launch, output: _Pipe, error: _Pipe, status: _Pipe) -> proces
     inherited = fcntl.fcntl(status.write_end, fcntl.F_DUPFD_CLOEXEC, 20)
     try:
         return process.start(
-            ["sh", launch.script],
+            ["sh", "-c", _ON_A_TERMINAL] if launch.interactive else ["sh", launch.script],
             env=launch.environment(inherited),
             output=(output.write_end, error.write_end),
             pass_fds=[inherited],
@@ -147,11 +155,17 @@ class _Supervisor:
     """Watches one launcher. ``started`` and ``exit_code`` are what bwrap says of the command."""
 
     def __init__(
-        self, child: process.Process[bytes], ends: tuple[int, int, int], listeners: Listeners
+        self,
+        child: process.Process[bytes],
+        ends: tuple[int, int, int],
+        listeners: Listeners,
+        *,
+        interactive: bool,
     ) -> None:
         self.started = False
         self.exit_code: int | None = None
         self._child = child
+        self._interactive = interactive
         self._output, self._error, self._status = ends
         self._listeners = listeners
         self._documents = b""
@@ -196,7 +210,7 @@ class _Supervisor:
         while open_ends:
             ready, _, _ = select.select(list(open_ends), [], [], GRACE)
             if not ready:
-                self._child.kill()
+                self._kill_launcher()
                 break
             open_ends -= {descriptor for descriptor in ready if not os.read(descriptor, _CHUNK)}
         self.confirm_end()
@@ -222,12 +236,20 @@ class _Supervisor:
                 )
 
     def _kill(self) -> None:
-        # The kernel kills all of a pid namespace with its first process. The launcher ends by itself then.
+        # The kernel kills all of a pid namespace with its first process; the launcher ends by itself then.
+        # Before there is one, its helpers have to go too: that of unshare would wait for it for ever.
         if self._first is None:
-            self._child.kill()
+            self._kill_launcher()
             return
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._first, signal.SIGKILL)
+
+    def _kill_launcher(self) -> None:
+        if self._interactive:
+            self._child.kill()  # it shares the caller's process group
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(self._child.pid, signal.SIGKILL)
 
     def _read_output(self) -> bool:
         data = os.read(self._output, _CHUNK)

@@ -47,14 +47,20 @@ hide() { # LOWER OVER NAME...: these names of LOWER do not exist below OVER. Any
     }' "$@"
 }"""
 
-# The walk is over the layer, because find follows no link that an earlier build may have left in it.
+# No link that an earlier build left in the layer is followed. The time of the last change counts, which
+# nobody can set back, not that of the content.
 _UPPER = """\
 if [ -e {marker} ]; then
-  # The last build's layer goes on; what was edited in the tree since then shows through again.
-  (cd {upper} && find . \\( -type f -o -type l -o -type c \\) -exec sh -c '
-    for file; do
-      ! [ "$BWBUILD_SCRATCH/ns/tree.lower/$file" -nt "$BWBUILD_SCRATCH/started" ] || rm -f -- "$file"
-    done' sh {{}} +)
+  # The last build's layer goes on; what was changed in the tree since then shows through again.
+  (cd ns/tree.lower && find . -cnewer ../../started -type f -print0) | perl -0ne '
+    chomp;
+    my (undef, @directories) = split m{{/}};
+    my ($name, $place) = (pop @directories, "{upper}");
+    for (@directories) {{
+      $place .= "/$_";
+      if (!lstat($place) || !-d _) {{ $name = ""; last }}
+    }}
+    unlink("$place/$name") if $name ne "" && lstat("$place/$name") && !-d _;'
 fi
 """
 
@@ -119,7 +125,7 @@ def _lay_out(sandbox: Sandbox) -> Iterator[str]:
         skip = " ".join(f"! -name {name}" for name in workspace.hidden)
         yield _COPY.format(tree=tree, skip=skip).rstrip("\n")
     elif workspace.layering is Layering.OVERLAY:
-        yield f"[ -d upper ] || {{ mkdir upper work; chmod --reference={tree} upper; }}"
+        yield f"[ -d upper ] || {{ mkdir upper work parent.work; chmod --reference={tree} upper; }}"
     # The tree is mounted there; a link that an earlier build left would lead the mount elsewhere.
     point = shlex.quote(f"parent/{workspace.inside.name}")
     yield f"if [ -L {point} ]; then rm {point}; fi; mkdir -p {point}"
@@ -162,6 +168,8 @@ def _namespace(sandbox: Sandbox) -> Iterator[str]:
     yield '[ -z "${BWBUILD_PARENT-}" ] || [ "$PPID" = "$BWBUILD_PARENT" ] || exit 125'
     yield 'cd "$BWBUILD_SCRATCH"'
     yield "mount -t tmpfs -o mode=755 bwbuild ns"
+    # From here no mount inside tells where the scratch directory is.
+    yield "cp -r inside ns/inside"
     yield _HIDE
     for overlay in sandbox.overlays:
         yield from _overlay(overlay)
@@ -216,6 +224,11 @@ def _tree(sandbox: Sandbox) -> Iterator[str]:
         yield "chmod --reference=ns/tree.lower ns/upper"
         yield "[ ! -e upper.tar ] || tar --xattrs --xattrs-include='user.*' -C ns/upper -xpf upper.tar"
     yield _UPPER.format(marker=marker, upper=f"{place}upper").rstrip("\n")
+    if not place:
+        # A bind would show where the scratch directory is; an overlay shows the names that it was given.
+        yield "mkdir ns/empty ns/parent"
+        layers = "lowerdir=ns/empty,upperdir=parent,workdir=parent.work"
+        yield f"mount -t overlay -o {OVERLAY_OPTIONS},{layers} bwbuild ns/parent"
     layers = f"lowerdir=ns/tree.over:ns/tree.lower,upperdir={place}upper,workdir={place}work"
     yield f"mount -t overlay -o {OVERLAY_OPTIONS},{layers} bwbuild ns/tree"
 

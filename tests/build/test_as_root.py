@@ -197,7 +197,6 @@ def test_kept_copy_goes_on(open_desk: Desk) -> None:
     open_desk.ok("run", "-nc", "--", "grep", "-qx", "edited", "out")
 
 
-@pytest.mark.xfail(reason="a copy is compared by what is newer in the tree, and what is gone is never newer")
 def test_kept_copy_loses_what_the_tree_lost(open_desk: Desk) -> None:
     (open_desk.tree / "more").write_text("x")
     open_desk.ok("-b", "--keep", "always")

@@ -18,7 +18,16 @@ def test_pip_install(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "bwbuild", source / "bwbuild", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
-    pip = ["/usr/bin/python3", "-m", "pip", "install", "--no-index", "--no-build-isolation", "--no-deps", "--quiet"]
+    pip = [
+        "/usr/bin/python3",
+        "-m",
+        "pip",
+        "install",
+        "--no-index",
+        "--no-build-isolation",
+        "--no-deps",
+        "--quiet",
+    ]
     run([*pip, "--target", target, source], timeout=300)
 
     shutil.copytree(ROOT / "testpkgs" / "python-all" / "tree", tree)

@@ -68,11 +68,6 @@ class Session:
         raise AssertionError(f"it does not end: {self.seen!r}")
 
 
-def _forbidden_by_kernel() -> bool:
-    setting = Path("/proc/sys/dev/tty/legacy_tiocsti")
-    return setting.exists() and setting.read_text().strip() == "0"
-
-
 def start(desk: Desk, *words: str) -> Session:
     pid, terminal = pty.fork()
     if pid == 0:
@@ -156,14 +151,12 @@ def test_hang_up(session: Session, desk: Desk) -> None:
     assert desk.left() == []
 
 
-@pytest.mark.xfail(
-    not _forbidden_by_kernel(), reason="without --new-session only a system call filter could forbid it"
-)
-def test_characters_can_not_be_pushed_into_the_callers_terminal(session: Session) -> None:
-    """With job control the sandbox shares the terminal; only a kernel that forbids it keeps TIOCSTI away."""
-    script = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSTI, b'x')"
-    found = session.command(f'python3 -c "{script}" 2>&1 | tail -1')
-    assert "Error" in found, "the sandbox can type on the caller's terminal"
+def test_terminal_is_not_the_callers(session: Session) -> None:
+    """What the sandbox pushes into the input of its own terminal stays there."""
+    inside = session.command("stat -L -c 'device %t:%T' /proc/self/fd/0")
+    number = Path(f"/proc/{session.pid}/fd/0").stat().st_rdev
+    assert "device " in inside
+    assert f"device {os.major(number):x}:{os.minor(number):x}" not in inside
 
 
 def test_shell_of_a_kept_workspace(tmp_path) -> None:  # type: ignore[no-untyped-def]

@@ -345,6 +345,5 @@ def test_processes_do_not_name_the_caller(furnished: Desk) -> None:
     assert str(furnished.top) not in both
 
 
-@pytest.mark.xfail(reason="the kernel shows where in its file system a bound directory lies")
 def test_mounts_do_not_name_the_caller(furnished: Desk) -> None:
     assert str(furnished.top) not in furnished.inside("cat /proc/self/mountinfo /proc/mounts")

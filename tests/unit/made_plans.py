@@ -60,6 +60,7 @@ def inputs(
         caller_environment={"HOME": "/home/joe", "SECRET": "x"},
         options=buildoptions.parse(options),
         scratch_type="ext4",
+        home=Path("/home/joe"),
     )
     return replace(made, **more)
 

@@ -170,15 +170,16 @@ MOUNTS = [
     *("--perms", "0755", "--dir", "/var/opt", "--perms", "0755", "--dir", "/var/spool"),
     *("--symlink", "../mail", "/var/spool/mail"),
     *("--perms", "0000", "--tmpfs", "/root", "--remount-ro", "/root"),
-    *("--ro-bind", Scratch("inside"), "/run/bwbuild"),
+    *("--ro-bind", Scratch("ns/inside"), "/run/bwbuild"),
 ]
 BUILD = "/build/reproducible-path"
 
 
 def private(tree: str) -> list[str | Scratch]:
+    parent = "parent" if tree == "tree" else "ns/parent"
     return [
         *("--perms", "0755", "--dir", "/build"),
-        *("--bind", Scratch("parent"), BUILD, "--bind", Scratch(tree), f"{BUILD}/tiny-1"),
+        *("--bind", Scratch(parent), BUILD, "--bind", Scratch(tree), f"{BUILD}/tiny-1"),
         *("--remount-ro", "/", "--chdir", f"{BUILD}/tiny-1", "--"),
     ]
 

@@ -84,7 +84,7 @@ def test_words_of_the_command_come_through(tmp_path: Path, name: bytes) -> None:
     assert command[:3] == [b"--args", b"3", b"--"]
     assert command[-2:] == [b"echo", name]
     assert words[words.index(b"CFLAGS") + 1] == name
-    assert b"/s c/inside" in words
+    assert b"/s c/ns/inside" in words
 
 
 def test_title_can_not_leave_its_comment() -> None:
