@@ -93,7 +93,7 @@ def _kernel(_request: Request, sandbox: Sandbox) -> Sandbox:
 
 
 def _fresh(_request: Request, sandbox: Sandbox) -> Sandbox:
-    mounts = (
+    mounts: tuple[Mount, ...] = (
         Tmpfs(Guest("/tmp"), 0o1777),
         Tmpfs(Guest("/var/tmp"), 0o1777),
         Tmpfs(Guest("/run"), 0o755),

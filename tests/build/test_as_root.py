@@ -42,7 +42,7 @@ CHECK = Rules(binary="chown games:games out; stat -c 'OWNER %U:%G' out", gain_ro
 @pytest.fixture(autouse=True)
 def _one_at_a_time() -> Iterator[None]:
     """The tests make and remove accounts, which changes /etc/subuid for all."""
-    with Path("/run/lock/bwbuild-test").open("w") as lock:
+    with Path("/var/tmp/bwbuild-test.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
