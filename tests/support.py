@@ -143,6 +143,8 @@ class Desk:
 
     top: Path
     more: Mapping[str, str] = field(default_factory=dict)
+    #: the directory that has the package bwbuild
+    program: Path = ROOT
 
     @property
     def parent(self) -> Path:
@@ -169,7 +171,7 @@ class Desk:
         """The caller's environment: the user's own configuration must not decide about the tests."""
         variables = {
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(self.program),
             "PYTHONDONTWRITEBYTECODE": "1",
             "LC_ALL": "C.UTF-8",
             "HOME": str(self.home),
@@ -235,9 +237,9 @@ class Desk:
         return sorted(name for name in names if not name.endswith(".build"))
 
 
-def make_desk(top: Path, rules: Rules | None = None) -> Desk:
+def make_desk(top: Path, rules: Rules | None = None, program: Path = ROOT) -> Desk:
     """A desk at ``top`` with a tiny tree on it."""
-    desk = Desk(top)
+    desk = Desk(top, program=program)
     desk.home.mkdir(parents=True)
     make_tree(desk.tree, rules)
     return desk

@@ -20,6 +20,7 @@ import pytest
 from support import (
     COMMAND,
     PATIENCE,
+    ROOT,
     Desk,
     Done,
     Rules,
@@ -53,7 +54,10 @@ def open_desk() -> Iterator[Desk]:
     need("bwrap", "unshare", "newuidmap")
     top = Path(tempfile.mkdtemp(prefix="bwbuild-test-"))
     top.chmod(0o755)
-    yield make_desk(top)
+    # The checkout may lie in a home that nobody else may enter.
+    program = top / "program"
+    shutil.copytree(ROOT / "bwbuild", program / "bwbuild", ignore=shutil.ignore_patterns("__pycache__"))
+    yield make_desk(top, program=program)
     subprocess.run(["rm", "-rf", top], check=True)
 
 
