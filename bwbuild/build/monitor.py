@@ -16,7 +16,7 @@ import psutil
 from bwbuild.events import Usage
 
 #: A sample takes at most this share of one core's time: the interval grows with what a sample costs.
-LARGEST_SHARE = 0.01
+LARGEST_SHARE = 0.004
 
 
 @dataclass(frozen=True, slots=True)
