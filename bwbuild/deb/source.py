@@ -90,7 +90,7 @@ def read_source(tree: Path) -> Source:
         raise SourceError(f"{changelog}: {error.message}", hint=error.hint) from None
     except ValueError as error:  # python-debian reads the version only when it is asked for
         raise SourceError(f"{changelog}: {error}") from None
-    stanzas = list(_control_stanzas(tree / "debian" / "control"))
+    stanzas = _control_stanzas(tree / "debian" / "control")
     declared = stanzas[0].get("Source")
     if declared != name:
         raise SourceError(
@@ -198,22 +198,51 @@ def _first_entry(path: Path) -> Any:  # python-debian has no types
     return blocks[0]
 
 
-def _control_stanzas(path: Path) -> Iterator[dict[str, str]]:
-    from debian.deb822 import Deb822  # noqa: PLC0415 - 50 ms
-
+def _control_stanzas(path: Path) -> list[dict[str, str]]:
     try:
         text = _read(path)
     except FileNotFoundError:
         raise SourceError(f"there is no {path}", hint="a Debian source needs debian/control") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SourceError(f"{path} can't be read: {error}") from None
-    _check_control_lines(path, text)
-    stanzas = [dict(stanza) for stanza in Deb822.iter_paragraphs(text, use_apt_pkg=False) if stanza]
+    stanzas = parse_control(text, str(path))
     if not stanzas or "Source" not in stanzas[0]:
         raise SourceError(
             f"{path} has no Source stanza", hint="its first stanza must name the source package"
         )
-    yield from stanzas
+    return stanzas
+
+
+def parse_control(text: str, name: str) -> list[dict[str, str]]:
+    """The stanzas of a debian/control: field -> value, with the lines of a value joined by newlines.
+
+    python-debian passes over lines that it does not understand, which a builder must not; and to import it
+    takes a fifth of the time from the start of bwbuild to that of the build.
+
+    :param name: the file's name for messages.
+    :raises SourceError: a line is neither a field nor part of one.
+    """
+    stanzas: list[dict[str, str]] = [{}]
+    field = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            field = ""
+            if stanzas[-1]:
+                stanzas.append({})
+        elif line.startswith("#"):
+            continue
+        elif line[0] in " \t":
+            if not field:
+                raise SourceError(f"{name}:{number}: a continuation line outside a field")
+            stanzas[-1][field] += "\n" + line.rstrip()
+        else:
+            field, colon, value = line.partition(":")
+            if not colon or not field or any(character.isspace() for character in field):
+                raise SourceError(f"{name}:{number}: expected 'Field: value', found {line[:60]!r}")
+            if field in stanzas[-1]:
+                raise SourceError(f"{name}:{number}: the field {field} stands twice in its stanza")
+            stanzas[-1][field] = value.strip()
+    return [stanza for stanza in stanzas if stanza]
 
 
 def _extra_fields(stanza: Mapping[str, str]) -> Iterator[str]:
@@ -223,24 +252,6 @@ def _extra_fields(stanza: Mapping[str, str]) -> Iterator[str]:
         letters = prefix.upper()
         if hyphen and letters.startswith("X") and "C" in letters and set(letters) <= set("XSBC"):
             yield rest
-
-
-def _check_control_lines(path: Path, text: str) -> None:
-    # python-debian skips lines that it does not understand; a builder must not.
-    inside = False
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            inside = False
-        elif line.startswith("#"):
-            continue
-        elif line[0] in " \t":
-            if not inside:
-                raise SourceError(f"{path}:{number}: a continuation line outside a field")
-        else:
-            name, colon, _ = line.partition(":")
-            if not colon or not name or any(character.isspace() for character in name):
-                raise SourceError(f"{path}:{number}: expected 'Field: value', found {line[:60]!r}")
-            inside = True
 
 
 def _format(tree: Path) -> str:

@@ -1,18 +1,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from made_plans import SOURCE
-from support import CHANGELOG, CONTROL, make_tree
+from support import CHANGELOG, CONTROL, ROOT, make_tree
 
-from bwbuild.deb.source import find_tree, foreign_file, orig_tarballs, read_source, version_control
+from bwbuild.deb.source import (
+    find_tree,
+    foreign_file,
+    orig_tarballs,
+    parse_control,
+    read_source,
+    version_control,
+)
 from bwbuild.errors import SourceError
 
 Tree = Callable[..., Path]
+PACKAGES = ROOT / "testpkgs"
 
 
 @pytest.fixture
@@ -241,3 +249,28 @@ def test_closed_directories_are_passed_over(tree: Path) -> None:
         assert foreign_file(tree, everybody, everybody) is None
     finally:
         (tree / "closed").chmod(0o700)
+
+
+@pytest.mark.parametrize("control", sorted(PACKAGES.glob("*/tree/debian/control")), ids=lambda p: p.parts[-4])
+def test_control_is_read_as_python_debian_reads_it(control: Path) -> None:
+    from debian.deb822 import Deb822  # noqa: PLC0415
+
+    def words(stanzas: Iterable[Mapping[str, str]]) -> list[dict[str, list[str]]]:
+        return [{field: value.split() for field, value in stanza.items()} for stanza in stanzas if stanza]
+
+    text = control.read_text(encoding="utf-8")
+    if control.parts[-4] == "broken-control":
+        with pytest.raises(SourceError, match="expected 'Field: value'"):
+            parse_control(text, "control")
+    else:
+        expected = words(Deb822.iter_paragraphs(text, use_apt_pkg=False))
+        assert words(parse_control(text, "control")) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Source: x\nSource: y\n", " lonely\n", "No colon\n", "Fie ld: x\n", ": x\n", "Source: x\n\n more\n"],
+)
+def test_control_that_can_be_read_in_two_ways_is_refused(text: str) -> None:
+    with pytest.raises(SourceError, match="control:"):
+        parse_control(text, "control")
