@@ -10,15 +10,16 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bwbuild.build import scratch as scratches
 from bwbuild.build import sections, signing, verdict
 from bwbuild.build.history import Estimate, History, PastBuild, StepTimes
 from bwbuild.build.interrupt import interruptions
 from bwbuild.build.log import LogFile, LogTitle
-from bwbuild.build.monitor import ChildTimes, TreeMonitor
 from bwbuild.build.plan import Plan
 from bwbuild.build.report import Artifact, Failure, Kept, Phase, Report, Resources, Signature, Workspace
+from bwbuild.build.resources import ChildTimes
 from bwbuild.build.scan import Excerpt, OutputScanner
 from bwbuild.build.scratch import Scratch
 from bwbuild.build.summary import after_build, summary
@@ -32,6 +33,9 @@ from bwbuild.handover.verify import Verified, collect
 from bwbuild.host.doctor import Finding
 from bwbuild.sandbox import runner
 from bwbuild.sandbox.spec import Layering
+
+if TYPE_CHECKING:
+    from bwbuild.build.monitor import TreeMonitor
 
 #: What a disk may answer at any time; any other error of the operating system is a bug.
 _DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG})
@@ -204,6 +208,9 @@ class Build:
 
     def _tick(self, pid: int) -> None:
         if self.monitor is None:
+            # Here, because psutil takes its time to load, and the build runs already.
+            from bwbuild.build.monitor import TreeMonitor  # noqa: PLC0415
+
             self.monitor = TreeMonitor(pid)
         if self.monitor.due(time.monotonic()):
             usage = self.monitor.sample()

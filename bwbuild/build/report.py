@@ -17,7 +17,7 @@ from bwbuild.build.scan import Excerpt
 from bwbuild.errors import BwbuildError, ExitStatus
 
 if TYPE_CHECKING:
-    from bwbuild.build.monitor import ChildTimes, Peak
+    from bwbuild.build.resources import ChildTimes, Peak
 
 #: The version of the JSON form: it changes when a field goes or means something else, not when one is added.
 FORMAT_VERSION = 1

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import resources
+from pathlib import Path
 
 from bwbuild.sandbox import bwrap
 from bwbuild.sandbox.spec import Identity, IdentityKind, Layering, Overlay, Sandbox, Saved, Scratch
@@ -97,7 +97,7 @@ def launcher(sandbox: Sandbox, etc_files: Mapping[str, str], title: str) -> str:
 
 def inside_files() -> dict[str, str]:
     """The helpers that run inside: name -> text."""
-    directory = resources.files("bwbuild.sandbox") / "inside"
+    directory = Path(__file__).with_name("inside")
     return {name: (directory / name).read_text(encoding="utf-8") for name in ("as-root", "broker", "init")}
 
 

@@ -11,7 +11,8 @@ from types import SimpleNamespace
 import psutil  # type: ignore[import]
 import pytest
 
-from bwbuild.build.monitor import LARGEST_SHARE, ChildTimes, Peak, TreeMonitor
+from bwbuild.build.monitor import LARGEST_SHARE, TreeMonitor
+from bwbuild.build.resources import ChildTimes, Peak
 from bwbuild.events import Usage
 from bwbuild.process import run
 
@@ -138,7 +139,7 @@ def test_this_process_really_is_measured() -> None:
 def test_a_child_is_not_charged_with_what_this_process_has() -> None:
     script = """
 from bwbuild.process import run
-from bwbuild.build.monitor import ChildTimes
+from bwbuild.build.resources import ChildTimes
 mine = bytearray(60 << 20)
 run(["/bin/true"])
 print(ChildTimes.now().largest >> 20)

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from bwbuild.build.log import LogFormat
-from bwbuild.build.monitor import ChildTimes, Peak
 from bwbuild.build.report import (
     Artifact,
     Failure,
@@ -22,6 +21,7 @@ from bwbuild.build.report import (
     to_json,
     write_json,
 )
+from bwbuild.build.resources import ChildTimes, Peak
 from bwbuild.build.scan import Excerpt
 from bwbuild.build.summary import after_build, outcome, summary, summary_values
 from bwbuild.errors import BuildError, ExitStatus, OutputError
