@@ -138,8 +138,9 @@ def test_terminal_is_as_before(session: Session) -> None:
 def test_interrupt_at_the_prompt_ends_a_line_not_the_shell(session: Session) -> None:
     session.type("echo unfinished")
     session.type("\x03")
-    session.read(PROMPT)
-    assert session.command("echo alive") == "alive\n"
+    # The kernel may drop a prompt that comes while it flushes the terminal, so the next one is not waited for.
+    session.type("echo ali''ve\n")
+    assert b"unfinished\r\nali" not in session.read(rb"alive\r\n")
 
 
 def test_hang_up(session: Session, desk: Desk) -> None:
