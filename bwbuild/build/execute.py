@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bwbuild.build import scratch as scratches
-from bwbuild.build import sections, signing, verdict
+from bwbuild.build import sections, session, signing, verdict
 from bwbuild.build.history import Estimate, History, PastBuild, StepTimes
 from bwbuild.build.interrupt import interruptions
 from bwbuild.build.log import LogFile, LogTitle
 from bwbuild.build.plan import Plan
 from bwbuild.build.report import Artifact, Failure, Kept, Phase, Report, Resources, Signature, Workspace
 from bwbuild.build.resources import ChildTimes
-from bwbuild.build.scan import Excerpt, OutputScanner
+from bwbuild.build.scan import OutputScanner
 from bwbuild.build.scratch import Scratch
 from bwbuild.build.summary import after_build, summary
 from bwbuild.config.settings import Keep
@@ -173,20 +173,12 @@ class Build:
         )
 
     def _run_sandbox(self, scratch: Scratch) -> None:
-        script = scratch.path / "launch"
-        script.write_bytes(os.fsencode(self.plan.script))
         self.tell(Section("Build"))
         for event in sections.command(self.plan):
             self.tell(event)
-        launch = runner.Launch(script, scratch.path, self.plan.settings.timeout)
-        try:
-            with self._phase("build"):
-                outcome = runner.run(
-                    launch, runner.Listeners(lambda data: self.tell(Output(data)), tick=self._tick)
-                )
-        finally:
-            if self.plan.sandbox.workspace.layering is Layering.NONE:
-                scratches.give_back(self.plan.source.tree, scratch.record)
+        listeners = runner.Listeners(lambda data: self.tell(Output(data)), tick=self._tick)
+        with self._phase("build"):
+            outcome = session.launch(self.plan, scratch, listeners, self.plan.settings.timeout)
         if self.plan.sandbox.workspace.layering in (Layering.OVERLAY, Layering.COPY):
             self.disk = self._disk_space(scratch)
         for event in after_build(datetime.now(UTC), successful=outcome.exit_code == 0):
@@ -255,9 +247,6 @@ class Build:
         tree = os.path.relpath(self.plan.source.tree)
         shell = f"bwbuild shell -nc {tree if tree != '.' else ''}".rstrip()
         self.kept = Kept(scratch.path, "" if in_place else shell, scratch.path / "launch")
-
-    def _excerpt(self, failure: BwbuildError) -> Excerpt | None:
-        return self.scanner.excerpt() if failure.status in verdict.TOLD_BY_OUTPUT else None
 
     def _report(self, artifacts: tuple[Artifact, ...], failure: BwbuildError | None) -> Report:
         plan = self.plan

@@ -55,19 +55,30 @@ def run_in(plan: Plan, scratch: Scratch, streams: Streams) -> int:
 
     :raises HostError: the sandbox did not start.
     """
-    script = scratch.path / "launch"
-    script.write_bytes(os.fsencode(plan.script))
-    launch = runner.Launch(script, scratch.path, interactive=plan.sandbox.interactive)
-    try:
-        outcome = runner.run(launch, runner.Listeners(_flushed(streams.output), _flushed(streams.error)))
-    finally:
-        if plan.sandbox.workspace.layering is Layering.NONE:
-            scratches.give_back(plan.source.tree, scratch.record)
+    listeners = runner.Listeners(_flushed(streams.output), _flushed(streams.error))
+    outcome = launch(plan, scratch, listeners)
     if not outcome.started or outcome.exit_code is None:
         from bwbuild.build.doctor import explain  # noqa: PLC0415 - only a failure needs it
 
         raise advice(explain(plan, scratch.path.parent))
     return outcome.exit_code
+
+
+def launch(
+    plan: Plan, scratch: Scratch, listeners: runner.Listeners, timeout: float | None = None
+) -> runner.Outcome:
+    """Write the launcher into ``scratch`` and run it; an in-place tree belongs to the caller afterwards.
+
+    :param timeout: seconds after which the sandbox is killed.
+    """
+    script = scratch.path / "launch"
+    script.write_bytes(os.fsencode(plan.script))
+    try:
+        interactive = plan.sandbox.interactive
+        return runner.run(runner.Launch(script, scratch.path, timeout, interactive), listeners)
+    finally:
+        if plan.sandbox.workspace.layering is Layering.NONE:
+            scratches.give_back(plan.source.tree, scratch.record)
 
 
 def with_command(plan: Plan, command: tuple[str, ...], *, interactive: bool) -> Plan:

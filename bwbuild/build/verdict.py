@@ -12,8 +12,6 @@ from bwbuild.host.doctor import Finding, advice
 from bwbuild.sandbox.runner import Outcome
 from bwbuild.units import human_duration
 
-#: Failures that the build's output explains.
-TOLD_BY_OUTPUT = frozenset({ExitStatus.BUILD_FAILED, ExitStatus.LIMIT, ExitStatus.DEPENDENCIES})
 #: Failures that can come when good results are there already.
 AFTER_VERIFICATION = frozenset({ExitStatus.SIGNING, ExitStatus.OUTPUT})
 #: Failures after which the workspace tells more than the log.

@@ -43,13 +43,12 @@ class Commands(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Insert the default command unless the first word names one."""
-        if args[:1] not in ([], ["--version"], ["--help"], ["-?"]) and args[0] in COMMANDS:
-            return super().parse_args(ctx, args)
-        if args[:1] in (["--help"], ["-?"]):
-            return super().parse_args(ctx, ["--help"])
-        if args[:1] == ["--version"]:
-            return super().parse_args(ctx, args)
-        return super().parse_args(ctx, ["build", *args])
+        first = args[0] if args else ""
+        if first in ("--help", "-?"):
+            args = ["--help"]
+        elif first != "--version" and first not in COMMANDS:
+            args = ["build", *args]
+        return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Show the options of a build, then the commands."""
