@@ -37,6 +37,7 @@ Priority: optional
 Maintainer: The bwbuild developers <bwbuild@example.org>
 Standards-Version: 4.6.2
 Rules-Requires-Root: {gain_root}
+Build-Depends: python3
 
 Package: {name}
 Architecture: all
@@ -176,6 +177,8 @@ class Desk:
             "LC_ALL": "C.UTF-8",
             "HOME": str(self.home),
             "BWBUILD_SCRATCH": str(self.scratch),
+            # One for all tests of a process: most have the same packages.
+            "BWBUILD_CACHE": str(self.top.parent / "cache"),
         }
         return variables | dict(self.more)
 

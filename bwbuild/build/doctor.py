@@ -228,10 +228,12 @@ def _whole(settings: Settings, case: Case, conditions: Conditions, earlier: tupl
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding="utf-8")
             wanted = inputs.Wanted(tree, BuildOptions(), ("true",))
-            plan = make_plan(inputs.read(wanted, settings, os.environ))
-            with scratches.fresh(case.base, _record(case)) as scratch:
+            with (
+                inputs.read(wanted, settings, os.environ, lambda _: None) as found,
+                scratches.fresh(case.base, _record(case)) as scratch,
+            ):
                 launcher = scratch.path / "launch"
-                launcher.write_bytes(os.fsencode(plan.script))
+                launcher.write_bytes(os.fsencode(make_plan(found).script))
                 launch = runner.Launch(launcher, scratch.path, timeout=60)
                 outcome = runner.run(launch, runner.Listeners(said.append))
     except BwbuildError as error:

@@ -24,19 +24,22 @@ from bwbuild.build.scan import OutputScanner
 from bwbuild.build.scratch import Scratch
 from bwbuild.build.summary import after_build, summary
 from bwbuild.config.settings import Keep
-from bwbuild.errors import BwbuildError, ExitStatus, OutputError
+from bwbuild.errors import BuildError, BwbuildError, ExitStatus, HostError, OutputError
 from bwbuild.events import Event, Level, Notice, Observer, Output, Section, fan_out
 from bwbuild.handover.keys import Key
 from bwbuild.handover.publish import publish
 from bwbuild.handover.sign import sign
 from bwbuild.handover.verify import Verified, collect
 from bwbuild.host.doctor import Finding
+from bwbuild.root.views import database_stamp
 from bwbuild.sandbox import runner
 from bwbuild.sandbox.spec import Layering
 
 if TYPE_CHECKING:
+    from bwbuild.build.lookup import Found
     from bwbuild.build.monitor import TreeMonitor
 
+CHANGED = "packages of this machine were changed during the build, so that it may have seen both states"
 #: What a disk may answer at any time; any other error of the operating system is a bug.
 _DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG})
 
@@ -88,6 +91,8 @@ class Build:
         self.kept = Kept()
         self.signature = Signature()
         self.disk: int | None = None
+        self.undeclared: tuple[Found, ...] = ()
+        self.weakenings = tuple(note.text for note in plan.notes if note.level is Level.WARNING)
 
     def run(self) -> Report:
         """Build, and report whatever happens."""
@@ -183,7 +188,29 @@ class Build:
             self.disk = self._disk_space(scratch)
         for event in after_build(datetime.now(UTC), successful=outcome.exit_code == 0):
             self.log(event)
-        verdict.check(outcome, self.scanner.excerpt(), self.plan, self._explain)
+        self._compare_host()
+        try:
+            verdict.check(outcome, self.scanner.excerpt(), self.plan, self._explain)
+        except BuildError:
+            self._look_up()
+            raise
+
+    def _compare_host(self) -> None:
+        view = self.plan.view
+        if view is not None and view.database != database_stamp():
+            self.tell(Notice(Level.WARNING, CHANGED))
+            self.weakenings += (CHANGED,)
+
+    def _look_up(self) -> None:
+        if self.plan.view is None:
+            return
+        from bwbuild.build.undeclared import look_up  # noqa: PLC0415 - only a failure needs it
+
+        try:
+            self.undeclared = look_up(self.log.path, self.plan.view, self.plan.host)
+        except HostError as error:
+            # It might have said why; what did fail is said in any case.
+            self.tell(Notice(Level.WARNING, f"hidden files were not looked up: {error.message}"))
 
     def _explain(self) -> tuple[Finding, ...]:
         from bwbuild.build.doctor import explain  # noqa: PLC0415 - only a sandbox that did not start needs it
@@ -271,13 +298,16 @@ class Build:
             identity=plan.sandbox.identity.kind.value,
             view=plan.settings.view.value,
             workspace=Workspace(plan.settings.workspace.value, workspace.layering.value),
-            weakenings=tuple(note.text for note in plan.notes if note.level is Level.WARNING),
+            weakenings=self.weakenings,
             log=self.log.path,
-            failure=Failure.of(failure, self.scanner.excerpt() if self.monitor else None)
-            if failure
-            else None,
+            failure=self._failure(failure) if failure else None,
             kept=self.kept,
         )
+
+    def _failure(self, error: BwbuildError) -> Failure:
+        # A verification that failed has nothing to do with the build's last lines.
+        excerpt = self.scanner.excerpt() if error.status in verdict.TOLD_BY_OUTPUT else None
+        return Failure.of(error, excerpt, self.undeclared)
 
     def _record(self, report: Report) -> None:
         if report.status not in (ExitStatus.SUCCESS, ExitStatus.BUILD_FAILED):

@@ -1,17 +1,23 @@
-"""Reading: everything that a plan depends on, from the tree, the machine and the caller's environment."""
+"""Reading: everything that a plan depends on, from the tree, the machine and the caller's environment.
+
+The one thing that is written is the view of the declared packages, where the cache has none yet.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bwbuild.build import declared
 from bwbuild.build.plan import Inputs
 from bwbuild.build.scratch import default_base
-from bwbuild.config.settings import IdentityChoice, Settings, Workspace
+from bwbuild.config.settings import IdentityChoice, Settings, View, Workspace
 from bwbuild.deb import source as sources
 from bwbuild.deb.buildoptions import BuildOptions
+from bwbuild.events import Notice
 from bwbuild.host.facts import Caller, read_host
 from bwbuild.host.mounts import type_of
 
@@ -26,8 +32,26 @@ class Wanted:
     interactive: bool = False
 
 
-def read(wanted: Wanted, settings: Settings, environment: Mapping[str, str]) -> Inputs:
-    """Read all inputs of a plan; nothing is changed.
+@contextmanager
+def read(
+    wanted: Wanted, settings: Settings, environment: Mapping[str, str], tell: Callable[[Notice], None]
+) -> Iterator[Inputs]:
+    """Read all inputs of a plan; the view stays as it is until the end of the context.
+
+    :raises SourceError: there is no usable source.
+    :raises HostError: the machine lacks something.
+    :raises DependencyError: the view is to show what the machine does not have.
+    """
+    inputs = collect(wanted, settings, environment)
+    if settings.view is View.HOST:
+        yield inputs
+        return
+    with declared.opened(inputs, tell) as view:
+        yield replace(inputs, view=view)
+
+
+def collect(wanted: Wanted, settings: Settings, environment: Mapping[str, str]) -> Inputs:
+    """All inputs but the view; nothing is changed.
 
     :raises SourceError: there is no usable source.
     :raises HostError: the machine lacks something.

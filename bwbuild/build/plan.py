@@ -14,7 +14,8 @@ from bwbuild.errors import ConfigurationError, HostError
 from bwbuild.events import Level, Notice
 from bwbuild.host.facts import Host
 from bwbuild.root import etc
-from bwbuild.root.view import host_view
+from bwbuild.root.view import declared_view, host_view
+from bwbuild.root.views import View
 from bwbuild.sandbox import identity as identities
 from bwbuild.sandbox import script
 from bwbuild.sandbox.bwrap import HELPERS
@@ -58,6 +59,8 @@ class Inputs:
     #: run this in place of dpkg-buildpackage
     command: tuple[str, ...] = ()
     interactive: bool = False
+    #: the view of the declared packages; None: all of the host is seen
+    view: View | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,8 @@ class Plan:
     origs: Mapping[str, Path]
     #: what the caller should know: choices that weaken the sandbox, and what is not as usual
     notes: tuple[Notice, ...]
+    #: the view of the declared packages; None: all of the host is seen
+    view: View | None = None
 
     @property
     def changes(self) -> str:
@@ -119,7 +124,7 @@ def make_plan(inputs: Inputs) -> Plan:
         Request(
             identity=identity,
             workspace=workspace,
-            view=host_view(inputs.host),
+            view=declared_view(inputs.host, inputs.view) if inputs.view else host_view(inputs.host),
             environment=environment,
             command=inputs.command or _buildpackage(inputs.options, identity, as_root=as_root),
             as_root=as_root,
@@ -136,7 +141,8 @@ def make_plan(inputs: Inputs) -> Plan:
         architecture=inputs.options.architecture(inputs.host.architecture),
         output=settings.output or source.tree.parent,
         origs=inputs.origs,
-        notes=(*_identity_notes(inputs, identity), *layering_note),
+        notes=(*_identity_notes(inputs, identity), *layering_note, *_view_notes(inputs.view)),
+        view=inputs.view,
     )
 
 
@@ -209,6 +215,13 @@ def _in_place(inputs: Inputs, identity: Identity) -> tuple[Workspace, tuple[Noti
         f"in-place: the build can change all of {tree.parent}, with hooks in .git and other packages' trees"
     )
     return Workspace(tree, Layering.NONE, Guest(tree)), (Notice(Level.WARNING, warning),)
+
+
+def _view_notes(view: View | None) -> tuple[Notice, ...]:
+    failed = view.failed if view else ()
+    return tuple(
+        Notice(Level.INFO, f"as the host has it, since it can't be made again: {why}") for why in failed
+    )
 
 
 def _identity_notes(inputs: Inputs, identity: Identity) -> tuple[Notice, ...]:

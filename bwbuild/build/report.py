@@ -17,6 +17,7 @@ from bwbuild.build.scan import Excerpt
 from bwbuild.errors import BwbuildError, ExitStatus
 
 if TYPE_CHECKING:
+    from bwbuild.build.lookup import Found
     from bwbuild.build.resources import ChildTimes, Peak
 
 #: The version of the JSON form: it changes when a field goes or means something else, not when one is added.
@@ -109,18 +110,22 @@ class Failure:
     """Why there is no result.
 
     :ivar message: one sentence; ``hint``: what to do, or empty; ``details``: further lines.
-    :ivar excerpt: what the build's output says; None if the build did not begin.
+    :ivar excerpt: what the build's output says; None if that has nothing to do with it.
+    :ivar undeclared: hidden files that the output misses, and the packages that have them.
     """
 
     message: str
     hint: str = ""
     details: tuple[str, ...] = ()
     excerpt: Excerpt | None = None
+    undeclared: tuple[Found, ...] = ()
 
     @classmethod
-    def of(cls, error: BwbuildError, excerpt: Excerpt | None = None) -> Failure:
-        """What ``error`` says, with the excerpt of the output."""
-        return cls(error.message, error.hint, error.details, excerpt)
+    def of(
+        cls, error: BwbuildError, excerpt: Excerpt | None = None, undeclared: tuple[Found, ...] = ()
+    ) -> Failure:
+        """What ``error`` says, with what the output says."""
+        return cls(error.message, error.hint, error.details, excerpt, undeclared)
 
 
 @dataclass(frozen=True, slots=True)

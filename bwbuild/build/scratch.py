@@ -279,15 +279,20 @@ def _no_scratch(base: Path, error: OSError) -> OutputError:
 
 
 def default_base(caller_is_root: bool) -> Path:
-    """Where scratch directories are unless a setting names another place.
+    """Where scratch directories are unless a setting names another place."""
+    return cache_home(caller_is_root) / "scratch"
 
-    Root's must be reachable for ids that are nobody's, so they are not in root's home.
+
+def cache_home(caller_is_root: bool) -> Path:
+    """Where everything that can be made again is unless a setting names another place.
+
+    Root's must be reachable for ids that are nobody's, so it is not in root's home.
     """
     if caller_is_root:
-        return Path("/var/cache/bwbuild/scratch")
+        return Path("/var/cache/bwbuild")
     from platformdirs import user_cache_path  # noqa: PLC0415 - only here
 
-    return user_cache_path("bwbuild") / "scratch"
+    return user_cache_path("bwbuild")
 
 
 def give_back(tree: Path, record: Record) -> None:

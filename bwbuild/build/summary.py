@@ -163,6 +163,7 @@ def _blame(report: Report) -> list[Line]:
     if failure is None:
         return []
     lines = _indented(failure.details)
+    lines += _indented([str(found) for found in failure.undeclared], "bold yellow")
     excerpt = failure.excerpt
     if excerpt is None:
         return lines

@@ -14,6 +14,8 @@ from bwbuild.units import human_duration
 
 #: Failures that can come when good results are there already.
 AFTER_VERIFICATION = frozenset({ExitStatus.SIGNING, ExitStatus.OUTPUT})
+#: Failures that the build's own output tells of.
+TOLD_BY_OUTPUT = frozenset({ExitStatus.BUILD_FAILED, ExitStatus.LIMIT, ExitStatus.DEPENDENCIES})
 #: Failures after which the workspace tells more than the log.
 WORTH_KEEPING = frozenset({ExitStatus.BUILD_FAILED, ExitStatus.LIMIT, ExitStatus.VERIFICATION})
 

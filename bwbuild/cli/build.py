@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +26,19 @@ def build(tree: str, *, dry_run: bool, **parameters: Any) -> int:
     """
     from bwbuild.build import inputs  # noqa: PLC0415 - --help needs none of them
     from bwbuild.build.plan import make_plan  # noqa: PLC0415
+    from bwbuild.cli.terminal import show_progress  # noqa: PLC0415
 
     settings = configuration(parameters).settings
     options = dpkg_options()
+    tell = partial(show_progress, verbosity=settings.verbosity)
     try:
-        plan = make_plan(inputs.read(inputs.Wanted(Path(tree), options), settings, os.environ))
-        if dry_run:
-            sys.stdout.flush()
-            sys.stdout.buffer.write(os.fsencode(plan.script))
-            return 0
-        return _build(plan)
+        with inputs.read(inputs.Wanted(Path(tree), options), settings, os.environ, tell) as found:
+            plan = make_plan(found)
+            if dry_run:
+                sys.stdout.flush()
+                sys.stdout.buffer.write(os.fsencode(plan.script))
+                return 0
+            return _build(plan)
     except BwbuildError as error:
         if settings.report is not None and not dry_run:
             _report_failure(error, tree, settings.report)

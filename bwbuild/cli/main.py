@@ -20,6 +20,7 @@ COMMANDS = {
     "build": "bwbuild.cli.build",
     "shell": "bwbuild.cli.session",
     "run": "bwbuild.cli.session",
+    "deps": "bwbuild.cli.deps",
     "doctor": "bwbuild.cli.doctor",
     "config": "bwbuild.cli.config",
     "clean": "bwbuild.cli.clean",
@@ -98,8 +99,8 @@ def run(arguments: list[str]) -> int:
         return _told(UsageError(error.format_message(), hint="bwbuild --help"))
     except (click.Abort, KeyboardInterrupt):
         return ExitStatus.INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read the output has enough; nothing more can be flushed into it.
+    except (BrokenPipeError, SystemExit):
+        # Whoever read the output has enough, for which click exits; nothing more can be flushed into it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitStatus.SUCCESS
     except OSError as error:

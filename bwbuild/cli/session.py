@@ -48,13 +48,13 @@ def run(tree: str, command: tuple[str, ...], **parameters: Any) -> int:
 def _session(tree: str, command: tuple[str, ...], parameters: dict[str, Any]) -> int:
     from bwbuild.build import inputs, session  # noqa: PLC0415 - --help needs neither
     from bwbuild.build.plan import make_plan  # noqa: PLC0415
-    from bwbuild.cli.terminal import show_notice  # noqa: PLC0415
+    from bwbuild.cli.terminal import show_notice, show_progress  # noqa: PLC0415
 
     settings = configuration(parameters).settings
     interactive = command == SHELL
     wanted = inputs.Wanted(Path(tree), dpkg_options(), command, interactive)
-    plan = make_plan(inputs.read(wanted, settings, os.environ))
-    return session.run(plan, inputs.base(settings), _streams(), show_notice)
+    with inputs.read(wanted, settings, os.environ, show_progress) as found:
+        return session.run(make_plan(found), inputs.base(settings), _streams(), show_notice)
 
 
 def open_shell(plan: Plan, scratch: Scratch) -> None:

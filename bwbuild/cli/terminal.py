@@ -305,6 +305,12 @@ def _text(line: Line) -> Text:
     return Text(line.text, style=line.style, no_wrap=True, overflow="crop")
 
 
+def show_progress(notice: Notice, verbosity: Verbosity = Verbosity.NORMAL) -> None:
+    """Say what goes on before there is a log, where somebody may be waiting; warnings in any case."""
+    if notice.level is not Level.INFO or (sys.stderr.isatty() and verbosity is not Verbosity.QUIET):
+        show_notice(notice)
+
+
 def show_notice(notice: Notice) -> None:
     """Say one sentence on standard error."""
     print_lines([_notice_line(notice)], sys.stderr)

@@ -23,8 +23,9 @@ class Workspace(Enum):
 
 
 class View(Enum):
-    """Which files of the host the build sees."""
+    """Which files of the host the build sees: those of the packages that the source declares, or all."""
 
+    DECLARED = "declared"
     HOST = "host"
 
 
@@ -109,7 +110,12 @@ class Settings:
         Workspace.PRIVATE,
         "Build in a private copy-on-write layer, or in the real tree and its parent.",
     )
-    view: View = option("view", Choice(View), View.HOST, "Which files of the host the build sees.")
+    view: View = option(
+        "view",
+        Choice(View),
+        View.DECLARED,
+        "What of the host the build sees: only the packages that the source declares, or all.",
+    )
     identity: IdentityChoice = option(
         "identity",
         Choice(IdentityChoice),
@@ -127,6 +133,9 @@ class Settings:
     )
     scratch: Path | None = option(
         "scratch", FilePath("DIR"), None, "Directory for workspaces; its file system should carry overlays."
+    )
+    cache: Path | None = option(
+        "cache", FilePath("DIR"), None, "Directory for what can be made again, such as views."
     )
     report: Path | None = option("report", FilePath(), None, "Write what happened as JSON to FILE.")
     log: Path | None = option(

@@ -39,6 +39,8 @@ class BuildOptions:
     #: don't check build dependencies
     unchecked: bool = False
     host_arch: str | None = None
+    #: None: not typed
+    profiles: tuple[str, ...] | None = None
     changes_file: str | None = None
     #: the caller's own gain-root command, such as fakeroot
     root_command: str | None = None
@@ -116,6 +118,10 @@ def _targets(options: BuildOptions, value: str) -> BuildOptions:
     return replace(options, targets=options.targets + tuple(value.split(",")))
 
 
+def _profiles(options: BuildOptions, value: str) -> BuildOptions:
+    return replace(options, profiles=tuple(value.replace(",", " ").split()))
+
+
 def _changes_file(options: BuildOptions, value: str) -> BuildOptions:
     name = value.removeprefix("../")
     if not name or "/" in name or name.startswith("."):
@@ -154,7 +160,6 @@ _PASSED_ON = (
     ("-D|--check-builddeps|--ignore-builtin-builddeps", "-D --check-builddeps --ignore-builtin-builddeps"),
     ("--sanitize-env|--rules-requires-root|--as-root", "--sanitize-env --rules-requires-root --as-root"),
     (r"--jobs(?:-try|-force)?(?:=(?:\d*|auto))?|-[jJ](?:\d*|auto)", "-j --jobs --jobs-try --jobs-force"),
-    ("-P.*|--build-profiles=.*", "-P --build-profiles"),
     ("-R.+|--rules-file=.*", "-R --rules-file"),
     ("--check-command=.*|--check-option=.*", "--check-command --check-option"),
     ("--hook-[a-z]+=.*", "--hook-init --hook-build --hook-binary --hook-changes --hook-done"),
@@ -183,6 +188,7 @@ ROWS: tuple[Row, ...] = (
     _row("(?:-p|--sign-command=)(.+)", "-p --sign-command", _set("sign_program"), passes=False),
     _row("--sign-backend=(.*)", "--sign-backend", _refuse_backend, passes=False),
     _row("--sign-keyfile=(.*)", "--sign-keyfile", _keyfile, passes=False),
+    _row("(?:-P|--build-profiles=)(.*)", "-P --build-profiles", _profiles),
     _row("-nc|--no-pre-clean", "-nc --no-pre-clean", _no_clean),
     _row("-d|--no-check-builddeps", "-d --no-check-builddeps", _set("unchecked")),
     _row("(?:-a|--host-arch=)(.*)|--host-arch", "-a --host-arch", _set("host_arch"), separate=True),

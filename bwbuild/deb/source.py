@@ -5,6 +5,7 @@ The tree is untrusted: nothing in it is executed, and every value is checked bef
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 import stat
@@ -41,6 +42,8 @@ class Source:
     binaries: tuple[str, ...]
     #: fields that debian/control adds to the .changes: XC-Foo adds Foo
     extra_fields: tuple[str, ...] = ()
+    #: Build-Depends, Build-Conflicts-Indep and so on: field -> text
+    relations: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def upstream(self) -> str:
@@ -97,8 +100,9 @@ def read_source(tree: Path) -> Source:
             f"debian/control says Source: {declared}, debian/changelog says {name}",
             hint="make both name the same source package",
         )
-    for field in RELATION_FIELDS:
-        relations.check(field, stanzas[0].get(field, ""))
+    needs = {field: stanzas[0][field] for field in RELATION_FIELDS if field in stanzas[0]}
+    for field, text in needs.items():
+        relations.check(field, text)
     return Source(
         tree=tree,
         name=name,
@@ -108,6 +112,7 @@ def read_source(tree: Path) -> Source:
         format=_format(tree),
         binaries=tuple(stanza["Package"] for stanza in stanzas[1:] if "Package" in stanza),
         extra_fields=tuple(sorted({extra for stanza in stanzas for extra in _extra_fields(stanza)})),
+        relations=needs,
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bwbuild.host.facts import Host
 from bwbuild.root import etc
+from bwbuild.root.views import View
 from bwbuild.sandbox.policy import RootView
 from bwbuild.sandbox.spec import Bind, Directory, Guest, Mount, Overlay, Scratch, Symlink, Tmpfs
 
@@ -25,19 +26,59 @@ STATE = (
     "/var/lib/xml-core",
 )
 
+VAR = (Directory(Guest("/var")), Directory(Guest("/var/lib")), Directory(Guest("/var/cache")))
+
 
 def host_view(host: Host) -> RootView:
     """All of the host's /usr but /usr/local, its /etc without secrets, and generated state."""
     # Containers have hosts and resolv.conf mounted in their /etc, and then an overlay on it is refused.
     copied = host.has_mounts_below(Path("/etc"))
-    etc_overlay = Overlay("etc", Path("/etc"), tuple(sorted(etc.HIDDEN)), Scratch("etc"), copied)
-    usr: tuple[Mount, ...] = (Bind(Path("/usr"), Guest("/usr")),)
-    if host.has_usr_local:
-        usr = (*usr, Tmpfs(Guest("/usr/local"), 0o755, read_only=True))
-    links: tuple[Mount, ...] = tuple(
-        Symlink(text, Guest("/", name)) if text else Bind(Path("/", name), Guest("/", name))
-        for name, text in sorted(host.root_names.items())
-    )
+    etc_overlay = Overlay("etc", Path("/etc"), tuple(sorted(etc.HIDDEN)), Scratch("etc"), copied=copied)
+    usr = Bind(Path("/usr"), Guest("/usr"))
+    real = tuple(Bind(Path("/", name), Guest("/", name)) for name in _top_level(host, links=False))
     state = tuple(Bind(Path(path), Guest(path), optional=path != "/var/lib/dpkg") for path in STATE)
-    var = (Directory(Guest("/var")), Directory(Guest("/var/lib")), Directory(Guest("/var/cache")))
-    return RootView((etc_overlay,), (*usr, *links, Bind(etc_overlay.mounted, Guest("/etc")), *var, *state))
+    etc_bind = Bind(etc_overlay.mounted, Guest("/etc"))
+    return RootView((etc_overlay,), (usr, *_local(host), *real, *_links(host), etc_bind, *VAR, *state))
+
+
+def declared_view(host: Host, view: View) -> RootView:
+    """What belongs to the packages of ``view``; /usr/local is empty as in the other."""
+    covers = [
+        Overlay(
+            cover.name,
+            Path(cover.top),
+            mask=Scratch(f"ns/view/{cover.name}"),
+            listed=Scratch(f"ns/view/{cover.name}.hidden") if cover.listed else None,
+        )
+        for cover in view.covers
+    ]
+    # Copied once more, so that its files belong to root inside.
+    etc_overlay = Overlay("etc", Scratch("ns/view/etc"), files=Scratch("etc"), copied=True)
+    # An overlay with nothing over it: a bind would show where the cache is.
+    dpkg = Overlay("dpkg", Scratch("ns/view/dpkg"))
+    seen = (
+        Bind(etc_overlay.mounted, Guest("/etc")),
+        Bind(dpkg.mounted, Guest("/var/lib/dpkg")),
+        *(
+            Bind(overlay.mounted, Guest(cover.top))
+            for overlay, cover in zip(covers, view.covers, strict=True)
+        ),
+        *(Bind(Path(path), Guest(path)) for path in view.bound),
+    )
+    return RootView(
+        overlays=(*covers, etc_overlay, dpkg),
+        mounts=(*VAR, *sorted(seen, key=lambda bind: bind.target), *_local(host), *_links(host)),
+        path=view.path,
+    )
+
+
+def _local(host: Host) -> tuple[Mount, ...]:
+    return (Tmpfs(Guest("/usr/local"), 0o755, read_only=True),) if host.has_usr_local else ()
+
+
+def _links(host: Host) -> tuple[Mount, ...]:
+    return tuple(Symlink(host.root_names[name], Guest("/", name)) for name in _top_level(host, links=True))
+
+
+def _top_level(host: Host, *, links: bool) -> list[str]:
+    return sorted(name for name, text in host.root_names.items() if bool(text) is links)

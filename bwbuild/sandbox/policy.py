@@ -52,10 +52,14 @@ EMPTY = ("/media", "/mnt", "/var/log", "/var/mail", "/var/opt", "/var/spool")
 
 @dataclass(frozen=True, slots=True)
 class RootView:
-    """What of a root file system is visible: overlays to mount first, then mounts."""
+    """What of a root file system is visible: overlays to mount first, then mounts.
+
+    ``path`` is the directory in which masks and copies lie, if there are any.
+    """
 
     overlays: tuple[Overlay, ...]
     mounts: tuple[Mount, ...]
+    path: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,7 @@ def _namespaces(_request: Request, sandbox: Sandbox) -> Sandbox:
 
 def _root(request: Request, sandbox: Sandbox) -> Sandbox:
     view = request.view
-    return replace(sandbox, overlays=view.overlays, mounts=sandbox.mounts + view.mounts)
+    return replace(sandbox, view=view.path, overlays=view.overlays, mounts=sandbox.mounts + view.mounts)
 
 
 def _kernel(_request: Request, sandbox: Sandbox) -> Sandbox:

@@ -35,16 +35,15 @@ fi
 """
 
 # Starting a program for each of dozens of names would take longer than all that is mounted.
-_HIDE = """\
-hide() { # LOWER OVER NAME...: these names of LOWER do not exist below OVER. Anybody may make a whiteout.
+HIDE = """\
+hide() { # LOWER OVER: the names on standard input, each ended by a null byte, do not exist in OVER over LOWER
   [ -e ns/whiteout ] || mknod ns/whiteout c 0 0
-  perl -e '
-    my ($lower, $over, @names) = @ARGV;
-    for my $name (@names) {
-      next if !lstat("$lower/$name");
-      mkdir("$over/" . substr($name, 0, pos($name) - 1)) while $name =~ m{/}g;
-      link("ns/whiteout", "$over/$name") or die "$over/$name: $!\\n";
-    }' "$@"
+  perl -n0e '
+    BEGIN { our ($lower, $over) = splice @ARGV, 0, 2 }
+    chomp;
+    next if !lstat("$lower/$_");
+    while (m{/}g) { mkdir("$over/" . substr($_, 0, pos() - 1)) }
+    link("ns/whiteout", "$over/$_") or die "$over/$_: $!\n";' "$@"
 }"""
 
 # No link that an earlier build left in the layer is followed. The time of the last change counts, which
@@ -170,7 +169,9 @@ def _namespace(sandbox: Sandbox) -> Iterator[str]:
     yield "mount -t tmpfs -o mode=755 bwbuild ns"
     # From here no mount inside tells where the scratch directory is.
     yield "cp -r inside ns/inside"
-    yield _HIDE
+    yield HIDE
+    if sandbox.view is not None:
+        yield from _view(sandbox.view)
     for overlay in sandbox.overlays:
         yield from _overlay(overlay)
     yield from _tree(sandbox)
@@ -188,14 +189,24 @@ def _namespace(sandbox: Sandbox) -> Iterator[str]:
         yield 'exit "$status"'
 
 
+def _view(path: Path) -> Iterator[str]:
+    place = shlex.quote(str(path))
+    gone = shlex.quote(f"the view {path} is gone; bwbuild --dry-run makes it again")
+    yield f"[ -e {place}/view.json ] || {{ echo {gone} >&2; exit 1; }}"
+    # Under a name of its own: the options of an overlay, which everybody inside can read, say where it lies.
+    yield f"mkdir ns/view; mount --bind -- {place} ns/view"
+
+
 def _overlay(overlay: Overlay) -> Iterator[str]:
     over = f"ns/{overlay.name}.over"
     yield f"mkdir {over} ns/{overlay.name}"
     if overlay.files is not None:
         yield f"cp {overlay.files.name}/* {over}/"
-    lower = shlex.quote(str(overlay.lower))
+    lower = overlay.lower.name if isinstance(overlay.lower, Scratch) else shlex.quote(str(overlay.lower))
     if overlay.hidden:
-        yield f"hide {lower} {over} {shlex.join(overlay.hidden)}"
+        yield _hide(lower, over, overlay.hidden)
+    if overlay.listed is not None:
+        yield f"hide {lower} {over} < {overlay.listed.name}"
     if overlay.copied:
         # As root of the namespace everything becomes root's; what the caller can't read stays away.
         lowest = f"ns/{overlay.name}.lower"
@@ -203,7 +214,12 @@ def _overlay(overlay: Overlay) -> Iterator[str]:
         yield f"mkdir {lowest}"
         yield f"tar -C {lower} {quiet} -cf - . | tar -C {lowest} --no-same-owner -xpf -"
         lower = lowest
-    yield f"mount -t overlay -o ro,{OVERLAY_OPTIONS},lowerdir={over}:{lower} bwbuild ns/{overlay.name}"
+    layers = ":".join([over, *([overlay.mask.name] if overlay.mask else []), lower])
+    yield f"mount -t overlay -o ro,{OVERLAY_OPTIONS},lowerdir={layers} bwbuild ns/{overlay.name}"
+
+
+def _hide(lower: str, over: str, names: Sequence[str]) -> str:
+    return f"printf '%s\\0' {shlex.join(names)} | hide {lower} {over}"
 
 
 def _tree(sandbox: Sandbox) -> Iterator[str]:
@@ -214,7 +230,7 @@ def _tree(sandbox: Sandbox) -> Iterator[str]:
     # Bound to a fixed name first: an overlay's options can't carry every name that a tree may have.
     yield f"mount --rbind -- {shlex.quote(str(workspace.tree))} ns/tree.lower"
     if workspace.hidden:
-        yield f"hide ns/tree.lower ns/tree.over {shlex.join(workspace.hidden)}"
+        yield _hide("ns/tree.lower", "ns/tree.over", workspace.hidden)
     place = ""
     marker = "started"
     if workspace.layering is Layering.MEMORY:

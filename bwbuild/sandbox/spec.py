@@ -82,14 +82,17 @@ Mount = Bind | Tmpfs | Directory | Symlink | Kernel | ReadOnly
 class Overlay:
     """An overlay that the namespace mounts before bwrap starts.
 
-    ``hidden`` are relative paths of ``lower`` that do not exist in the result; ``files`` is a directory that
-    lies over ``lower``.
+    ``hidden`` are relative paths of ``lower`` that do not exist in the result; ``listed`` is a file with more
+    of them, each ended by a null byte. ``files`` is a directory that lies over ``lower``, and ``mask`` one
+    between both.
     """
 
     name: str
-    lower: Path
+    lower: Place
     hidden: tuple[str, ...] = ()
     files: Scratch | None = None
+    mask: Scratch | None = None
+    listed: Scratch | None = None
     #: ``lower`` is copied first, without what the caller can't read
     copied: bool = False
 
@@ -164,6 +167,8 @@ class Sandbox:
     identity: Identity
     workspace: Workspace
     environment: Mapping[str, str]
+    #: a directory that is to be had as ``ns/view`` for overlays
+    view: Path | None = None
     overlays: tuple[Overlay, ...] = ()
     mounts: tuple[Mount, ...] = ()
     #: namespaces as in bwrap's options: pid, ipc, uts, net, cgroup

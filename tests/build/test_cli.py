@@ -42,7 +42,8 @@ def test_report_of_a_success(desk: Desk) -> None:
     assert (found["source"], found["source_version"], found["build_type"]) == ("tiny", "1", "binary")
     assert found["job"] == str(desk.tree)
     assert found["options"] == ["-b"]
-    assert (found["identity"], found["view"]) == ("range" if os.getuid() == 0 else found["identity"], "host")
+    assert found["view"] == "declared"
+    assert found["identity"] == ("range" if os.getuid() == 0 else found["identity"])
     assert {item["name"] for item in found["artifacts"]} == set(desk.published())
     for item in found["artifacts"]:
         path = Path(item["path"])
@@ -93,14 +94,16 @@ def test_report_of_a_source_that_is_none(desk: Desk) -> None:
 
 def test_report_of_missing_dependencies(desk: Desk) -> None:
     control = desk.tree / "debian/control"
-    control.write_text(
-        control.read_text().replace("Section:", "Build-Depends: no-such-package-1, no-such-two\nSection:", 1)
-    )
+    missing = "Build-Depends: no-such-package-1, no-such-two"
+    control.write_text(control.read_text().replace("Build-Depends: python3", missing, 1))
     done = desk.run("-b", "--report", desk.top / "report")
     found = desk.report(desk.top / "report")
     assert (done.status, found["status"]) == (6, "dependencies"), done.both
-    assert "no-such-package-1" in found["failure"]["message"]
-    assert "no-such-two" in found["failure"]["message"]
+    assert "2 build dependencies" in found["failure"]["message"]
+    assert found["failure"]["details"] == [
+        "no-such-package-1 (Build-Depends): not installed",
+        "no-such-two (Build-Depends): not installed",
+    ]
     assert "apt-get build-dep" in found["failure"]["hint"]
 
 

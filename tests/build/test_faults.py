@@ -215,7 +215,8 @@ def test_missing_program(desk: Desk, program: str, status: int) -> None:
     done = subprocess.run(
         [
             *("unshare", "--user", "--map-root-user", "--mount", "sh", "-euc", script, "sh"),
-            *(*COMMAND, "-b", "--identity", "single", "--keep", "never"),
+            # What is mounted below /usr would keep the other view from being laid over it.
+            *(*COMMAND, "-b", "--identity", "single", "--keep", "never", "--view", "host"),
         ],
         cwd=desk.tree,
         env=desk.environment,

@@ -45,6 +45,10 @@ PURE = {
     "sandbox/environment.py": {"os", "bwbuild.process"},
     "sandbox/script.py": {"os", "bwbuild.process", "tempfile", "time"},
     "root/etc.py": {"os", "pathlib", "bwbuild.process"},
+    "root/alternatives.py": {"os", "bwbuild.process"},
+    "root/diversions.py": {"os", "bwbuild.process"},
+    "root/generated.py": {"os", "bwbuild.process"},
+    "root/regenerated.py": {"os", "bwbuild.process"},
     "deb/buildoptions.py": {"os", "pathlib", "bwbuild.process"},
     "build/verdict.py": {"os", "bwbuild.process", "time"},
 }

@@ -8,7 +8,7 @@ import pytest
 from made_plans import ALONE, HOST, SUPERUSER, inputs, plan
 
 from bwbuild.build.plan import make_plan
-from bwbuild.config.settings import BuildAs, IdentityChoice, View, Workspace
+from bwbuild.config.settings import BuildAs, IdentityChoice, Workspace
 from bwbuild.deb.buildoptions import ROWS
 from bwbuild.errors import ConfigurationError, HostError
 from bwbuild.events import Level
@@ -210,10 +210,6 @@ def test_every_option_of_the_sandbox_changes_the_sandbox() -> None:
         {"caller_environment": {"CFLAGS": "-O0"}},
     ):
         assert plan(**changed).sandbox != usual, changed
-
-
-def test_view_has_one_value_yet() -> None:
-    assert list(View) == [View.HOST]
 
 
 def test_interactive_has_the_callers_terminal() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bwbuild.build.log import LogFormat
+from bwbuild.build.lookup import Found
 from bwbuild.build.report import (
     Artifact,
     Failure,
@@ -69,7 +70,11 @@ FAILED = replace(
     artifacts=(),
     changes=None,
     signature=Signature(reason="the build failed"),
-    failure=Failure.of(BuildError("the build failed", hint="look", details=["detail"]), EXCERPT),
+    failure=Failure.of(
+        BuildError("the build failed", hint="look", details=["detail"]),
+        EXCERPT,
+        (Found("usr/bin/help2man", "help2man", "1.49.3"),),
+    ),
     kept=Kept(Path("/s/x"), "bwbuild shell /s/x", Path("/s/x/run")),
 )
 
@@ -121,6 +126,7 @@ def test_json_has_every_field_with_its_name() -> None:
                 "tail": ["one", "two"],
                 "unmet": ["libfoo-dev (>= 3)"],
             },
+            "undeclared": [{"path": "usr/bin/help2man", "package": "help2man", "version": "1.49.3"}],
         },
         "kept": {"scratch": "/s/x", "shell": "bwbuild shell /s/x", "script": "/s/x/run"},
     }
@@ -275,6 +281,7 @@ def test_the_outcome_of_a_failure() -> None:
         "",
         "bwbuild: error: hello 1:2.10-3 (amd64): the build failed",
         "  detail",
+        "  usr/bin/help2man is in help2man 1.49.3, installed here but not in Build-Depends",
         "  in step dh_auto_test",
         "  dh_auto_test: error: make check returned exit code 2",
         "  missing: libfoo-dev (>= 3)",

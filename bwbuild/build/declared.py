@@ -1,0 +1,74 @@
+"""The declared view of one source: from the cache, or made of what dpkg says is installed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from bwbuild.build import dependencies
+from bwbuild.build.plan import Inputs
+from bwbuild.build.scratch import cache_home
+from bwbuild.config.settings import Settings
+from bwbuild.deb.closure import Closure, Wanted
+from bwbuild.deb.database import Database
+from bwbuild.events import Level, Notice
+from bwbuild.root import views
+from bwbuild.root.views import Made, View
+
+_MAKING = Notice(Level.INFO, "making the view of the declared packages")
+_WAITING = Notice(Level.INFO, "another bwbuild makes the same view; waiting for it")
+
+
+@contextmanager
+def opened(inputs: Inputs, tell: Callable[[Notice], None]) -> Iterator[View]:
+    """The view of what the source declares; it stays as it is until the end of the context.
+
+    :raises DependencyError: it declares what the host does not have, unless dependencies are not checked.
+    :raises HostError: dpkg's database does not fit together, or is being changed.
+    :raises OutputError: the cache can't be written.
+    """
+    asked = wanted(inputs)
+
+    def make(place: Path) -> Made:
+        tell(_MAKING)
+        database, closure = resolve(asked)
+        lines = dependencies.complaints(closure)
+        if lines and not inputs.options.unchecked:
+            raise dependencies.refuse(inputs.source, inputs.options, lines)
+        from bwbuild.root import declared  # noqa: PLC0415 - a view from the cache needs none of it
+
+        packages = [database.packages[package] for package in sorted(closure.packages)]
+        contents = declared.make(place, packages, inputs.host.root_names)
+        return Made({package.id: package.version for package in packages}, lines, contents)
+
+    key = views.key_of(
+        {**asdict(asked), "profiles": sorted(asked.profiles), "links": dict(inputs.host.root_names)}
+    )
+    with views.opened(cache(inputs.settings), key, make, lambda: tell(_WAITING)) as view:
+        if view.missing and not inputs.options.unchecked:
+            raise dependencies.refuse(inputs.source, inputs.options, view.missing)
+        yield view
+
+
+def wanted(inputs: Inputs) -> Wanted:
+    """What the build asks of this machine."""
+    return dependencies.wanted(
+        inputs.source, inputs.options, inputs.host.architecture, inputs.caller_environment
+    )
+
+
+def resolve(asked: Wanted) -> tuple[Database, Closure]:
+    """What dpkg has installed, and the closure of what is asked for in it."""
+    from bwbuild.deb.closure import close  # noqa: PLC0415 - a view from the cache needs neither
+    from bwbuild.deb.database import read_database  # noqa: PLC0415
+
+    database = read_database()
+    return database, close(database, asked)
+
+
+def cache(settings: Settings) -> Path:
+    """Where views are kept."""
+    return (settings.cache or cache_home(os.getuid() == 0)) / "views"

@@ -1,0 +1,65 @@
+"""What a source declares to need, and what to say where the host lacks it: pure."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+
+from bwbuild.deb.buildoptions import ALL, ANY, BuildOptions
+from bwbuild.deb.closure import Closure, Conflict, Missing, Wanted, build_fields
+from bwbuild.deb.source import Source
+from bwbuild.errors import DependencyError
+
+
+def wanted(
+    source: Source, options: BuildOptions, architecture: str, environment: Mapping[str, str]
+) -> Wanted:
+    """What the build of ``source`` with ``options`` asks of a machine of this architecture."""
+    fields = build_fields(ANY in options.types, ALL in options.types)
+    declared = {field: source.relations[field] for field in fields if source.relations.get(field)}
+    profiles = options.profiles
+    if profiles is None:
+        profiles = tuple(environment.get("DEB_BUILD_PROFILES", "").split())
+    return Wanted(
+        build_architecture=architecture,
+        host_architecture=options.host_arch or architecture,
+        profiles=frozenset(profiles),
+        depends={field: text for field, text in declared.items() if "Depends" in field},
+        conflicts={field: text for field, text in declared.items() if "Conflicts" in field},
+    )
+
+
+def complaints(closure: Closure) -> tuple[str, ...]:
+    """What is wrong with a closure, a line for each."""
+    return (*map(_missing, closure.missing), *map(_conflict, closure.conflicts))
+
+
+def refuse(source: Source, options: BuildOptions, lines: Iterable[str]) -> DependencyError:
+    """The error for the :func:`complaints` about a closure."""
+    found = tuple(lines)
+    count = "a build dependency is" if len(found) == 1 else f"{len(found)} build dependencies are"
+    tree = shlex.quote(str(source.tree))
+    words = ["sudo", "apt-get", "build-dep", *_restrictions(options), tree]
+    return DependencyError(
+        f"{source.name}: {count} not met on this machine", hint=" ".join(words), details=found
+    )
+
+
+def _restrictions(options: BuildOptions) -> Iterator[str]:
+    if options.profiles:
+        yield f"-P{','.join(options.profiles)}"
+    if options.host_arch:
+        yield f"-a{options.host_arch}"
+    if ALL in options.types and ANY not in options.types:
+        yield "--indep-only"
+    elif ANY in options.types and ALL not in options.types:
+        yield "--arch-only"
+
+
+def _missing(missing: Missing) -> str:
+    who = f"{missing.parent}, {missing.field}" if missing.parent else missing.field
+    return f"{missing.relation} ({who}): {', '.join(dict.fromkeys(missing.why))}"
+
+
+def _conflict(conflict: Conflict) -> str:
+    return f"{conflict.relation} ({conflict.field}): {conflict.package} is needed by other build dependencies"

@@ -1,0 +1,70 @@
+"""``bwbuild deps``: which packages a build sees, why, and what is missing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bwbuild.cli.command import MixedCommand, dpkg_options
+from bwbuild.errors import ExitStatus, UsageError
+
+if TYPE_CHECKING:
+    from bwbuild.build.deps import Dependencies
+
+
+@click.command(cls=MixedCommand)
+@click.option("--why", metavar="PACKAGE", default=None, help="Say how PACKAGE comes in, or that it does not.")
+@click.option("--hidden", is_flag=True, help="List what is installed here and hidden, too.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.argument("tree", required=False, default=".")
+def deps(tree: str, *, why: str | None, hidden: bool, as_json: bool) -> int:
+    """Show which installed packages a build of TREE sees, what asks for them, and what is missing.
+
+    -P, -a, -A, -B and -S count as for a build. The exit status is 0 if everything that is declared is there
+    (with --why: if the build sees PACKAGE), else 6.
+    """
+    from bwbuild.build import deps as texts  # noqa: PLC0415 - --help needs none of them
+    from bwbuild.build import why as reasons  # noqa: PLC0415
+    from bwbuild.cli.terminal import print_lines  # noqa: PLC0415
+
+    if (why is not None) + hidden + as_json > 1:
+        raise UsageError("--why, --hidden and --json are three ways to show it", hint="give one of them")
+    found = _read(tree)
+    if why is not None:
+        answer = reasons.explain(found, why)
+        print_lines(reasons.lines(answer, _arrow()), sys.stdout)
+        return ExitStatus.SUCCESS if answer.is_visible else ExitStatus.DEPENDENCIES
+    if as_json:
+        import json  # noqa: PLC0415
+
+        click.echo(json.dumps(texts.as_json(found), indent=2))
+    else:
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        print_lines(texts.overview(found, width, list_hidden=hidden), sys.stdout)
+    return ExitStatus.SUCCESS if found.are_met else ExitStatus.DEPENDENCIES
+
+
+def _read(tree: str) -> Dependencies:
+    from bwbuild.build import declared, dependencies  # noqa: PLC0415
+    from bwbuild.build.deps import Dependencies  # noqa: PLC0415
+    from bwbuild.deb.source import find_tree, read_source  # noqa: PLC0415
+    from bwbuild.host.facts import read_host  # noqa: PLC0415
+
+    options = dpkg_options()
+    source = read_source(find_tree(Path(tree)))
+    asked = dependencies.wanted(source, options, read_host().architecture, os.environ)
+    database, closure = declared.resolve(asked)
+    return Dependencies(source, options, asked, database, closure)
+
+
+def _arrow() -> str:
+    try:
+        "→".encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        return "->"
+    return "→"
