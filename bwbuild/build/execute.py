@@ -36,8 +36,8 @@ from bwbuild.sandbox import runner
 from bwbuild.sandbox.spec import Layering
 
 if TYPE_CHECKING:
-    from bwbuild.build.lookup import Found
     from bwbuild.build.monitor import TreeMonitor
+    from bwbuild.lookup.search import Found
 
 CHANGED = "packages of this machine were changed during the build, so that it may have seen both states"
 #: What a disk may answer at any time; any other error of the operating system is a bug.

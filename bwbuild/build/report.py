@@ -17,8 +17,8 @@ from bwbuild.build.scan import Excerpt
 from bwbuild.errors import BwbuildError, ExitStatus
 
 if TYPE_CHECKING:
-    from bwbuild.build.lookup import Found
     from bwbuild.build.resources import ChildTimes, Peak
+    from bwbuild.lookup.search import Found
 
 #: The version of the JSON form: it changes when a field goes or means something else, not when one is added.
 FORMAT_VERSION = 1

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from bwbuild.build.lookup import LONGEST_LINE, Found, find, wants
 from bwbuild.deb.database import DIRECTORY, Package, read_database
 from bwbuild.errors import HostError
 from bwbuild.host.facts import Host
+from bwbuild.lookup.search import LONGEST_LINE, Found, find, wants
 from bwbuild.root import alternatives
 from bwbuild.root.ownership import Lists
 from bwbuild.root.views import View

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from bwbuild.build.lookup import LONGEST_LINE, MOST_WANTS, Found, Want, find, wants
-from bwbuild.build.lookup_messages import MESSAGES
+from bwbuild.lookup.messages import MESSAGES
+from bwbuild.lookup.search import LONGEST_LINE, MOST_WANTS, Found, Want, find, wants
 
 #: A made-up host: package, and what it has.
 PACKAGES = {

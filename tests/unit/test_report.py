@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from bwbuild.build.log import LogFormat
-from bwbuild.build.lookup import Found
 from bwbuild.build.report import (
     Artifact,
     Failure,
@@ -26,6 +25,7 @@ from bwbuild.build.resources import ChildTimes, Peak
 from bwbuild.build.scan import Excerpt
 from bwbuild.build.summary import after_build, outcome, summary, summary_values
 from bwbuild.errors import BuildError, ExitStatus, OutputError
+from bwbuild.lookup.search import Found
 
 NOON = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support import wait_for
@@ -480,8 +481,8 @@ def test_maker_whose_directory_a_pruner_takes_makes_another(
     real = tempfile.mkdtemp
     taken: list[str] = []
 
-    def mkdtemp(prefix: str, dir: Path) -> str:
-        path = real(prefix=prefix, dir=dir)
+    def mkdtemp(**words: Any) -> str:
+        path: str = real(**words)
         if not taken:
             taken.append(path)
             views.prune(host.base)

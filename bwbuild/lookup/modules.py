@@ -1,10 +1,10 @@
-"""How the files of a language's modules look; names and shapes as in :mod:`bwbuild.build.lookup_shapes`."""
+"""How the files of a language's modules look; names and shapes as in :mod:`bwbuild.lookup.shapes`."""
 
 from __future__ import annotations
 
 import re
 
-from bwbuild.build.lookup_shapes import Shapes
+from bwbuild.lookup.shapes import Shapes
 
 
 def perl_module(path: str) -> Shapes:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 
-from bwbuild.build.lookup_messages import MESSAGES, Message
-from bwbuild.build.lookup_shapes import is_name
+from bwbuild.lookup.messages import MESSAGES, Message
+from bwbuild.lookup.shapes import is_name
 
 #: What is read of a longer line, in bytes.
 LONGEST_LINE = 4096
@@ -44,7 +44,7 @@ class Want:
     """What a line of output said was missing.
 
     :ivar name: as the line has it.
-    :ivar shapes: how the file may look, best first; see :mod:`bwbuild.build.lookup_shapes`.
+    :ivar shapes: how the file may look, best first; see :mod:`bwbuild.lookup.shapes`.
     """
 
     name: str

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bwbuild.build import lookup_modules as module
-from bwbuild.build import lookup_shapes as kind
+from bwbuild.lookup import modules as module
+from bwbuild.lookup import shapes as kind
 
 
 @dataclass(frozen=True, slots=True)
