@@ -13,7 +13,7 @@ from bwbuild.build import inputs
 from bwbuild.build import scratch as scratches
 from bwbuild.build.plan import NO_UPPER, TMPFS_UPPER, Plan, make_plan
 from bwbuild.build.scratch import Record
-from bwbuild.config.settings import IdentityChoice, Settings, Sign
+from bwbuild.config.settings import IdentityChoice, Settings, Sign, View
 from bwbuild.deb.buildoptions import BuildOptions
 from bwbuild.deb.source import find_tree, read_source
 from bwbuild.errors import BwbuildError, HostError, SourceError
@@ -38,6 +38,11 @@ mount -t overlay -o ro,{options},lowerdir={at}/over:{at}/lower bwbuild {at}/seen
 _UPPER = """\
 mount -t overlay -o {options},lowerdir={at}/lower,upperdir={at}/upper,workdir={at}/work bwbuild {at}/tree
 echo > {at}/tree/removed; rm {at}/tree/removed; rmdir {at}/tree/directory; mkdir {at}/tree/directory"""
+# At the place where a build has it, which the kernel's refusal names.
+_VIEW = """\
+mkdir {at}/usr.over {at}/usr
+mount -t overlay -o ro,{options},lowerdir={at}/usr.over:/usr bwbuild {at}/usr
+[ -d {at}/usr/bin ]"""
 _IN_MEMORY = "mount -t tmpfs -o mode=755 bwbuild ns\n"
 _SCRATCH = "bwbuild --scratch DIR  # a directory on ext4, xfs, btrfs or a tmpfs"
 _HINT = "name another directory: bwbuild --scratch DIR"
@@ -59,6 +64,7 @@ class Case:
     identity: Identity
     base: Path
     layering: Layering = Layering.OVERLAY
+    view: View = View.DECLARED
 
 
 def examine(settings: Settings, start: Path) -> tuple[Finding, ...]:
@@ -80,7 +86,7 @@ def examine(settings: Settings, start: Path) -> tuple[Finding, ...]:
     except HostError as error:
         found.append(Finding("identity", Status.FAILED, "none can be had", error.message, error.hint))
         identity = Identity(IdentityKind.SINGLE, 0, 0)
-    case = Case(host, identity, base, _layering(identity, host, base))
+    case = Case(host, identity, base, _layering(identity, host, base), settings.view)
     found += _quick(case, conditions)
     found.append(_whole(settings, case, conditions, failed(tuple(found))))
     found += probes.packages(probes.query_packages())
@@ -89,7 +95,8 @@ def examine(settings: Settings, start: Path) -> tuple[Finding, ...]:
 
 def explain(plan: Plan, base: Path) -> tuple[Finding, ...]:
     """Why the sandbox of ``plan`` did not start: the failed findings, the most telling first."""
-    case = Case(plan.host, plan.sandbox.identity, base, plan.sandbox.workspace.layering)
+    layering = plan.sandbox.workspace.layering
+    case = Case(plan.host, plan.sandbox.identity, base, layering, plan.settings.view)
     conditions = probes.read_conditions(plan.host)
     tried = (probes.kernel(conditions), *_quick(case, conditions), *probes.packages(probes.query_packages()))
     return failed(tried)
@@ -142,6 +149,8 @@ def _inside(case: Case, conditions: Conditions, workshop: _Workshop, has_bwrap: 
         return
     answer = workshop.try_script(_IN_MEMORY + _layers("ns", _WHITEOUT))
     yield _row("overlay", answer, conditions, "mounted with a whiteout, in memory")
+    answer = workshop.try_script(_IN_MEMORY + _mounted(_VIEW, "ns"))
+    yield probes.view(answer, conditions, needed=case.view is View.DECLARED)
     answer = workshop.try_script(_IN_MEMORY + _layers("ns", _UPPER))
     needed = case.layering is Layering.MEMORY
     yield _upper("overlay in memory", answer, needed, "holds an upper layer")
@@ -158,7 +167,11 @@ def _inside(case: Case, conditions: Conditions, workshop: _Workshop, has_bwrap: 
 
 
 def _layers(directory: str, mount: str) -> str:
-    return f"{_LAYERS}\n{mount}".format(at=directory, options=script.OVERLAY_OPTIONS)
+    return _mounted(f"{_LAYERS}\n{mount}", directory)
+
+
+def _mounted(lines: str, directory: str) -> str:
+    return lines.format(at=directory, options=script.OVERLAY_OPTIONS)
 
 
 def _row(name: str, answer: Answer, conditions: Conditions, what: str) -> Finding:

@@ -218,9 +218,12 @@ def _in_place(inputs: Inputs, identity: Identity) -> tuple[Workspace, tuple[Noti
 
 
 def _view_notes(view: View | None) -> tuple[Notice, ...]:
-    failed = view.failed if view else ()
-    return tuple(
-        Notice(Level.INFO, f"as the host has it, since it can't be made again: {why}") for why in failed
+    if view is None:
+        return ()
+    number = len(view.packages)
+    return (
+        Notice(Level.INFO, f"view: the {number} packages that the source declares; --view host shows all"),
+        *(Notice(Level.INFO, f"as the host has it, not made again: {why}") for why in view.failed),
     )
 
 

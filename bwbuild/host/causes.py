@@ -62,6 +62,8 @@ class Conditions:
     hidepid: str = ""
     #: first id of a block that /etc/subuid and /etc/subgid give to nobody
     free_ids: int = 100000
+    #: what is mounted below /usr
+    below_usr: tuple[str, ...] = ()
 
 
 def container_remedy(kind: str) -> str:
@@ -227,6 +229,23 @@ def _surroundings(text: str, conditions: Conditions) -> Cause | None:
     return None
 
 
+def _covered_usr(text: str, conditions: Conditions) -> Cause | None:
+    # The mount point of the declared view. What mount makes of the kernel's EINVAL depends on its version.
+    if not re.search(r"mount: \S*\bns/usr: ", text) or _refused(text):
+        return None
+    if not conditions.below_usr:
+        return Cause(
+            "the kernel takes /usr of this machine for no layer of an overlay, so nothing of it can be hidden",
+            "bwbuild --view host  # shows the build all of /usr",
+        )
+    first, *others = conditions.below_usr
+    more = f" and {len(others)} more" if others else ""
+    return Cause(
+        f"something is mounted below /usr ({first}{more}), and the kernel allows no overlay over that",
+        f"bwbuild --view host  # shows the build all of /usr; or: sudo umount {first}",
+    )
+
+
 def _unreachable(text: str, _: Conditions) -> Cause | None:
     found = re.search(r"can't cd to (\S+)", text)
     if found is None:
@@ -253,6 +272,7 @@ _RULES: tuple[Rule, ...] = (
     _no_ids,
     _proc,
     _overlay,
+    _covered_usr,
     _unreachable,
     _clone_switch,
     _apparmor,

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bwbuild.errors import HostError
-from bwbuild.host.causes import Answer, Cause, Conditions, give_ids
+from bwbuild.host.causes import Answer, Cause, Conditions, cause_of, give_ids
 from bwbuild.host.doctor import Finding, Status
 from bwbuild.host.facts import Host, free_ids, parse_kernel
 from bwbuild.process import Argv, run
@@ -55,6 +55,7 @@ def read_conditions(host: Host) -> Conditions:
         chroot=attempt(["ischroot"]).good,
         hidepid=parse_hidepid(_text("/proc/self/mountinfo")),
         free_ids=free_ids(host.taken_ids),
+        below_usr=tuple(sorted(point for point in host.mount_points if point.startswith("/usr/"))),
     )
 
 
@@ -118,6 +119,15 @@ def bubblewrap(answer: Answer) -> Finding:
         )
         return Finding("bubblewrap", Status.INFO, shown, note)
     return Finding("bubblewrap", Status.OK, shown)
+
+
+def view(answer: Answer, conditions: Conditions, *, needed: bool) -> Finding:
+    """The row of the overlay over this machine's /usr, through which the declared view is seen."""
+    if answer.good:
+        return Finding("view", Status.OK, "/usr can be seen through a mask")
+    if needed:
+        return Finding.because("view", answer.line, cause_of(answer, conditions))
+    return Finding("view", Status.INFO, answer.line, "not needed here: all of /usr is shown (--view host)")
 
 
 def subordinate_ids(host: Host, conditions: Conditions) -> Finding:

@@ -76,8 +76,10 @@ def _seen(top: str, visible: Visible, seen: Collection[str]) -> Iterator[str]:
         for entry in entries:
             name = entry.path.removeprefix("/etc/")
             kept = whole or entry.path in seen
-            if name in HIDDEN or name == "alternatives" or not (kept or entry.path in visible.paths):
+            if name in HIDDEN or not (kept or entry.path in visible.paths):
                 continue
+            if entry.path in visible.chosen.links:
+                continue  # it is made anew
             if entry.is_dir(follow_symlinks=False):
                 yield entry.path
                 todo.append((entry.path, kept))

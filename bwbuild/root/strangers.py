@@ -57,7 +57,7 @@ def find(tops: Iterable[str], visible: Visible, hidden: Iterable[str], lists: Li
                     found[top] += stale_bytecode(path, visible.paths)
                 doubtful.append(path)
     # A table's pattern may be wider than what it means.
-    seen = {LOCAL, *doubtful} - lists.owned(hidden, doubtful) - visible.moved_aside
+    seen = {LOCAL, *doubtful} - lists.owned(hidden, doubtful) - visible.moved_aside - visible.chosen.absent
     return Strangers(found, frozenset(_without_dangling(seen, visible)), read)
 
 

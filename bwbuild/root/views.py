@@ -25,6 +25,7 @@ from bwbuild.root.contents import Contents, Cover
 from bwbuild.root.locks import AT_ONCE, EXCLUSIVE, SHARED, locked, turn
 
 _RECORD = "view.json"
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
 #: What the view was made from: paths, separated by null bytes.
 _READ = "read"
 #: What the lock of those who make the view for a key is called after the key.
@@ -99,9 +100,14 @@ def key_of(asked: Mapping[str, object]) -> str:
 
 
 def database_stamp() -> str:
-    """Changes when dpkg changes what is installed, or update-alternatives or dpkg-divert what is where."""
+    """Changes when dpkg changes what is installed, or update-alternatives or dpkg-divert what is where.
+
+    It changes when the machine starts anew too: nothing is flushed to the disk while a view is made, so none
+    can be trusted after the machine went down.
+    """
     names = ("status", "updates", "info", "diversions", "alternatives")
-    return _digest(_times(os.fspath(DIRECTORY / name) for name in names))
+    times = _digest(_times(os.fspath(DIRECTORY / name) for name in names))
+    return f"{times} {_BOOT.read_text(encoding='ascii').strip()}"
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import time
 from pathlib import Path
 
@@ -28,6 +29,10 @@ _OPTIONS = (
     "--jobs=2",
     "--nolog",
 )
+#: A line of the summary at the end of the log.
+_BUILT = re.compile(r"^(?:Status: successful|Fail-Stage: build)$", re.MULTILINE)
+#: The log keeps the names of directories, as bwbuild's does.
+_SETTINGS = ("$log_filter = 0;",)
 #: Waiting for the disk after each package's files is for machines that are kept.
 _HOOK = "--customize-hook=echo force-unsafe-io >$1/etc/dpkg/dpkg.cfg.d/unsafe-io"
 
@@ -68,6 +73,8 @@ def build(name: str, without: str = "") -> outcome.Outcome:
     """Build a source, or what is left of it ``without`` one of its build dependencies.
 
     An earlier build of the same .dsc in the same chroot serves as well.
+
+    :raises RuntimeError: sbuild failed before the build, such as in the installation of packages.
     """
     place = builds.directory() / name / ("sbuild-without" if without else "sbuild")
     dsc = builds.dsc(name)
@@ -80,6 +87,9 @@ def build(name: str, without: str = "") -> outcome.Outcome:
         begin = time.monotonic()
         status = _run(_edited(dsc, place / "source", without) if without else dsc, place)
         seconds = time.monotonic() - begin
+        log = (place / "build.log").read_text(encoding="utf-8", errors="replace")
+        if not _BUILT.search(log):
+            raise RuntimeError(f"sbuild did not come to the build itself: {place / 'build.log'}")
         kept.write_text(json.dumps({"key": key, "status": status, "seconds": seconds}), encoding="utf-8")
     values = json.loads(kept.read_text("utf-8"))
     return outcome.read(place, place / "build.log", values["status"], values["seconds"])
@@ -87,7 +97,7 @@ def build(name: str, without: str = "") -> outcome.Outcome:
 
 def _key(dsc: Path, without: str) -> str:
     made = chroot().stat()
-    words = (dsc.read_bytes().decode(), f"{made.st_size} {made.st_mtime_ns}", without, *_OPTIONS)
+    words = (dsc.read_bytes().decode(), f"{made.st_size} {made.st_mtime_ns}", without, *_OPTIONS, *_SETTINGS)
     return hashlib.sha256("\n".join(words).encode()).hexdigest()
 
 
@@ -105,8 +115,8 @@ def _edited(dsc: Path, directory: Path, without: str) -> Path:
 def _run(dsc: Path, place: Path) -> int:
     # A configuration of its own: the user's is not part of the measure.
     temporary = os.environ.get("SBUILD_TMPDIR", "/tmp")
-    template = f"{temporary}/tmp.sbuild.XXXXXXXXXX"
-    (place / ".sbuildrc").write_text(f"$unshare_tmpdir_template = '{template}';\n1;\n", encoding="utf-8")
+    lines = (f"$unshare_tmpdir_template = '{temporary}/tmp.sbuild.XXXXXXXXXX';", *_SETTINGS, "1;")
+    (place / ".sbuildrc").write_text("\n".join(lines), encoding="utf-8")
     environment = {**builds.ENVIRONMENT, "HOME": str(place)}
     del environment["DEB_BUILD_OPTIONS"]  # --jobs says it
     where = [f"--chroot={chroot()}", f"--dist={codename()}", f"--build-dir={place}"]
