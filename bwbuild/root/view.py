@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from bwbuild.host.facts import Host
-from bwbuild.root import etc
+from bwbuild.root import etc, views
 from bwbuild.root.views import View
 from bwbuild.sandbox.policy import RootView
-from bwbuild.sandbox.spec import Bind, Directory, Guest, Mount, Overlay, Scratch, Symlink, Tmpfs
+from bwbuild.sandbox.spec import Bind, Directory, Given, Guest, Mount, Overlay, Scratch, Symlink, Tmpfs
 
 #: State below /var that packages generate when they are installed and that builds read.
 STATE = (
@@ -68,7 +68,7 @@ def declared_view(host: Host, view: View) -> RootView:
     return RootView(
         overlays=(*covers, etc_overlay, dpkg),
         mounts=(*VAR, *sorted(seen, key=lambda bind: bind.target), *_local(host), *_links(host)),
-        path=view.path,
+        given=(Given("view", view.path, views.RECORD),),
     )
 
 

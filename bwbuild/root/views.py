@@ -24,7 +24,7 @@ from bwbuild.errors import HostError, OutputError
 from bwbuild.root.contents import Contents, Cover
 from bwbuild.root.locks import AT_ONCE, EXCLUSIVE, SHARED, locked, turn
 
-_RECORD = "view.json"
+RECORD = "view.json"
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 #: What the view was made from: paths, separated by null bytes.
 _READ = "read"
@@ -150,7 +150,7 @@ def remove(path: Path) -> bool:
     with locked(path, EXCLUSIVE | AT_ONCE) as free:
         if free:
             # Without its record it is no view any more, whatever happens next.
-            (path / _RECORD).unlink(missing_ok=True)
+            (path / RECORD).unlink(missing_ok=True)
             shutil.rmtree(path)
     return free
 
@@ -245,9 +245,9 @@ def _is_filled(path: Path, make: Maker) -> bool:
         "size": _size(path),
     }
     (path / _READ).write_bytes(b"\0".join(map(os.fsencode, made.contents.read)))
-    new = path / f"{_RECORD}.new"
+    new = path / f"{RECORD}.new"
     new.write_text(json.dumps(record), encoding="utf-8")
-    new.rename(path / _RECORD)
+    new.rename(path / RECORD)
     return True
 
 
@@ -273,7 +273,7 @@ def _directories(base: Path, key: str = "") -> list[Path]:
 def _read(path: Path) -> Any:
     """The record of a view; None for one that is incomplete, of another layout or gone."""
     try:
-        record = json.loads((path / _RECORD).read_text(encoding="utf-8"))
+        record = json.loads((path / RECORD).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):  # a power failure can leave it empty
         return None
     return record if record.get("layout") == _LAYOUT else None
@@ -310,7 +310,7 @@ def _size(path: Path) -> int:
 
 
 def _remove_incomplete(path: Path) -> None:
-    if not (path / _RECORD).exists():
+    if not (path / RECORD).exists():
         _try_to_remove(path)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from bwbuild.sandbox.spec import (
     Bind,
     Directory,
+    Given,
     Guest,
     Identity,
     IdentityKind,
@@ -54,12 +55,12 @@ EMPTY = ("/media", "/mnt", "/var/log", "/var/mail", "/var/opt", "/var/spool")
 class RootView:
     """What of a root file system is visible: overlays to mount first, then mounts.
 
-    ``path`` is the directory in which masks and copies lie, if there are any.
+    ``given`` are the directories of the cache of which they are made.
     """
 
     overlays: tuple[Overlay, ...]
     mounts: tuple[Mount, ...]
-    path: Path | None = None
+    given: tuple[Given, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ def _namespaces(_request: Request, sandbox: Sandbox) -> Sandbox:
 
 def _root(request: Request, sandbox: Sandbox) -> Sandbox:
     view = request.view
-    return replace(sandbox, view=view.path, overlays=view.overlays, mounts=sandbox.mounts + view.mounts)
+    return replace(sandbox, given=view.given, overlays=view.overlays, mounts=sandbox.mounts + view.mounts)
 
 
 def _kernel(_request: Request, sandbox: Sandbox) -> Sandbox:

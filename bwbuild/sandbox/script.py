@@ -12,11 +12,11 @@ variables come from bwbuild and are unset by hand:
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bwbuild.sandbox import bwrap
-from bwbuild.sandbox.spec import Identity, IdentityKind, Layering, Overlay, Sandbox, Saved, Scratch
+from bwbuild.sandbox.spec import Given, Identity, IdentityKind, Layering, Overlay, Sandbox, Saved, Scratch
 
 #: Ends each file that the script contains; no such file has it as a line.
 _END = "END_OF_FILE"
@@ -115,6 +115,13 @@ def entry(identity: Identity) -> tuple[str, ...]:
     return (*words, "setpriv", "--reuid=0", "--regid=0", groups, "--pdeathsig", "KILL", "--")
 
 
+def in_namespace(identity: Identity, lines: Iterable[str]) -> str:
+    """A shell script that runs ``lines``, in the current directory, as root of the namespace of ``identity``."""
+    own = [] if identity.outer_first is None else [f"chown {identity.outer_first}:{identity.outer_first} ."]
+    text = "\n".join(["set -eu", *lines]) + "\n"
+    return "\n".join(["set -eu", *_files({"namespace": text}), *own, *enter(identity)]) + "\n"
+
+
 def _lay_out(sandbox: Sandbox) -> Iterator[str]:
     workspace, identity = sandbox.workspace, sandbox.identity
     if workspace.layering is Layering.NONE:
@@ -170,8 +177,8 @@ def _namespace(sandbox: Sandbox) -> Iterator[str]:
     # From here no mount inside tells where the scratch directory is.
     yield "cp -r inside ns/inside"
     yield HIDE
-    if sandbox.view is not None:
-        yield from _view(sandbox.view)
+    for given in sandbox.given:
+        yield from _given(given)
     for overlay in sandbox.overlays:
         yield from _overlay(overlay)
     yield from _tree(sandbox)
@@ -189,12 +196,12 @@ def _namespace(sandbox: Sandbox) -> Iterator[str]:
         yield 'exit "$status"'
 
 
-def _view(path: Path) -> Iterator[str]:
-    place = shlex.quote(str(path))
-    gone = shlex.quote(f"the view {path} is gone; bwbuild --dry-run makes it again")
-    yield f"[ -e {place}/view.json ] || {{ echo {gone} >&2; exit 1; }}"
+def _given(given: Given) -> Iterator[str]:
+    place = shlex.quote(str(given.path))
+    gone = shlex.quote(f"{given.path} is gone or not whole; bwbuild --dry-run makes it again")
+    yield f"[ -e {place}/{given.proof} ] || {{ echo {gone} >&2; exit 1; }}"
     # Under a name of its own: the options of an overlay, which everybody inside can read, say where it lies.
-    yield f"mkdir ns/view; mount --bind -- {place} ns/view"
+    yield f"mkdir ns/{given.name}; mount --bind -- {place} ns/{given.name}"
 
 
 def _overlay(overlay: Overlay) -> Iterator[str]:

@@ -25,6 +25,15 @@ Place = Path | Scratch
 
 
 @dataclass(frozen=True, slots=True)
+class Given:
+    """A directory of the cache that is to be had as ``ns/NAME``; ``proof`` is in it while it is whole."""
+
+    name: str
+    path: Path
+    proof: str
+
+
+@dataclass(frozen=True, slots=True)
 class Bind:
     """``source`` of the outside appears at ``target``, with all that is mounted below it."""
 
@@ -167,8 +176,8 @@ class Sandbox:
     identity: Identity
     workspace: Workspace
     environment: Mapping[str, str]
-    #: a directory that is to be had as ``ns/view`` for overlays
-    view: Path | None = None
+    #: directories of the cache that overlays are made of
+    given: tuple[Given, ...] = ()
     overlays: tuple[Overlay, ...] = ()
     mounts: tuple[Mount, ...] = ()
     #: namespaces as in bwrap's options: pid, ipc, uts, net, cgroup
