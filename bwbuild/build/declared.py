@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -13,9 +13,13 @@ from bwbuild.build.plan import Inputs
 from bwbuild.build.scratch import cache_home
 from bwbuild.config.settings import Settings
 from bwbuild.deb.closure import Closure, Wanted
-from bwbuild.deb.database import Database
+from bwbuild.deb.database import Database, Package
+from bwbuild.errors import BwbuildError, HostError
 from bwbuild.events import Level, Notice
+from bwbuild.host.doctor import Finding, advice
+from bwbuild.host.facts import Host
 from bwbuild.root import views
+from bwbuild.root.contents import Contents
 from bwbuild.root.views import Made, View
 
 _MAKING = Notice(Level.INFO, "making the view of the declared packages")
@@ -38,10 +42,8 @@ def opened(inputs: Inputs, tell: Callable[[Notice], None]) -> Iterator[View]:
         lines = dependencies.complaints(closure)
         if lines and not inputs.options.unchecked:
             raise dependencies.refuse(inputs.source, inputs.options, lines)
-        from bwbuild.root import declared  # noqa: PLC0415 - a view from the cache needs none of it
-
         packages = [database.packages[package] for package in sorted(closure.packages)]
-        contents = declared.make(place, packages, inputs.host.root_names)
+        contents = _laid_out(place, packages, inputs)
         return Made({package.id: package.version for package in packages}, lines, contents)
 
     key = views.key_of(
@@ -51,6 +53,23 @@ def opened(inputs: Inputs, tell: Callable[[Notice], None]) -> Iterator[View]:
         if view.missing and not inputs.options.unchecked:
             raise dependencies.refuse(inputs.source, inputs.options, view.missing)
         yield view
+
+
+def _laid_out(place: Path, packages: Sequence[Package], inputs: Inputs) -> Contents:
+    from bwbuild.root import declared, remaking  # noqa: PLC0415 - a view from the cache needs none of it
+
+    try:
+        return declared.make(place, packages, inputs.host.root_names)
+    except remaking.NoViewError as error:
+        raise _explained(error, inputs.host) from error
+
+
+def _explained(error: BwbuildError, host: Host) -> HostError:
+    from bwbuild.host import causes, probes  # noqa: PLC0415 - only a refusal needs them
+
+    answer = causes.Answer(1, "\n".join(error.details))
+    why = causes.cause_of(answer, probes.read_conditions(host))
+    return advice((Finding.because("view", answer.line, why),), error.details)
 
 
 def wanted(inputs: Inputs) -> Wanted:

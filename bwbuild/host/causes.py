@@ -235,14 +235,15 @@ def _covered_usr(text: str, conditions: Conditions) -> Cause | None:
         return None
     if not conditions.below_usr:
         return Cause(
-            "the kernel takes /usr of this machine for no layer of an overlay, so nothing of it can be hidden",
+            "the kernel takes this machine's /usr for no layer of an overlay, so nothing of it can be hidden",
             "bwbuild --view host  # shows the build all of /usr",
         )
     first, *others = conditions.below_usr
     more = f" and {len(others)} more" if others else ""
+    mend = "" if others else f"; or: sudo umount {first}"
     return Cause(
         f"something is mounted below /usr ({first}{more}), and the kernel allows no overlay over that",
-        f"bwbuild --view host  # shows the build all of /usr; or: sudo umount {first}",
+        f"bwbuild --view host  # shows the build all of /usr{mend}",
     )
 
 

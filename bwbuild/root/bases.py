@@ -1,14 +1,14 @@
 """Bases: what mmdebstrap makes of a suite, unpacked once with the ids that builds have.
 
-A base is a directory ``root`` of subordinate ids beside its record, which is written last. Whoever uses one holds
-a shared lock on it; nobody changes one: a fresher one takes its place, and the old one goes when nobody uses it.
+A base is a directory ``root`` of subordinate ids beside its record, which is written last. Whoever uses one
+holds a shared lock on it. Nobody changes one: a fresher one takes its place, and the old one goes when nobody
+uses it any more.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shlex
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -223,7 +223,7 @@ def _found(wish: Wish, stack: ExitStack) -> Base | None:
 
 def _newest(wish: Wish) -> Base | None:
     found = [base for path in _directories(wish.cache, _key(wish)) if (base := _read(path)) is not None]
-    return max(found, key=lambda base: base.made, default=None)
+    return max(found, key=lambda base: base.made) if found else None
 
 
 def _read(path: Path) -> Base | None:

@@ -1,7 +1,7 @@
 """A chamber: the root of a base with a writable layer over it, in which apt and dpkg work as root.
 
-Only programs of the distribution run here, and the maintainer scripts of its packages: with what dpkg needs of a
-root's rights, with the network where packages are fetched and without it where they are installed.
+Only programs of the distribution run here, and the maintainer scripts of its packages: with what dpkg needs of
+a root's rights, with the network where packages are fetched and without it where they are installed.
 """
 
 from __future__ import annotations

@@ -46,9 +46,8 @@ def make(place: Path, packages: Sequence[Package], links: Mapping[str, str]) -> 
         targets = remaking.targets(strangers.seen, visible.names)
         made, failed = remaking.Remaking(place, covers, links, targets).run()
         for mask in masks:
-            for path, file in made.items():
-                if path.startswith(f"{mask.top}/"):
-                    mask.copy(path, os.fspath(file))
+            _put(mask, made)
+            mask.write_list()
     return Contents(
         covers=tuple(cover for cover, mask in zip(covers, masks, strict=True) if not mask.is_empty),
         bound=tuple(mask.top for mask in masks if mask.is_empty),
@@ -90,6 +89,17 @@ def _restore(mask: Mask, visible: Visible) -> None:
     for path, text in visible.links.items():
         if path.startswith(f"{mask.top}/"):
             mask.link(path, text)
+
+
+def _put(mask: Mask, made: Mapping[str, Path]) -> None:
+    """Put the new files below the mask's directory, or hide those that are none any more."""
+    for path, file in made.items():
+        if not path.startswith(f"{mask.top}/"):
+            continue
+        if file.exists():
+            mask.copy(path, os.fspath(file))
+        else:
+            mask.hide(os.path.dirname(path), [os.path.basename(path)])
 
 
 @contextmanager

@@ -7,10 +7,13 @@ here are absolute, as they are on this system, and hold bytes that are not UTF-8
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from bwbuild.errors import HostError
+
+#: Bytes that are read at once; most lists are smaller.
+_PIECE = 1 << 18
 
 
 class Lists:
@@ -34,15 +37,7 @@ class Lists:
 
         :raises HostError: it has no list.
         """
-        try:
-            descriptor = os.open(f"{self._directory}/{stem}.list", os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise HostError(
-                f"dpkg's list of the files of {stem} can't be read: {error.strerror}",
-                hint=f"sudo apt-get install --reinstall {stem}",
-            ) from None
-        with os.fdopen(descriptor, "rb", buffering=0) as stream:
-            text = os.fsdecode(stream.read())
+        text = os.fsdecode(self._read(stem))
         return self._replaced(f"\n{text}").split("\n")[1:-1]
 
     def stems(self) -> frozenset[str]:
@@ -52,15 +47,39 @@ class Lists:
 
     def owned(self, stems: Iterable[str], among: Collection[str]) -> set[str]:
         """Those paths of ``among`` that one of the packages has; a package without a list has none."""
-        # Thousands of lists with hundreds of lines each: only what runs in C is fast enough here.
-        wanted = frozenset(among)
-        found: set[str] = set()
+        # Thousands of lists with hundreds of lines each: only what runs in C is fast enough here, and to spell
+        # a few paths as the lists do is less work than to normalise all of these.
+        spelt = {os.fsencode(spelling): path for path in among for spelling in self._spellings(path)}
+        wanted = frozenset(spelt)
+        found: set[bytes] = set()
         for stem in stems:
             try:
-                found |= wanted.intersection(self.paths(stem))
+                found |= wanted.intersection(self._read(stem).split(b"\n"))
             except HostError:
                 continue  # what nobody owns is hidden or shown by other rules
-        return found
+        return {spelt[spelling] for spelling in found}
+
+    def _read(self, stem: str) -> bytes:
+        try:
+            descriptor = os.open(f"{self._directory}/{stem}.list", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise HostError(
+                f"dpkg's list of the files of {stem} can't be read: {error.strerror}",
+                hint=f"sudo apt-get install --reinstall {stem}",
+            ) from None
+        try:
+            # A stream would ask for the file's size and position first.
+            return b"".join(iter(lambda: os.read(descriptor, _PIECE), b""))
+        finally:
+            os.close(descriptor)
+
+    def _spellings(self, path: str) -> Iterator[str]:
+        """All that a list may call ``path``."""
+        yield path
+        line = f"\n{path}\n"
+        for old, new in self._links:
+            if line.startswith(new):
+                yield line.replace(new, old, 1)[1:-1]
 
     def _replaced(self, text: str) -> str:
         for old, new in self._links:

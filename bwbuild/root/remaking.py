@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from bwbuild import process
+from bwbuild.errors import HostError
 from bwbuild.root.contents import Cover
 from bwbuild.root.regenerated import REGENERATED
 from bwbuild.sandbox.script import HIDE, OVERLAY_OPTIONS
@@ -20,6 +21,10 @@ remake() { # NUMBER COMMAND...: say so if it fails
   number=$1; shift
   said=$("$@" 2>&1 < /dev/null) || echo "$number $(printf %s "$said" | tail -n 1)"
 }"""
+
+
+class NoViewError(HostError):
+    """The view can't be mounted on this machine, or nothing can be run in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +61,19 @@ class Remaking:
     def run(self) -> tuple[dict[str, Path], tuple[str, ...]]:
         """Make the targets: path -> the new file, and what failed, each with the program's last words.
 
-        Those in /etc are made in place. The others lie in the directory ``remade``.
+        Those in /etc are made in place. The others lie in the directory ``remade``, unless there is nothing
+        visible that they would be made of.
+
+        :raises NoViewError: the view can't be mounted; the details are what was said.
         """
         for name in ("ns", "remade"):
             (self.place / name).mkdir()
         words = ("unshare", "--user", "--map-root-user", "--mount", "--propagation", "private", "sh")
-        done = process.run(words, cwd=self.place, stdin="\n".join(self.script()).encode(), timeout=_LONGEST)
-        process.run(["rm", "-rf", "--", self.place / "ns"])
+        script = "\n".join(self.script()).encode()
+        done = process.run(words, cwd=self.place, stdin=script, timeout=_LONGEST, check=False)
+        if done.returncode:
+            said = tuple((done.stderr + done.stdout).decode("utf-8", "replace").splitlines())
+            raise NoViewError("the view of the declared packages can't be mounted", details=said)
         failed = dict(line.split(" ", 1) for line in done.text.splitlines())
         made = {
             target.path: self.place / "remade" / str(number)
@@ -85,7 +96,15 @@ class Remaking:
         for cover in self.covers:
             for number, path in self._below(cover):
                 inner = path.removeprefix(f"{cover.top}/")
-                yield f"cp -p {shlex.quote(f'ns/{cover.name}.upper/{inner}')} remade/{number}"
+                made = shlex.quote(f"ns/{cover.name}.upper/{inner}")
+                # A program that finds nothing visible to put into it may remove the file.
+                yield f"if [ -f {made} ]; then cp -p {made} remade/{number}; fi"
+        for cover in self.covers:
+            yield f"umount ns/{cover.name}"
+        if any(cover.listed for cover in self.covers):
+            yield "umount ns"
+        # The kernel leaves directories in there that only root of the namespace may look into.
+        yield "rm -rf ns"
 
     def _mount(self, cover: Cover) -> Iterator[str]:
         name, top = cover.name, cover.top

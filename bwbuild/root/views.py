@@ -35,7 +35,7 @@ _ABANDONED = 3600.0
 #: How often a view is made if the machine changes meanwhile.
 _TRIES = 3
 #: Changes when views are laid out in another way, so that none of the old ones is used.
-_LAYOUT = 3
+_LAYOUT = 4
 #: Seconds after which a view that nobody used is removed, and bytes that all of them may take.
 OLD, LARGE = 30 * 86400.0, 2 << 30
 #: The seconds for one of another state of dpkg's database; another system may share the cache.
@@ -151,7 +151,7 @@ def remove(path: Path) -> bool:
         if free:
             # Without its record it is no view any more, whatever happens next.
             (path / RECORD).unlink(missing_ok=True)
-            shutil.rmtree(path)
+            _remove_tree(path)
     return free
 
 
@@ -307,6 +307,13 @@ def _size(path: Path) -> int:
     # du fails on what is removed meanwhile, and tells the rest.
     words = process.run(["du", "-sk", "--", path], check=False).text.split()
     return int(words[0]) * 1024 if words else 0
+
+
+def _remove_tree(path: Path) -> None:
+    """Remove a view; the kernel leaves directories in one that was being made which nobody may look into."""
+    closed = ("-type", "d", "!", "-perm", "-u=rwx", "-exec", "chmod", "u+rwx", "{}", ";")
+    process.run(["find", path, *closed], check=False)  # what then stays closed is rmtree's error
+    shutil.rmtree(path)
 
 
 def _remove_incomplete(path: Path) -> None:

@@ -21,6 +21,9 @@ OLD_DEBIAN = Conditions(user="dev", clone="0")
 DOCKER = Conditions(user="dev", container="docker", filtered=True)
 PODMAN = Conditions(root=True, container="podman", nested=True)
 BWRAP = Conditions(user="dev", nested=True, no_new_privs=True)
+GPU = Conditions(user="dev", below_usr=("/usr/bin/nvidia-smi", "/usr/lib/libcuda.so"))
+#: What mount makes of the kernel's EINVAL.
+EINVAL = "wrong fs type, bad option, bad superblock on bwbuild, missing codepage or helper program."
 
 CASES = (
     ("unshare: write failed /proc/self/uid_map: Operation not permitted", UBUNTU, "AppArmor", "userns=0"),
@@ -83,6 +86,11 @@ CASES = (
         "(96365) is reached",
         "user.max_user_namespaces=30000",
     ),
+    (f"mount: /var/tmp/x/ns/usr: {EINVAL}", PLAIN, "no layer of an overlay", "--view host"),
+    (f"mount: /var/tmp/x/ns/usr: {EINVAL}", GPU, "(/usr/bin/nvidia-smi and 1 more)", "--view host"),
+    ("mount: /x/ns/usr: fsconfig() failed: overlay: no.", GPU, "mounted below /usr", "--view host"),
+    ("mount: /x/ns/usr: unknown filesystem type 'overlay'.", GPU, "no overlay file", "modprobe overlay"),
+    (f"mount: /var/tmp/x/ns/tree: {EINVAL}", GPU, "does not know", "dmesg"),
     ("it burns", PLAIN, "does not know", "dmesg"),
 )
 
@@ -109,6 +117,24 @@ def test_a_limit_of_zero_names_its_switch(text: str) -> None:
     nested = cause_of(Answer(1, text), Conditions(limits={"user": "0"}, nested=True))
     assert "around this process" in nested.cause
     assert "sysctl" not in nested.remedy
+
+
+def test_one_mount_below_usr_can_be_taken_away() -> None:
+    answer = Answer(32, f"mount: /x/ns/usr: {EINVAL}")
+    one = Conditions(below_usr=("/usr/local",))
+    assert cause_of(answer, one).remedy.endswith("sudo umount /usr/local")
+    assert "umount" not in cause_of(answer, GPU).remedy
+
+
+def test_view() -> None:
+    answer = Answer(32, f"mount: /x/ns/usr: {EINVAL}")
+    assert probes.view(Answer(0), PLAIN, needed=True).status is Status.OK
+    refused = probes.view(answer, GPU, needed=True)
+    assert refused.status is Status.FAILED
+    assert "below /usr" in refused.cause
+    unneeded = probes.view(answer, GPU, needed=False)
+    assert (unneeded.status, unneeded.remedy) == (Status.INFO, "")
+    assert "--view host" in unneeded.cause
 
 
 def test_a_full_disk_is_no_limit_of_namespaces() -> None:
