@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from bwbuild.deb.buildoptions import ALL, ANY, BuildOptions
 from bwbuild.deb.closure import Closure, Conflict, Missing, Wanted, build_fields
+from bwbuild.deb.relations import parse, reduce
 from bwbuild.deb.source import Source
 from bwbuild.errors import DependencyError
 
@@ -27,6 +29,36 @@ def wanted(
         depends={field: text for field, text in declared.items() if "Depends" in field},
         conflicts={field: text for field, text in declared.items() if "Conflicts" in field},
     )
+
+
+def control_for_apt(asked: Wanted) -> str:
+    """A .dsc with nothing but relations, from which ``apt-get build-dep`` installs what sbuild would.
+
+    Of alternatives the first counts, so that the choice does not depend on what happens to be there.
+    """
+    depends = [
+        replace(group[0], architectures=(), profiles=())
+        for field, text in asked.depends.items()
+        for group in reduce(parse(field, text), asked.host_architecture, asked.profiles)
+    ]
+    conflicts = [
+        replace(relation, architectures=(), profiles=())
+        for field, text in asked.conflicts.items()
+        for group in reduce(parse(field, text), asked.host_architecture, asked.profiles)
+        for relation in group
+    ]
+    lines = [
+        "Format: 1.0",
+        "Source: build-dependencies",
+        "Binary: build-dependencies",
+        "Architecture: any",
+        "Version: 1",
+        "Maintainer: bwbuild <root@localhost>",
+    ]
+    for field, relations in (("Build-Depends", depends), ("Build-Conflicts", conflicts)):
+        if relations:
+            lines.append(f"{field}: {', '.join(map(str, relations))}")
+    return "\n".join(lines) + "\n"
 
 
 def complaints(closure: Closure) -> tuple[str, ...]:

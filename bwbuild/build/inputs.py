@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bwbuild.build import declared
+from bwbuild.build import declared, ground
 from bwbuild.build.plan import Inputs
 from bwbuild.build.scratch import default_base
-from bwbuild.config.settings import IdentityChoice, Settings, View, Workspace
+from bwbuild.config.settings import IdentityChoice, Missing, Settings, View, Workspace
 from bwbuild.deb import source as sources
 from bwbuild.deb.buildoptions import BuildOptions
-from bwbuild.events import Notice
+from bwbuild.errors import DependencyError
+from bwbuild.events import Level, Notice
 from bwbuild.host.facts import Caller, read_host
 from bwbuild.host.mounts import type_of
 
@@ -43,11 +44,24 @@ def read(
     :raises DependencyError: the view is to show what the machine does not have.
     """
     inputs = collect(wanted, settings, environment)
-    if settings.view is View.HOST:
-        yield inputs
-        return
-    with declared.opened(inputs, tell) as view:
-        yield replace(inputs, view=view)
+    with ExitStack() as stack:
+        if settings.dist is not None:
+            yield replace(inputs, ground=stack.enter_context(ground.opened(inputs, settings.dist, tell)))
+        elif settings.view is View.HOST:
+            yield inputs
+        else:
+            yield _declared(inputs, stack, tell)
+
+
+def _declared(inputs: Inputs, stack: ExitStack, tell: Callable[[Notice], None]) -> Inputs:
+    try:
+        return replace(inputs, view=stack.enter_context(declared.opened(inputs, tell)))
+    except DependencyError as error:
+        if inputs.settings.missing is not Missing.BASE:
+            raise
+        suite = ground.of_this_machine()
+        tell(Notice(Level.WARNING, f"{error.message}; building on a base of {suite}"))
+        return replace(inputs, ground=stack.enter_context(ground.opened(inputs, suite, tell)))
 
 
 def collect(wanted: Wanted, settings: Settings, environment: Mapping[str, str]) -> Inputs:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from bwbuild.config.settings import BuildAs, IdentityChoice, Keep, Settings
@@ -14,13 +15,14 @@ from bwbuild.errors import ConfigurationError, HostError
 from bwbuild.events import Level, Notice
 from bwbuild.host.facts import Host
 from bwbuild.root import etc
-from bwbuild.root.view import declared_view, host_view
+from bwbuild.root.ground import Ground
+from bwbuild.root.view import declared_view, host_view, suite_view
 from bwbuild.root.views import View
 from bwbuild.sandbox import identity as identities
 from bwbuild.sandbox import script
 from bwbuild.sandbox.bwrap import HELPERS
 from bwbuild.sandbox.environment import build_environment
-from bwbuild.sandbox.policy import PARENT, Request, compose
+from bwbuild.sandbox.policy import PARENT, Request, RootView, compose
 from bwbuild.sandbox.spec import Guest, Identity, IdentityKind, Layering, Sandbox, Saved, Workspace
 
 #: File systems that refuse to be the upper layer of an overlay in a user namespace.
@@ -61,6 +63,8 @@ class Inputs:
     interactive: bool = False
     #: the view of the declared packages; None: all of the host is seen
     view: View | None = None
+    #: the base of a suite; None: the build stands on this machine
+    ground: Ground | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,8 @@ class Plan:
     notes: tuple[Notice, ...]
     #: the view of the declared packages; None: all of the host is seen
     view: View | None = None
+    #: the base of a suite; None: the build stands on this machine
+    ground: Ground | None = None
 
     @property
     def changes(self) -> str:
@@ -108,12 +114,7 @@ def make_plan(inputs: Inputs) -> Plan:
     :raises HostError: a setting that this machine can't honour.
     """
     settings, source = inputs.settings, inputs.source
-    wanted = {
-        IdentityChoice.AUTO: None,
-        IdentityChoice.RANGE: IdentityKind.RANGE,
-        IdentityChoice.SINGLE: IdentityKind.SINGLE,
-    }[settings.identity]
-    identity = identities.choose(inputs.host, wanted)
+    identity = choose_identity(inputs)
     workspace, layering_note = _workspace(inputs, identity)
     as_root = settings.build_as is BuildAs.ROOT
     user = "root" if identity.kind is IdentityKind.SINGLE else identities.BUILD_USER
@@ -124,7 +125,7 @@ def make_plan(inputs: Inputs) -> Plan:
         Request(
             identity=identity,
             workspace=workspace,
-            view=declared_view(inputs.host, inputs.view) if inputs.view else host_view(inputs.host),
+            view=_root_view(inputs),
             environment=environment,
             command=inputs.command or _buildpackage(inputs.options, identity, as_root=as_root),
             as_root=as_root,
@@ -137,13 +138,39 @@ def make_plan(inputs: Inputs) -> Plan:
         settings=settings,
         host=inputs.host,
         sandbox=sandbox,
-        etc_files=etc.files(inputs.host.passwd, inputs.host.group, (user, identity.uid, identity.gid)),
+        etc_files=etc.files(*_accounts(inputs), (user, identity.uid, identity.gid)),
         architecture=inputs.options.architecture(inputs.host.architecture),
         output=settings.output or source.tree.parent,
         origs=inputs.origs,
-        notes=(*_identity_notes(inputs, identity), *layering_note, *_view_notes(inputs.view)),
+        notes=(*_identity_notes(inputs, identity), *layering_note, *_view_notes(inputs)),
         view=inputs.view,
+        ground=inputs.ground,
     )
+
+
+def choose_identity(inputs: Inputs) -> Identity:
+    """Which users exist inside.
+
+    :raises HostError: what the settings want can't be had.
+    """
+    wanted = {
+        IdentityChoice.AUTO: None,
+        IdentityChoice.RANGE: IdentityKind.RANGE,
+        IdentityChoice.SINGLE: IdentityKind.SINGLE,
+    }[inputs.settings.identity]
+    return identities.choose(inputs.host, wanted)
+
+
+def _root_view(inputs: Inputs) -> RootView:
+    if inputs.ground is not None:
+        return suite_view(inputs.ground)
+    return declared_view(inputs.host, inputs.view) if inputs.view else host_view(inputs.host)
+
+
+def _accounts(inputs: Inputs) -> tuple[str, str]:
+    """The texts of passwd and group that the system inside begins with."""
+    found = inputs.ground or inputs.host
+    return found.passwd, found.group
 
 
 def _buildpackage(options: BuildOptions, identity: Identity, *, as_root: bool) -> tuple[str, ...]:
@@ -217,7 +244,13 @@ def _in_place(inputs: Inputs, identity: Identity) -> tuple[Workspace, tuple[Noti
     return Workspace(tree, Layering.NONE, Guest(tree)), (Notice(Level.WARNING, warning),)
 
 
-def _view_notes(view: View | None) -> tuple[Notice, ...]:
+def _view_notes(inputs: Inputs) -> tuple[Notice, ...]:
+    if inputs.ground is not None:
+        base, layer = inputs.ground.base, inputs.ground.layer
+        day = datetime.fromtimestamp(base.made, UTC).date().isoformat()
+        text = f"base: {base.suite.name} as of {day}, and {len(layer.packages)} packages over it"
+        return (Notice(Level.INFO, text),)
+    view = inputs.view
     if view is None:
         return ()
     number = len(view.packages)

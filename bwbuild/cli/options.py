@@ -16,8 +16,10 @@ from bwbuild.errors import UsageError
 
 Command = Callable[..., Any]
 
+#: Settings that decide about bases of suites.
+SUITE = ("dist", "missing", "fetch", "base.mirror", "base.components", "base.keyring", "base.refresh")
 #: Settings that decide about the sandbox; every command that makes one takes them.
-SANDBOX = ("workspace", "view", "identity", "build-as", "keep", "scratch", "cache")
+SANDBOX = ("workspace", "view", *SUITE, "identity", "build-as", "keep", "scratch", "cache")
 #: Settings that only a build has.
 BUILD = ("output", "sign.mode", "sign.key", "shell-on-failure", "report", "log", "timeout", "verbosity")
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bwbuild.config.layers import nearest
 from bwbuild.deb import buildoptions
 from bwbuild.errors import UsageError
+
+_SUITE = re.compile(r"[a-z][a-z0-9.+-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,8 @@ def split(words: Sequence[str], own: Mapping[str, bool]) -> Split:
             rest.append(word)
         elif flag == "--sign":
             mine.append(word if equals else "--sign=")
+        elif "--dist" in own and (suite := _suite(word, todo)):
+            mine += ["--dist", suite]
         elif flag in own:
             mine.append(word)
             if own[flag] and not equals:
@@ -49,6 +54,18 @@ def split(words: Sequence[str], own: Mapping[str, bool]) -> Split:
         else:
             dpkg += _dpkg_option(word, todo, own)
     return Split(tuple(mine), tuple(dpkg), tuple(rest))
+
+
+def _suite(word: str, todo: list[str]) -> str:
+    """The suite of ``-d SUITE``; empty where ``-d`` is dpkg-buildpackage's, which takes no value.
+
+    A name of a suite is never a path here: who has a directory of that name writes ./NAME.
+    """
+    if word.startswith("-d") and _SUITE.fullmatch(word[2:]):
+        return word[2:]
+    if word == "-d" and todo and _SUITE.fullmatch(todo[0]):
+        return todo.pop(0)
+    return ""
 
 
 def _dpkg_option(word: str, todo: list[str], own: Mapping[str, bool]) -> list[str]:

@@ -29,6 +29,13 @@ class View(Enum):
     HOST = "host"
 
 
+class Missing(Enum):
+    """What to do where this machine lacks build dependencies."""
+
+    ERROR = "error"
+    BASE = "base"
+
+
 class IdentityChoice(Enum):
     """Which users exist in the sandbox."""
 
@@ -115,6 +122,31 @@ class Settings:
         Choice(View),
         View.DECLARED,
         "What of the host the build sees: only the packages that the source declares, or all.",
+    )
+    dist: str | None = option(
+        "dist", Text("SUITE"), None, "Build on a base of SUITE; auto takes the one of the changelog."
+    )
+    missing: Missing = option(
+        "missing",
+        Choice(Missing),
+        Missing.ERROR,
+        "Where this machine lacks build dependencies: an error, or a base of its own release.",
+    )
+    fetch: bool = option("fetch", Switch(), True, "Fetch the packages that a base lacks.")
+    base_mirror: str | None = option(
+        "base.mirror",
+        Text("MIRROR"),
+        None,
+        "Mirror, sources.list line or file for bases, as mmdebstrap takes it.",
+    )
+    base_components: str | None = option(
+        "base.components", Text("LIST"), None, "Components of the archive, separated by commas."
+    )
+    base_keyring: Path | None = option(
+        "base.keyring", FilePath(), None, "Keyring that signs the mirror, if it is not the distribution's."
+    )
+    base_refresh: float | None = option(
+        "base.refresh", Duration(), 7 * 86400.0, "Make a base anew when it is older than TIME."
     )
     identity: IdentityChoice = option(
         "identity",

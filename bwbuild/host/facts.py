@@ -66,7 +66,7 @@ def read_host() -> Host:
         caller=caller,
         architecture=run(["dpkg", "--print-architecture"]).text,
         kernel=parse_kernel(platform.release()),
-        root_names=_root_names(),
+        root_names=root_names(Path("/")),
         has_usr_local=os.path.lexists("/usr/local"),
         mount_points=mounts.points(),
         passwd=passwd,
@@ -133,10 +133,11 @@ def _every_subordinate_id() -> tuple[range, ...]:
     )
 
 
-def _root_names() -> dict[str, str]:
+def root_names(root: Path) -> dict[str, str]:
+    """The top-level names at ``root`` that are links into /usr on a merged system: see :class:`Host`."""
     found = {}
     for name in ROOT_NAMES:
-        path = Path("/", name)
+        path = root / name
         if path.is_symlink():
             found[name] = os.fspath(path.readlink()).removeprefix("/")
         elif path.is_dir():

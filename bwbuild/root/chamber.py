@@ -1,11 +1,12 @@
 """A chamber: the root of a base with a writable layer over it, in which apt and dpkg work as root.
 
-Only programs of the distribution run here, and the maintainer scripts of its packages: with what dpkg needs of
-a root's rights, with the network where packages are fetched and without it where they are installed.
+Only programs of the distribution run here, and maintainer scripts of its packages: with what dpkg needs of a
+root's rights, with the network where packages are fetched and without it where they are installed.
 """
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,8 +32,9 @@ _ENVIRONMENT = {
 
 @dataclass(frozen=True, slots=True)
 class Chamber:
-    """A root, the lowest layer last; without ``upper`` nothing that is written stays.
+    """A root, the lowest layer last.
 
+    :ivar layer: what is written stays below it in ``upper``, which exists; None: nothing stays.
     :ivar place: an empty directory to work in, on a file system that carries an upper layer.
     :ivar binds: directories of the host that are seen writable: inside -> outside.
     """
@@ -40,7 +42,7 @@ class Chamber:
     identity: Identity
     place: Path
     lowers: tuple[Path, ...]
-    upper: Path | None = None
+    layer: Path | None = None
     network: bool = False
     binds: Mapping[str, Path] = field(default_factory=dict)
 
@@ -49,6 +51,10 @@ class Chamber:
 
         :raises HostError: the chamber can't be had.
         """
+        if self.identity.outer_first is not None:
+            own = [self.layer, self.layer / "upper"] if self.layer else []
+            for path in (*own, *self.binds.values()):
+                os.chown(path, self.identity.outer_first, self.identity.outer_first)
         text = in_namespace(self.identity, self._lines(argv))
         done = process.run(["sh", "-c", text], check=False, cwd=self.place, stdin=stdin)
         if not (self.place / "entered").exists():
@@ -63,17 +69,15 @@ class Chamber:
         for number, lower in enumerate(self.lowers):
             yield f"mkdir ns/{number}; mount --bind -- {shlex.quote(str(lower))} ns/{number}"
         lowers = ":".join(f"ns/{number}" for number in range(len(self.lowers)))
-        upper = "upper" if self.upper is None else "ns/upper"
-        if self.upper is not None:
-            yield f"mkdir ns/upper; mount --bind -- {shlex.quote(str(self.upper))} ns/upper"
-        else:
-            yield "mkdir -p upper"
-        yield "mkdir -p work"
-        layers = f"lowerdir={lowers},upperdir={upper},workdir=work"
+        layer = self.place if self.layer is None else self.layer
+        yield f"mkdir ns/layer; mount --bind -- {shlex.quote(str(layer))} ns/layer"
+        yield "mkdir -p ns/layer/upper ns/layer/work"
+        layers = f"lowerdir={lowers},upperdir=ns/layer/upper,workdir=ns/layer/work"
         yield f"mount -t overlay -o {OVERLAY_OPTIONS},{layers} bwbuild ns/root"
         yield f"printf %s {shlex.quote(_POLICY)} > ns/policy; chmod 755 ns/policy"
         yield ": > entered"
-        yield shlex.join(["exec", *self._bwrap(), *argv])
+        yield f"status=0; {shlex.join([*self._bwrap(), *argv])} || status=$?"
+        yield "umount ns/root; rm -rf ns/layer/work; exit $status"
 
     def _bwrap(self) -> Iterator[str]:
         yield from ("bwrap", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from bwbuild.host.facts import Host
-from bwbuild.root import etc, views
+from bwbuild.root import bases, etc, layers, views
+from bwbuild.root.ground import Ground
 from bwbuild.root.views import View
 from bwbuild.sandbox.policy import RootView
 from bwbuild.sandbox.spec import Bind, Directory, Given, Guest, Mount, Overlay, Scratch, Symlink, Tmpfs
@@ -69,6 +70,30 @@ def declared_view(host: Host, view: View) -> RootView:
         overlays=(*covers, etc_overlay, dpkg),
         mounts=(*VAR, *sorted(seen, key=lambda bind: bind.target), *_local(host), *_links(host)),
         given=(Given("view", view.path, views.RECORD),),
+    )
+
+
+def suite_view(ground: Ground) -> RootView:
+    """All of a base and of the layer over it."""
+    root = Overlay("root", Scratch("ns/base/root"), mask=Scratch("ns/layer/upper"))
+    # Copied: an overlay on an overlay is as deep as the kernel goes, and the cache may lie on one already.
+    etc_overlay = Overlay("etc", Scratch("ns/root/etc"), files=Scratch("etc"), copied=True)
+    seen = {"/usr": "usr", "/var/cache": "var/cache", "/var/lib": "var/lib"}
+    real = {f"/{name}": name for name, text in ground.root_names.items() if not text}
+    binds = [Bind(Scratch(f"ns/root/{name}"), Guest(path)) for path, name in sorted({**seen, **real}.items())]
+    return RootView(
+        overlays=(root, etc_overlay),
+        mounts=(
+            *VAR,
+            *binds,
+            Bind(etc_overlay.mounted, Guest("/etc")),
+            Tmpfs(Guest("/usr/local"), 0o755, read_only=True),
+            *(Symlink(text, Guest("/", name)) for name, text in sorted(ground.root_names.items()) if text),
+        ),
+        given=(
+            Given("base", ground.base.path, bases.RECORD),
+            Given("layer", ground.layer.path, layers.RECORD),
+        ),
     )
 
 

@@ -116,7 +116,7 @@ def entry(identity: Identity) -> tuple[str, ...]:
 
 
 def in_namespace(identity: Identity, lines: Iterable[str]) -> str:
-    """A shell script that runs ``lines`` in the current directory as root of the namespace of ``identity``."""
+    """A shell script that runs ``lines`` in the current directory as root of a namespace of ``identity``."""
     own = [] if identity.outer_first is None else [f"chown {identity.outer_first}:{identity.outer_first} ."]
     text = "\n".join(["set -eu", *lines]) + "\n"
     return "\n".join(["set -eu", *_files({"namespace": text}), *own, *enter(identity)]) + "\n"

@@ -1,0 +1,99 @@
+"""What a build stands on where it is not this machine: the base of a suite, and its dependencies over it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bwbuild.build import dependencies
+from bwbuild.build.plan import Inputs, choose_identity
+from bwbuild.build.scratch import cache_home
+from bwbuild.config.settings import Settings
+from bwbuild.errors import HostError
+from bwbuild.events import Notice
+from bwbuild.host.facts import root_names
+from bwbuild.root import bases, layers
+from bwbuild.root.ground import Ground
+from bwbuild.root.suite import Suite, of_changelog, parse_name
+from bwbuild.sandbox.spec import Identity, IdentityKind
+
+
+@contextmanager
+def opened(inputs: Inputs, name: str, tell: Callable[[Notice], None]) -> Iterator[Ground]:
+    """The base of the suite ``name`` with the source's build dependencies, made where the cache lacks them.
+
+    :param name: ``auto``: the suite of the changelog.
+    :raises SourceError: the changelog names no suite.
+    :raises HostError: no base or layer can be made here.
+    :raises DependencyError: the suite does not have what the source needs.
+    :raises OutputError: the cache can't be written.
+    """
+    settings = inputs.settings
+    suite = of_changelog(inputs.source.distribution) if name == "auto" else parse_name(name)
+    identity = choose_identity(inputs)
+    with bases.opened(wish(settings, suite, inputs.host.architecture, identity, tell)) as base:
+        asked = dependencies.wanted(
+            inputs.source, inputs.options, inputs.host.architecture, inputs.caller_environment
+        )
+        wanted = layers.Wish(
+            base=base,
+            control=dependencies.control_for_apt(asked),
+            options=(f"--host-architecture={host}",) if (host := inputs.options.host_arch) else (),
+            cache=cache(settings),
+            tell=tell,
+            fetch=settings.fetch,
+        )
+        with layers.opened(wanted) as layer:
+            yield Ground(
+                base=base,
+                layer=layer,
+                passwd=(base.root / "etc" / "passwd").read_text(encoding="utf-8"),
+                group=(base.root / "etc" / "group").read_text(encoding="utf-8"),
+                root_names=root_names(base.root),
+            )
+
+
+def of_this_machine() -> str:
+    """The suite of this machine's own release.
+
+    :raises HostError: it does not say which one it is.
+    """
+    for line in Path("/etc/os-release").read_text(encoding="utf-8").splitlines():
+        name, _, value = line.partition("=")
+        if name == "VERSION_CODENAME" and value:
+            return parse_name(value.strip("\"'"))
+    raise HostError("/etc/os-release does not name this machine's release", hint="name a suite: -d SUITE")
+
+
+def wish(
+    settings: Settings, suite: str, architecture: str, identity: Identity, tell: Callable[[Notice], None]
+) -> bases.Wish:
+    """Which base is wanted.
+
+    :raises HostError: the identity has one id only, to which no system can be unpacked.
+    """
+    if identity.kind is IdentityKind.SINGLE:
+        raise HostError(
+            "a base of a suite needs subordinate ids, for its files belong to many users",
+            hint="bwbuild doctor says how to get some; without, builds see this machine: leave out -d",
+        )
+    return bases.Wish(
+        suite=Suite(
+            name=suite,
+            architecture=architecture,
+            mirror=settings.base_mirror or "",
+            components=settings.base_components or "",
+            keyring=settings.base_keyring,
+        ),
+        identity=identity,
+        cache=cache(settings) / "bases",
+        refresh=settings.base_refresh or 0.0,
+        tell=tell,
+    )
+
+
+def cache(settings: Settings) -> Path:
+    """Where bases, layers and downloads are."""
+    return settings.cache or cache_home(os.getuid() == 0)
