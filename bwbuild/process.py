@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +52,7 @@ PACKAGE_OF = {
     "fakeroot": "fakeroot",
     "gpg": "gpg",
     "gpgv": "gpgv",
+    "mmdebstrap": "mmdebstrap",
     "script": "bsdutils",
     "unshare": "util-linux",
 }
@@ -102,6 +103,47 @@ def run(
     if check and done.returncode != 0:
         raise failure(completed)
     return completed
+
+
+def follow(
+    argv: Argv,
+    line: Callable[[str], None],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> Completed:
+    """Run a program to its end, whatever its exit status, and hand on each line that it writes as it comes.
+
+    Its input is empty; ``stdout`` of the result has both streams.
+
+    :raises HostError: the program is not installed.
+    """
+    words = tuple(os.fspath(word) for word in argv)
+    try:
+        child = subprocess.Popen(
+            words,
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            process_group=0,
+        )
+    except FileNotFoundError as error:
+        raise missing_program(words[0]) from error
+    except PermissionError as error:
+        raise HostError(f"{words[0]} can't be run: {error.strerror}") from error
+    written = []
+    with child:
+        try:
+            assert child.stdout is not None  # noqa: S101 - for the type checker
+            for data in child.stdout:
+                written.append(data)
+                line(data.decode("utf-8", "replace").rstrip())
+        except BaseException:
+            child.kill()
+            raise
+    return Completed(words, child.returncode, b"".join(written), b"")
 
 
 def failure(completed: Completed) -> BwbuildError:

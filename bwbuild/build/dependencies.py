@@ -70,8 +70,7 @@ def refuse(source: Source, options: BuildOptions, lines: Iterable[str]) -> Depen
     """The error for the :func:`complaints` about a closure."""
     found = tuple(lines)
     count = "a build dependency is" if len(found) == 1 else f"{len(found)} build dependencies are"
-    tree = shlex.quote(str(source.tree))
-    words = ["sudo", "apt-get", "build-dep", *_restrictions(options), tree]
+    words = ["sudo", "apt-get", "build-dep", *_restrictions(options), shlex.quote(source.job)]
     return DependencyError(
         f"{source.name}: {count} not met on this machine", hint=" ".join(words), details=found
     )

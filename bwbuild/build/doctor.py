@@ -13,6 +13,7 @@ from bwbuild.build import inputs
 from bwbuild.build import scratch as scratches
 from bwbuild.build.plan import NO_UPPER, TMPFS_UPPER, Plan, make_plan
 from bwbuild.build.scratch import Record
+from bwbuild.build.start import Tree
 from bwbuild.config.settings import IdentityChoice, Settings, Sign, View
 from bwbuild.deb.buildoptions import BuildOptions
 from bwbuild.deb.source import find_tree, read_source
@@ -240,7 +241,7 @@ def _whole(settings: Settings, case: Case, conditions: Conditions, earlier: tupl
                 path = tree / "debian" / file
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding="utf-8")
-            wanted = inputs.Wanted(tree, BuildOptions(), ("true",))
+            wanted = inputs.Wanted(Tree(tree), BuildOptions(), ("true",))
             with (
                 inputs.read(wanted, settings, os.environ, lambda _: None) as found,
                 scratches.fresh(case.base, _record(case)) as scratch,

@@ -27,7 +27,7 @@ from bwbuild.config.settings import Keep
 from bwbuild.errors import BuildError, BwbuildError, ExitStatus, HostError, OutputError
 from bwbuild.events import Event, Level, Notice, Observer, Output, Section, fan_out
 from bwbuild.handover.keys import Key
-from bwbuild.handover.publish import publish
+from bwbuild.handover.publish import check_output, publish
 from bwbuild.handover.sign import sign
 from bwbuild.handover.verify import Verified, collect
 from bwbuild.host.doctor import Finding
@@ -67,7 +67,7 @@ def build(plan: Plan, around: Surroundings) -> Report:
 
     :raises OutputError: the log can't be written, so that there is nothing to tell the rest in.
     """
-    _check_output(plan.output)
+    check_output(plan.output)
     title = LogTitle(plan.source.name, plan.source.version, plan.architecture)
     log = LogFile(title, plan.settings.log or plan.output)
     with log:
@@ -281,7 +281,7 @@ class Build:
         changes = next((item.path for item in artifacts if item.name == plan.changes), None)
         return Report(
             status=failure.status if failure else ExitStatus.SUCCESS,
-            job=str(plan.source.tree),
+            job=plan.source.job,
             started=self.started,
             finished=self.started,
             source=plan.source.name,
@@ -324,14 +324,4 @@ class Build:
                 report.resources.peak_memory,
                 self.steps.steps,
             )
-        )
-
-
-def _check_output(output: Path) -> None:
-    """Refuse before the build what would fail after it."""
-    if not output.is_dir():
-        raise OutputError(f"the output directory {output} does not exist", hint=f"mkdir -p {output}")
-    if not os.access(output, os.W_OK | os.X_OK):
-        raise OutputError(
-            f"results can't be written to {output}", hint="name another directory: --output DIR"
         )

@@ -10,11 +10,12 @@ from pathlib import Path
 from bwbuild.build import dependencies
 from bwbuild.build.plan import Inputs, choose_identity
 from bwbuild.build.scratch import cache_home
+from bwbuild.build.start import Fetch
 from bwbuild.config.settings import Settings
-from bwbuild.errors import HostError
+from bwbuild.errors import HostError, SourceError
 from bwbuild.events import Notice
-from bwbuild.host.facts import root_names
-from bwbuild.root import bases, layers
+from bwbuild.host.facts import read_host, root_names
+from bwbuild.root import bases, layers, sources
 from bwbuild.root.ground import Ground
 from bwbuild.root.suite import Suite, of_changelog, parse_name
 from bwbuild.sandbox.spec import Identity, IdentityKind
@@ -32,7 +33,7 @@ def opened(inputs: Inputs, name: str, tell: Callable[[Notice], None]) -> Iterato
     """
     settings = inputs.settings
     suite = of_changelog(inputs.source.distribution) if name == "auto" else parse_name(name)
-    identity = choose_identity(inputs)
+    identity = choose_identity(inputs.host, settings)
     with bases.opened(wish(settings, suite, inputs.host.architecture, identity, tell)) as base:
         asked = dependencies.wanted(
             inputs.source, inputs.options, inputs.host.architecture, inputs.caller_environment
@@ -53,6 +54,23 @@ def opened(inputs: Inputs, name: str, tell: Callable[[Notice], None]) -> Iterato
                 group=(base.root / "etc" / "group").read_text(encoding="utf-8"),
                 root_names=root_names(base.root),
             )
+
+
+def fetcher(settings: Settings) -> Fetch:
+    """What fetches source packages from the suite of the settings, which is there."""
+
+    def fetch(name: str, version: str | None, directory: Path, tell: Callable[[Notice], None]) -> Path:
+        if settings.dist in (None, "auto"):
+            raise SourceError(
+                f"{name} has no changelog yet that could name a suite", hint="name the suite: -d SUITE"
+            )
+        host = read_host()
+        suite, identity = parse_name(settings.dist or ""), choose_identity(host, settings)
+        with bases.opened(wish(settings, suite, host.architecture, identity, tell)) as base:
+            wanted = f"{name}={version}" if version else name
+            return sources.fetch(base, cache(settings), wanted, directory, tell)
+
+    return fetch
 
 
 def of_this_machine() -> str:
@@ -91,6 +109,7 @@ def wish(
         cache=cache(settings) / "bases",
         refresh=settings.base_refresh or 0.0,
         tell=tell,
+        fetch=settings.fetch,
     )
 
 

@@ -1,6 +1,7 @@
 """Reading: everything that a plan depends on, from the tree, the machine and the caller's environment.
 
-The one thing that is written is the view of the declared packages, where the cache has none yet.
+Two things are written: the view of the declared packages, where the cache has none yet, and the tree of a
+source package that has to be unpacked first.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from bwbuild.build import declared, ground
 from bwbuild.build.plan import Inputs
 from bwbuild.build.scratch import default_base
+from bwbuild.build.start import DscFile, Start, Tree
 from bwbuild.config.settings import IdentityChoice, Missing, Settings, View, Workspace
 from bwbuild.deb import source as sources
 from bwbuild.deb.buildoptions import BuildOptions
@@ -27,24 +29,26 @@ from bwbuild.host.mounts import type_of
 class Wanted:
     """What the command line asks for: a source, options for dpkg-buildpackage, or another command."""
 
-    start: Path
+    start: Start
     options: BuildOptions
     command: tuple[str, ...] = ()
     interactive: bool = False
+    #: what is unpacked stays, since a script was asked for that needs it
+    lasting: bool = False
 
 
 @contextmanager
 def read(
     wanted: Wanted, settings: Settings, environment: Mapping[str, str], tell: Callable[[Notice], None]
 ) -> Iterator[Inputs]:
-    """Read all inputs of a plan; the view stays as it is until the end of the context.
+    """Read all inputs of a plan; view and unpacked tree stay as they are until the end of the context.
 
     :raises SourceError: there is no usable source.
     :raises HostError: the machine lacks something.
     :raises DependencyError: the view is to show what the machine does not have.
     """
-    inputs = collect(wanted, settings, environment)
     with ExitStack() as stack:
+        inputs = stack.enter_context(_collected(wanted, settings, environment, tell))
         if settings.dist is not None:
             yield replace(inputs, ground=stack.enter_context(ground.opened(inputs, settings.dist, tell)))
         elif settings.view is View.HOST:
@@ -64,14 +68,38 @@ def _declared(inputs: Inputs, stack: ExitStack, tell: Callable[[Notice], None]) 
         return replace(inputs, ground=stack.enter_context(ground.opened(inputs, suite, tell)))
 
 
-def collect(wanted: Wanted, settings: Settings, environment: Mapping[str, str]) -> Inputs:
-    """All inputs but the view; nothing is changed.
+@contextmanager
+def _collected(
+    wanted: Wanted, settings: Settings, environment: Mapping[str, str], tell: Callable[[Notice], None]
+) -> Iterator[Inputs]:
+    """All inputs but view and ground; what is no tree yet is unpacked."""
+    start = wanted.start
+    if isinstance(start, Tree):
+        yield collect(start.path, wanted, settings, environment)
+        return
+    from bwbuild.build.unpack import unpacked  # noqa: PLC0415 - a tree needs none of it
+
+    if not wanted.command and not wanted.lasting:
+        from bwbuild.handover.publish import check_output  # noqa: PLC0415
+
+        check_output(settings.output or Path.cwd())  # before what may take minutes
+    fetch = ground.fetcher(settings) if settings.dist is not None else None
+    with unpacked(start, base(settings), tell, fetch=fetch, lasting=wanted.lasting) as made:
+        inputs = collect(made.tree, wanted, settings, environment)
+        made.check(inputs.source)
+        given = str(made.dsc.path if isinstance(start, DscFile) else start)
+        source = replace(inputs.source, given=given)
+        yield replace(inputs, source=source, output=Path.cwd(), notes=(made.note,))
+
+
+def collect(start: Path, wanted: Wanted, settings: Settings, environment: Mapping[str, str]) -> Inputs:
+    """All inputs but view and ground for the tree at or above ``start``; nothing is changed.
 
     :raises SourceError: there is no usable source.
     :raises HostError: the machine lacks something.
     """
     private = settings.workspace is Workspace.PRIVATE
-    tree = sources.find_tree(wanted.start)
+    tree = sources.find_tree(start)
     # What is bound in place must be what it seems to be, so no link may be on the way.
     source = sources.read_source(tree if private else tree.resolve())
     if not wanted.command and not any(

@@ -65,6 +65,10 @@ class Inputs:
     view: View | None = None
     #: the base of a suite; None: the build stands on this machine
     ground: Ground | None = None
+    #: where results go unless a setting says it; None: beside the tree
+    output: Path | None = None
+    #: what was found out while reading
+    notes: tuple[Notice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,7 @@ def make_plan(inputs: Inputs) -> Plan:
     :raises HostError: a setting that this machine can't honour.
     """
     settings, source = inputs.settings, inputs.source
-    identity = choose_identity(inputs)
+    identity = choose_identity(inputs.host, settings)
     workspace, layering_note = _workspace(inputs, identity)
     as_root = settings.build_as is BuildAs.ROOT
     user = "root" if identity.kind is IdentityKind.SINGLE else identities.BUILD_USER
@@ -140,15 +144,15 @@ def make_plan(inputs: Inputs) -> Plan:
         sandbox=sandbox,
         etc_files=etc.files(*_accounts(inputs), (user, identity.uid, identity.gid)),
         architecture=inputs.options.architecture(inputs.host.architecture),
-        output=settings.output or source.tree.parent,
+        output=settings.output or inputs.output or source.tree.parent,
         origs=inputs.origs,
-        notes=(*_identity_notes(inputs, identity), *layering_note, *_view_notes(inputs)),
+        notes=(*inputs.notes, *_identity_notes(inputs, identity), *layering_note, *_view_notes(inputs)),
         view=inputs.view,
         ground=inputs.ground,
     )
 
 
-def choose_identity(inputs: Inputs) -> Identity:
+def choose_identity(host: Host, settings: Settings) -> Identity:
     """Which users exist inside.
 
     :raises HostError: what the settings want can't be had.
@@ -157,8 +161,8 @@ def choose_identity(inputs: Inputs) -> Identity:
         IdentityChoice.AUTO: None,
         IdentityChoice.RANGE: IdentityKind.RANGE,
         IdentityChoice.SINGLE: IdentityKind.SINGLE,
-    }[inputs.settings.identity]
-    return identities.choose(inputs.host, wanted)
+    }[settings.identity]
+    return identities.choose(host, wanted)
 
 
 def _root_view(inputs: Inputs) -> RootView:

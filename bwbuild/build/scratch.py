@@ -94,9 +94,14 @@ def keep(base: Path, scratch: Scratch, why: str) -> None:
     _write_record(scratch.path, replace(scratch.record, state=why, since=time.time()))
     for path, record in kept(base):
         if record.tree == scratch.record.tree and path != scratch.path:
-            with _locked(path) as free:
-                if free:
-                    remove(path, record)
+            discard(path, record)
+
+
+def discard(path: Path, record: Record) -> None:
+    """Remove a scratch directory unless a process uses it."""
+    with _locked(path) as free:
+        if free:
+            remove(path, record)
 
 
 def _edited_since(scratch: Path, tree: Path) -> bool:
@@ -129,7 +134,8 @@ def fresh(base: Path, record: Record) -> Iterator[Scratch]:
     """
     with ExitStack() as stack:
         try:
-            base.mkdir(parents=True, exist_ok=True, mode=0o755 if record.outer_first is not None else 0o700)
+            # Where the caller is root, ids that are nobody's must come through to what is theirs.
+            base.mkdir(parents=True, exist_ok=True, mode=0o755 if os.getuid() == 0 else 0o700)
             path = Path(tempfile.mkdtemp(prefix=f"{record.source}-", dir=base))
         except OSError as error:
             raise _no_scratch(base, error) from error

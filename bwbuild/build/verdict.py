@@ -41,7 +41,7 @@ def check(outcome: Outcome, excerpt: Excerpt, plan: Plan, why: Callable[[], tupl
     if excerpt.unmet:
         raise DependencyError(
             "build dependencies are not met: " + ", ".join(excerpt.unmet),
-            hint=f"sudo apt-get build-dep {plan.source.tree}",
+            hint=f"sudo apt-get build-dep {plan.source.job}",
         )
     raise BuildError(f"dpkg-buildpackage failed (exit status {outcome.exit_code})")
 

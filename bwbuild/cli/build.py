@@ -1,4 +1,4 @@
-"""``bwbuild [TREE]``: build a package."""
+"""``bwbuild [SOURCE]``: build a package."""
 
 from __future__ import annotations
 
@@ -18,21 +18,23 @@ from bwbuild.errors import BwbuildError
 @click.command(cls=MixedCommand, options_metavar="[OPTIONS]")
 @with_settings(*BUILD, *SANDBOX)
 @click.option("--dry-run", is_flag=True, help="Print the sandbox as a shell script and build nothing.")
-@click.argument("tree", required=False, default=".")
-def build(tree: str, *, dry_run: bool, **parameters: Any) -> int:
-    """Build the Debian package of a source tree in a sandbox; the default command.
+@click.argument("source", required=False, default=".")
+def build(source: str, *, dry_run: bool, **parameters: Any) -> int:
+    """Build the Debian package of SOURCE, a tree or a .dsc, in a sandbox; the default command.
 
     Every option of dpkg-buildpackage is accepted too.
     """
     from bwbuild.build import inputs  # noqa: PLC0415 - --help needs none of them
     from bwbuild.build.plan import make_plan  # noqa: PLC0415
+    from bwbuild.build.start import decide  # noqa: PLC0415
     from bwbuild.cli.terminal import show_progress  # noqa: PLC0415
 
     settings = configuration(parameters).settings
     options = dpkg_options()
     tell = partial(show_progress, verbosity=settings.verbosity)
     try:
-        with inputs.read(inputs.Wanted(Path(tree), options), settings, os.environ, tell) as found:
+        wanted = inputs.Wanted(decide(source), options, lasting=dry_run)
+        with inputs.read(wanted, settings, os.environ, tell) as found:
             plan = make_plan(found)
             if dry_run:
                 sys.stdout.flush()
@@ -41,7 +43,7 @@ def build(tree: str, *, dry_run: bool, **parameters: Any) -> int:
             return _build(plan)
     except BwbuildError as error:
         if settings.report is not None and not dry_run:
-            _report_failure(error, tree, settings.report)
+            _report_failure(error, source, settings.report)
         raise
 
 
@@ -74,11 +76,11 @@ def _build(plan: Any) -> int:
     return report.status
 
 
-def _report_failure(error: BwbuildError, tree: str, path: Path) -> None:
+def _report_failure(error: BwbuildError, job: str, path: Path) -> None:
     """A build that never began has a report too."""
     from datetime import UTC, datetime  # noqa: PLC0415
 
     from bwbuild.build.report import Failure, Report, write_json  # noqa: PLC0415
 
     now = datetime.now(UTC)
-    write_json(Report(error.status, tree, now, now, failure=Failure.of(error)), path)
+    write_json(Report(error.status, job, now, now, failure=Failure.of(error)), path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -15,18 +14,19 @@ from bwbuild.errors import ExitStatus, UsageError
 
 if TYPE_CHECKING:
     from bwbuild.build.deps import Dependencies
+    from bwbuild.deb.source import Source
 
 
 @click.command(cls=MixedCommand)
 @click.option("--why", metavar="PACKAGE", default=None, help="Say how PACKAGE comes in, or that it does not.")
 @click.option("--hidden", is_flag=True, help="List what is installed here and hidden, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.argument("tree", required=False, default=".")
-def deps(tree: str, *, why: str | None, hidden: bool, as_json: bool) -> int:
-    """Show which installed packages a build of TREE sees, what asks for them, and what is missing.
+@click.argument("source", required=False, default=".")
+def deps(source: str, *, why: str | None, hidden: bool, as_json: bool) -> int:
+    """Show which installed packages a build sees, what asks for them, and what is missing.
 
-    -P, -a, -A, -B and -S count as for a build. The exit status is 0 if everything that is declared is there
-    (with --why: if the build sees PACKAGE), else 6.
+    SOURCE is a tree or a .dsc. -P, -a, -A, -B and -S count as for a build. The exit status is 0 if everything
+    that is declared is there (with --why: if the build sees PACKAGE), else 6.
     """
     from bwbuild.build import deps as texts  # noqa: PLC0415 - --help needs none of them
     from bwbuild.build import why as reasons  # noqa: PLC0415
@@ -34,7 +34,7 @@ def deps(tree: str, *, why: str | None, hidden: bool, as_json: bool) -> int:
 
     if (why is not None) + hidden + as_json > 1:
         raise UsageError("--why, --hidden and --json are three ways to show it", hint="give one of them")
-    found = _read(tree)
+    found = _read(source)
     if why is not None:
         answer = reasons.explain(found, why)
         print_lines(reasons.lines(answer, _arrow()), sys.stdout)
@@ -49,17 +49,35 @@ def deps(tree: str, *, why: str | None, hidden: bool, as_json: bool) -> int:
     return ExitStatus.SUCCESS if found.are_met else ExitStatus.DEPENDENCIES
 
 
-def _read(tree: str) -> Dependencies:
+def _read(word: str) -> Dependencies:
     from bwbuild.build import declared, dependencies  # noqa: PLC0415
     from bwbuild.build.deps import Dependencies  # noqa: PLC0415
-    from bwbuild.deb.source import find_tree, read_source  # noqa: PLC0415
     from bwbuild.host.facts import read_host  # noqa: PLC0415
 
     options = dpkg_options()
-    source = read_source(find_tree(Path(tree)))
+    source = _source(word)
     asked = dependencies.wanted(source, options, read_host().architecture, os.environ)
     database, closure = declared.resolve(asked)
     return Dependencies(source, options, asked, database, closure)
+
+
+def _source(word: str) -> Source:
+    """A tree, or what a .dsc alone says: nothing has to be unpacked for that."""
+    from bwbuild.build.start import DscFile, Tree, decide, needs_suite  # noqa: PLC0415
+    from bwbuild.deb.source import find_tree, read_source  # noqa: PLC0415
+
+    start = decide(word)
+    if isinstance(start, Tree):
+        return read_source(find_tree(start.path))
+    if not isinstance(start, DscFile):
+        raise needs_suite(start)
+    from bwbuild.build.unpack import signature_note  # noqa: PLC0415
+    from bwbuild.cli.terminal import show_progress  # noqa: PLC0415
+    from bwbuild.deb.dsc import read_dsc  # noqa: PLC0415
+
+    dsc = read_dsc(start.path)
+    show_progress(signature_note(dsc))
+    return dsc.as_source()
 
 
 def _arrow() -> str:

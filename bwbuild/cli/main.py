@@ -23,6 +23,7 @@ COMMANDS = {
     "deps": "bwbuild.cli.deps",
     "doctor": "bwbuild.cli.doctor",
     "config": "bwbuild.cli.config",
+    "root": "bwbuild.cli.root",
     "clean": "bwbuild.cli.clean",
 }
 
@@ -62,18 +63,19 @@ class Commands(click.Group):
 @click.group(
     cls=Commands,
     options_metavar="[OPTIONS]",
-    subcommand_metavar="[TREE] [DPKG-BUILDPACKAGE-OPTIONS]",
+    subcommand_metavar="[SOURCE] [DPKG-BUILDPACKAGE-OPTIONS]",
     epilog="Every option of dpkg-buildpackage works: -b -B -A -S -nc -jN -P… -k… and so on. "
     "Exit status: 0 success, 2 usage, 3 configuration, 4 host, 5 source, 6 dependencies, 10 build failed, "
     "11 limit, 12 verification, 13 signing, 14 output, 130 interrupted.",
 )
 @click.version_option(__version__, prog_name="bwbuild")
 def commands() -> None:
-    """Build the Debian package of a source tree in a sandbox.
+    """Build the Debian package of a source tree or a .dsc in a sandbox.
 
-    The tree is TREE or the one around the current directory. Verified packages, signed where a key is there,
-    end up in its parent directory, as dpkg-buildpackage leaves them. For a directory that is called like a
-    command write ./NAME.
+    SOURCE is a tree, unless given the one around the current directory, or the path of a .dsc. Verified
+    packages, signed where a key is there, end up in the tree's parent directory, as dpkg-buildpackage leaves
+    them; those of a .dsc in the current directory. For a directory that is called like a command write
+    ./NAME.
     """
 
 

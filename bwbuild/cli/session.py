@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,20 +21,20 @@ SHELL = ("/bin/bash",)
 
 @click.command(cls=MixedCommand)
 @with_settings(*SANDBOX)
-@click.argument("tree", required=False, default=".")
-def shell(tree: str, **parameters: Any) -> int:
-    """Open an interactive shell in the sandbox of TREE, with job control.
+@click.argument("source", required=False, default=".")
+def shell(source: str, **parameters: Any) -> int:
+    """Open an interactive shell in the sandbox of SOURCE, a tree or a .dsc, with job control.
 
     With -nc it opens in the kept workspace of the last build.
     """
     if not sys.stdin.isatty():
         raise UsageError("bwbuild shell needs a terminal", hint="bwbuild run -- COMMAND runs one command")
-    return _session(tree, SHELL, parameters)
+    return _session(source, SHELL, parameters)
 
 
 @click.command(cls=MixedCommand)
 @with_settings(*SANDBOX)
-@click.option("--tree", metavar="TREE", default=".", help="The source tree, if not the current one.")
+@click.option("--tree", metavar="TREE", default=".", help="The source tree or .dsc, if not the current tree.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(tree: str, command: tuple[str, ...], **parameters: Any) -> int:
     """Run COMMAND in the sandbox, in the source tree; its exit status is the result.
@@ -45,14 +44,15 @@ def run(tree: str, command: tuple[str, ...], **parameters: Any) -> int:
     return _session(tree, command, parameters)
 
 
-def _session(tree: str, command: tuple[str, ...], parameters: dict[str, Any]) -> int:
+def _session(source: str, command: tuple[str, ...], parameters: dict[str, Any]) -> int:
     from bwbuild.build import inputs, session  # noqa: PLC0415 - --help needs neither
     from bwbuild.build.plan import make_plan  # noqa: PLC0415
+    from bwbuild.build.start import decide  # noqa: PLC0415
     from bwbuild.cli.terminal import show_notice, show_progress  # noqa: PLC0415
 
     settings = configuration(parameters).settings
     interactive = command == SHELL
-    wanted = inputs.Wanted(Path(tree), dpkg_options(), command, interactive)
+    wanted = inputs.Wanted(decide(source), dpkg_options(), command, interactive)
     with inputs.read(wanted, settings, os.environ, show_progress) as found:
         return session.run(make_plan(found), inputs.base(settings), _streams(), show_notice)
 

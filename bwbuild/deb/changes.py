@@ -8,7 +8,7 @@ archive and wrong for deciding what to sign.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,12 +117,20 @@ def read_dsc(path: Path) -> Listing:
 
     :raises VerificationError: it is malformed or contradicts itself.
     """
-    paragraph = read_paragraph(path)
+    return source_listing(read_paragraph(path))
+
+
+def source_listing(paragraph: Paragraph, check_name: Callable[[str], None] = check_artifact_name) -> Listing:
+    """What the paragraph of a .dsc lists.
+
+    :param check_name: refuses a name that a listed file must not have.
+    :raises VerificationError: it is malformed or contradicts itself.
+    """
     form = paragraph.line("format")
     if _DSC_FORMAT.fullmatch(form) is None:
-        raise VerificationError(f"{path.name}: {printable(form)} is no format of a source package")
-    files = _files(paragraph, {"md5": "files", "sha1": "checksums-sha1", "sha256": "checksums-sha256"})
-    return Listing(*_identity(paragraph), files)
+        raise VerificationError(f"{paragraph.file}: {printable(form)} is no format of a source package")
+    fields = {"md5": "files", "sha1": "checksums-sha1", "sha256": "checksums-sha256"}
+    return Listing(*_identity(paragraph), _files(paragraph, fields, check_name))
 
 
 def read_buildinfo(path: Path) -> Listing:
@@ -171,9 +179,13 @@ def _identity(paragraph: Paragraph) -> tuple[str, str]:
     return match[1], version
 
 
-def _files(paragraph: Paragraph, field_of: Mapping[str, str]) -> tuple[ChangesFile, ...]:
+def _files(
+    paragraph: Paragraph,
+    field_of: Mapping[str, str],
+    check_name: Callable[[str], None] = check_artifact_name,
+) -> tuple[ChangesFile, ...]:
     """The files of the lists; ``field_of`` gives the field of each sum."""
-    lists = {algorithm: _entries(paragraph, field, algorithm) for algorithm, field in field_of.items()}
+    lists = {kind: _entries(paragraph, field, kind, check_name) for kind, field in field_of.items()}
     first = lists["md5"]
     for algorithm, entries in lists.items():
         for name in sorted(first.keys() ^ entries.keys()):
@@ -191,7 +203,9 @@ def _files(paragraph: Paragraph, field_of: Mapping[str, str]) -> tuple[ChangesFi
     )
 
 
-def _entries(paragraph: Paragraph, field: str, algorithm: str) -> dict[str, tuple[str, int]]:
+def _entries(
+    paragraph: Paragraph, field: str, algorithm: str, check_name: Callable[[str], None]
+) -> dict[str, tuple[str, int]]:
     """Name to sum and size of one list."""
     middle = f" (?:{_SECTION_PRIORITY})" if field == "files" and paragraph.file.endswith(".changes") else ""
     # 15 digits are a petabyte; a size without bound would be a number of a million digits to convert.
@@ -201,7 +215,7 @@ def _entries(paragraph: Paragraph, field: str, algorithm: str) -> dict[str, tupl
         match = pattern.fullmatch(line)
         if match is None:
             raise VerificationError(f"{paragraph.file}: this line of {field} is malformed: {printable(line)}")
-        check_artifact_name(match[3])
+        check_name(match[3])
         if match[3] in entries:
             raise VerificationError(f"{paragraph.file}: {match[3]} stands twice in {field}")
         entries[match[3]] = (match[1], int(match[2]))

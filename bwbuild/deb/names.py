@@ -78,6 +78,16 @@ def is_orig_tarball(file_name: str, source: str, upstream: str) -> bool:
     return re.fullmatch(pattern, file_name) is not None
 
 
+def is_source_file(file_name: str, source: str, version: str) -> bool:
+    """Whether a .dsc of ``source`` in ``version`` may list ``file_name``: a tarball or a diff of its own."""
+    own = re.escape(f"{source}_{without_epoch(version)}")
+    pattern = rf"{own}\.(?:tar\.{_COMPRESSION}(?:\.asc)?|debian\.tar\.{_COMPRESSION}|diff\.gz)"
+    if len(file_name) > MAX_NAME:
+        return False
+    is_orig = is_orig_tarball(file_name, source, upstream_version(version))
+    return is_orig or re.fullmatch(pattern, file_name) is not None
+
+
 def binary_file(file_name: str) -> tuple[str, str, str] | None:
     """Package, version without epoch and architecture that the name of a .deb, .udeb or .ddeb says."""
     match = _BINARY_FILE.fullmatch(file_name)

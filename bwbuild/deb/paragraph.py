@@ -79,16 +79,24 @@ def read_text(path: Path) -> str:
     """
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as stream:
         data = stream.read(MAX_SIZE + 1)
+    return as_text(data, path.name)
+
+
+def as_text(data: bytes, file: str) -> str:
+    """The bytes ``data`` of the control file called ``file`` as text.
+
+    :raises VerificationError: they are more than 1 MiB, not UTF-8, or have control characters.
+    """
     if len(data) > MAX_SIZE:
-        raise VerificationError(f"{path.name} is larger than {MAX_SIZE} bytes")
+        raise VerificationError(f"{file} is larger than {MAX_SIZE} bytes")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise VerificationError(f"{path.name} is not UTF-8 at byte {error.start}") from error
+        raise VerificationError(f"{file} is not UTF-8 at byte {error.start}") from error
     if found := _CONTROL.search(text):
         number = text.count("\n", 0, found.start()) + 1
         raise VerificationError(
-            f"{path.name}: line {number} has the control character U+{ord(found[0]):04X}",
+            f"{file}: line {number} has the control character U+{ord(found[0]):04X}",
             hint="it usually comes from debian/changelog or debian/control",
         )
     return text

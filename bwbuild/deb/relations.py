@@ -58,15 +58,15 @@ _OLD = {"<": "<=", ">": ">="}
 _FORMULA = re.compile("<([^<>]+)>")
 
 
-def check(field: str, text: str) -> None:
+def check(field: str, text: str, file: str = "debian/control") -> None:
     """Refuse a relation field that does not parse; an empty one is all right.
 
     :raises SourceError: names the field and the relation.
     """
-    parse(field, text)
+    parse(field, text, file)
 
 
-def parse(field: str, text: str) -> tuple[Group, ...]:
+def parse(field: str, text: str, file: str = "debian/control") -> tuple[Group, ...]:
     """The groups of a relation field, in its order; comment lines and empty groups are passed over.
 
     :raises SourceError: names the field and the relation that does not parse.
@@ -78,7 +78,7 @@ def parse(field: str, text: str) -> tuple[Group, ...]:
         return tuple([_group(group) for group in text.split(",") if group and not group.isspace()])
     except ValueError as error:
         raise SourceError(
-            f"debian/control: {field} has {printable(str(error))}, which is no relation to a package",
+            f"{file}: {field} has {printable(str(error))}, which is no relation to a package",
             hint="write NAME (>= VERSION) [ARCHITECTURES] <PROFILES>, separated by commas",
         ) from None
 

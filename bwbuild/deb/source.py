@@ -44,6 +44,13 @@ class Source:
     extra_fields: tuple[str, ...] = ()
     #: Build-Depends, Build-Conflicts-Indep and so on: field -> text
     relations: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    #: what the caller named in place of the tree, such as the path of a .dsc
+    given: str = ""
+
+    @property
+    def job(self) -> str:
+        """What is built, in words that apt-get build-dep knows as well."""
+        return self.given or str(self.tree)
 
     @property
     def upstream(self) -> str:

@@ -1,56 +1,19 @@
-"""Signed text: what exactly was signed, and by which key.
-
-The frame is taken apart here, so strictly that there is one way to read it, and gpgv says whether the
-signature over the whole file holds. Text outside the frame is refused: gpg ignores it, a reader may not.
-"""
+"""Signatures by one certain key: gpgv says whether they hold, and what exactly they sign is handed back."""
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bwbuild.deb.clearsign import signed_text
 from bwbuild.errors import SigningError
 from bwbuild.handover.keys import Key
 from bwbuild.process import run
 
-_FRAME = re.compile(
-    r"-----BEGIN PGP SIGNED MESSAGE-----\n"
-    r"(?:Hash: [A-Z0-9-]+(?:,[A-Z0-9-]+)*\n)*\n"
-    r"(?P<text>.*)\n"
-    r"-----BEGIN PGP SIGNATURE-----\n(?:[A-Z][A-Za-z]*: [^\n]*\n)*\n"
-    r"[A-Za-z0-9+/=\n]+\n"
-    r"-----END PGP SIGNATURE-----\n*",
-    re.DOTALL,
-)
 #: gpgv's words for a signature that is valid and yet not good.
 _BAD = frozenset({"BADSIG", "ERRSIG", "EXPSIG", "EXPKEYSIG", "REVKEYSIG", "NODATA", "FAILURE"})
-
-
-def signed_text(text: str, name: str) -> str:
-    """What the clear-signed ``text``, the contents of ``name``, signs: without frame and dash escapes.
-
-    :raises SigningError: it is not signed, or has something beside one signed text.
-    """
-    match = _FRAME.fullmatch(text)
-    if match is None:
-        raise SigningError(f"{name} is not signed, or not only signed text")
-    lines = []
-    for line in match["text"].split("\n"):
-        if line.startswith("-") and not line.startswith("- "):
-            raise SigningError(f"{name} has a second frame inside the signed text")
-        lines.append(line.removeprefix("- "))
-    return "\n".join(lines)
-
-
-def canonical(text: str) -> str:
-    """``text`` without blanks at line ends, which a clear signature does not cover and blank last lines.
-
-    The latter are covered, but debsign adds one before it signs.
-    """
-    return "\n".join(line.rstrip(" \t\r") for line in text.split("\n")).rstrip("\n")
 
 
 def check_status(status: str, key: Key, name: str) -> None:

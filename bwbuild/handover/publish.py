@@ -22,6 +22,19 @@ from bwbuild.handover.staging import Staging, locked, staging
 _UPSTREAM = re.compile(r"[^_]+_[^_]+\.orig(?:-[A-Za-z0-9-]+)?\.tar\..+")
 
 
+def check_output(output: Path) -> None:
+    """Refuse before the build what would fail after it.
+
+    :raises OutputError: ``output`` is not there or can't be written.
+    """
+    if not output.is_dir():
+        raise OutputError(f"the output directory {output} does not exist", hint=f"mkdir -p {output}")
+    if not os.access(output, os.W_OK | os.X_OK):
+        raise OutputError(
+            f"results can't be written to {output}", hint="name another directory: --output DIR"
+        )
+
+
 def publish(verified: Verified, output: Path) -> tuple[Path, ...]:
     """Copy the artifacts to the directory ``output`` and return their paths there, .changes last.
 

@@ -15,10 +15,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bwbuild.deb.changes import ChangesFile, with_sums
+from bwbuild.deb.clearsign import canonical
 from bwbuild.errors import SigningError
 from bwbuild.handover import files
 from bwbuild.handover.artifacts import Artifact, Verified
-from bwbuild.handover.clearsign import canonical, check_signature, keyring_of
+from bwbuild.handover.clearsign import check_signature, keyring_of
 from bwbuild.handover.keys import Key
 from bwbuild.process import run
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bwbuild import process
-from bwbuild.errors import BwbuildError, HostError
+from bwbuild.errors import BwbuildError, HostError, OutputError
+from bwbuild.host.mounts import type_of
 from bwbuild.sandbox.script import OVERLAY_OPTIONS, in_namespace
 from bwbuild.sandbox.spec import Identity
 
@@ -21,6 +22,11 @@ from bwbuild.sandbox.spec import Identity
 _CAPABILITIES = "chown dac_override dac_read_search fowner fsetid kill setgid setuid setfcap sys_chroot"
 #: No daemon is started by a package that is installed.
 _POLICY = "#!/bin/sh\nexit 101\n"
+_POLICY_FILE = "/usr/sbin/policy-rc.d"
+#: Says that everything is mounted.
+_ENTERED = "entered"
+#: How mount begins to say that an overlay with an upper layer can't be had.
+_NO_UPPER_LAYER = b"mount: ns/root:"
 _ENVIRONMENT = {
     "DEBIAN_FRONTEND": "noninteractive",
     "DEBCONF_NOWARNINGS": "yes",
@@ -45,25 +51,62 @@ class Chamber:
     layer: Path | None = None
     network: bool = False
     binds: Mapping[str, Path] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
 
-    def run(self, argv: Sequence[str], *, stdin: bytes = b"") -> process.Completed:
+    def run(self, argv: Sequence[str], line: Callable[[str], None] | None = None) -> process.Completed:
         """Run a program of the root to its end; the caller judges its exit status.
 
+        :param line: gets each line as it comes; ``stdout`` of the result then has both streams.
         :raises HostError: the chamber can't be had.
         """
+        self._give()
+        words = ["sh", "-c", in_namespace(self.identity, self._lines(argv))]
+        if line is None:
+            done = process.run(words, check=False, cwd=self.place)
+        else:
+            done = process.follow(words, line, cwd=self.place)
+        if not (self.place / _ENTERED).exists():
+            raise self._closed(done)
+        return done
+
+    def attend(self, argv: Sequence[str], *, terminal: bool) -> int:
+        """Run a program of the root with the caller's streams; its exit status.
+
+        :param terminal: it has a terminal of its own, which is copied to and from the caller's: what it
+            pushes into its input never reaches the shell that started it.
+        :raises HostError: the chamber can't be had.
+        """
+        self._give()
+        text = in_namespace(self.identity, self._lines(argv, terminal=terminal))
+        words = ["sh", "-c", text]
+        if terminal:
+            copied = ("script", "--quiet", "--return", "--command", text, "/dev/null")
+            words = ["setpriv", "--pdeathsig", "KILL", "env", "SHELL=/bin/sh", *copied]
+        done = process.run(words, check=False, cwd=self.place, inherit_terminal=True)
+        if not (self.place / _ENTERED).exists():
+            raise self._closed(done)
+        return done.returncode
+
+    def _give(self) -> None:
         if self.identity.outer_first is not None:
             own = [self.layer, self.layer / "upper"] if self.layer else []
             for path in (*own, *self.binds.values()):
                 os.chown(path, self.identity.outer_first, self.identity.outer_first)
-        text = in_namespace(self.identity, self._lines(argv))
-        done = process.run(["sh", "-c", text], check=False, cwd=self.place, stdin=stdin)
-        if not (self.place / "entered").exists():
-            raise HostError(
-                "no root of a suite can be entered here", hint="bwbuild doctor", details=_end(done)
-            )
-        return done
 
-    def _lines(self, argv: Sequence[str]) -> Iterator[str]:
+    def _closed(self, done: process.Completed) -> BwbuildError:
+        if b"No space left on device" in done.stderr + done.stdout:
+            hint = "free some space (bwbuild clean shows what is there), or name another place: --cache DIR"
+            return OutputError(f"{self.place.parent}: No space left on device", hint=hint, details=_end(done))
+        kind = type_of(self.layer or self.place)
+        if _NO_UPPER_LAYER in done.stderr + done.stdout:
+            return HostError(
+                f"{self.place.parent} is on a file system ({kind}) that can't carry the layers of a base",
+                hint="name a directory on another one, such as ext4, xfs or btrfs: --cache DIR",
+                details=_end(done),
+            )
+        return HostError("no root of a suite can be entered here", hint="bwbuild doctor", details=_end(done))
+
+    def _lines(self, argv: Sequence[str], *, terminal: bool = False) -> Iterator[str]:
         yield "mkdir -p ns; mount -t tmpfs -o mode=755 bwbuild ns"
         yield "mkdir ns/root"
         for number, lower in enumerate(self.lowers):
@@ -75,34 +118,33 @@ class Chamber:
         layers = f"lowerdir={lowers},upperdir=ns/layer/upper,workdir=ns/layer/work"
         yield f"mount -t overlay -o {OVERLAY_OPTIONS},{layers} bwbuild ns/root"
         yield f"printf %s {shlex.quote(_POLICY)} > ns/policy; chmod 755 ns/policy"
-        yield ": > entered"
-        yield f"status=0; {shlex.join([*self._bwrap(), *argv])} || status=$?"
-        yield "umount ns/root; rm -rf ns/layer/work; exit $status"
+        yield f": > {_ENTERED}"
+        yield f"status=0; {shlex.join([*self._bwrap(terminal=terminal), *argv])} || status=$?"
+        # bwrap has made an empty file there, to mount at.
+        yield f"umount ns/root; [ -s ns/layer/upper{_POLICY_FILE} ] || rm -f ns/layer/upper{_POLICY_FILE}"
+        yield "rm -rf ns/layer/work; exit $status"
 
-    def _bwrap(self) -> Iterator[str]:
+    def _bwrap(self, *, terminal: bool) -> Iterator[str]:
         yield from ("bwrap", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup")
         if not self.network:
             yield "--unshare-net"
-        yield from ("--hostname", "bwbuild", "--die-with-parent", "--new-session", "--cap-drop", "ALL")
+        if not terminal:
+            yield "--new-session"
+        yield from ("--hostname", "bwbuild", "--die-with-parent", "--cap-drop", "ALL")
         for capability in _CAPABILITIES.split():
             yield from ("--cap-add", "CAP_" + capability.upper())
         yield "--clearenv"
-        for name, value in _ENVIRONMENT.items():
+        for name, value in (_ENVIRONMENT | dict(self.environment)).items():
             yield from ("--setenv", name, value)
         yield from ("--bind", "ns/root", "/", "--proc", "/proc", "--dev", "/dev")
         yield from ("--perms", "1777", "--tmpfs", "/tmp", "--perms", "1777", "--tmpfs", "/var/tmp")
-        yield from ("--tmpfs", "/run", "--ro-bind", "ns/policy", "/usr/sbin/policy-rc.d")
+        yield from ("--tmpfs", "/run", "--ro-bind", "ns/policy", _POLICY_FILE)
         if self.network:
             for path in ("/etc/resolv.conf", "/etc/hosts"):
-                yield from ("--ro-bind", path, path)
+                yield from ("--ro-bind-try", path, path)
         for inside, outside in self.binds.items():
             yield from ("--bind", str(outside), inside)
         yield from ("--chdir", "/", "--")
-
-
-def failed(what: str, done: process.Completed, hint: str = "") -> BwbuildError:
-    """The error for a program that failed in a chamber."""
-    return HostError(f"{what} (exit status {done.returncode})", hint=hint, details=_end(done))
 
 
 def _end(done: process.Completed) -> tuple[str, ...]:

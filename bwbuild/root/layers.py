@@ -9,38 +9,28 @@ installed without it.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import re
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from bwbuild import process
-from bwbuild.errors import DependencyError, OutputError
+from bwbuild.errors import OutputError
 from bwbuild.events import Level, Notice
-from bwbuild.root.bases import Base, remove_tree
-from bwbuild.root.chamber import Chamber, failed
-from bwbuild.root.locks import AT_ONCE, EXCLUSIVE, SHARED, locked, turn
+from bwbuild.root import apt, archives
+from bwbuild.root.apt import Wish
+from bwbuild.root.locks import turn
+from bwbuild.root.records import LOCK, Records, in_use, make_place, size_of
+
+__all__ = ["OLD", "RECORD", "Layer", "Stored", "Wish", "opened", "prune", "remove", "stored"]
 
 RECORD = "layer.json"
-_LAYOUT = 1
-#: A package that apt would install, or has to configure: name, architecture and version.
-_CHOSEN = re.compile(r"^Inst (\S+) (?:\[[^]]*\] )?\((\S+) .*\[(\S+)\]\)", re.MULTILINE)
-_ARCHIVES = "/var/cache/apt/archives"
-_APT = (
-    *("apt-get", "-q", "-y", "-o", "APT::Sandbox::User=root", "-o", "Dpkg::Use-Pty=0"),
-    *("-o", "APT::Install-Recommends=false", "-o", "APT::Get::AutomaticRemove=false"),
-    # Indexes of indexes: larger than most layers, and quickly made again.
-    *("-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache="),
-)
-#: Where a chamber has what is wanted.
-_INSIDE = "/mnt"
-_CHATTER = ("Reading ", "Building ", "Note, using file ")
+_LAYOUT = 2
+#: Seconds after which a layer that nobody used is removed, and bytes that all of them may take.
+OLD, LARGE = 30 * 86400.0, 20 << 30
+#: Seconds after which nobody goes on with a choice that is not whole.
+_ABANDONED = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +47,18 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What is wanted over a base.
+class Stored:
+    """A layer in the cache: bytes, and when it was last used in seconds since the epoch.
 
-    :ivar control: the text of a .dsc with nothing but names and relations, for ``apt-get build-dep``.
-    :ivar options: of apt-get, such as the profiles and the host architecture.
-    :ivar cache: where layers, choices and downloads are. ``fetch``: whether the network may be asked.
+    :ivar base: the id of the base that it lies over; empty for what is left of one that was never finished.
     """
 
-    base: Base
-    control: str
-    options: tuple[str, ...]
-    cache: Path
-    tell: Callable[[Notice], None]
-    fetch: bool = True
+    path: Path
+    base: str
+    packages: int
+    size: int
+    used: float
+    in_use: bool
 
 
 @contextmanager
@@ -83,12 +71,12 @@ def opened(wish: Wish) -> Iterator[Layer]:
     """
     with ExitStack() as stack:
         try:
-            for name in ("layers", "choices", "archives"):
-                (wish.cache / name).mkdir(parents=True, exist_ok=True, mode=0o755)
+            for name in ("layers", "choices", "archives", "work"):
+                make_place(wish.cache / name)
             key = _remembered(wish)
             layer = _found(wish, key, stack) if key else None
             if layer is None:
-                chosen = _choose(wish)
+                chosen = apt.choose(wish)
                 key = _key(wish, chosen)
                 layer = _found(wish, key, stack) or _made_in_turn(wish, key, chosen, stack)
                 _remember(wish, key)
@@ -98,109 +86,99 @@ def opened(wish: Wish) -> Iterator[Layer]:
         yield layer
 
 
-def stored(cache: Path) -> list[tuple[Path, float]]:
-    """All layers below ``cache``, and when each was last used (seconds since the epoch), the newest first."""
-    found = [(path, path.stat().st_mtime) for path in _directories(cache / "layers", "")]
-    return sorted(found, key=lambda item: item[1], reverse=True)
+def stored(cache: Path) -> list[Stored]:
+    """All layers below ``cache``, finished or left unfinished by somebody killed, the one used last first."""
+    found, records = [], _records(cache)
+    for used, path in records.by_use():
+        with suppress(FileNotFoundError):  # it was removed meanwhile
+            busy, record = in_use(path), records.read(path)
+            if record is not None:
+                item = Stored(path, record["base"], len(record["packages"]), record["size"], used, busy)
+                found.append(item)
+            elif not busy:
+                found.append(Stored(path, "", 0, size_of(path), used, busy))
+    return found
 
 
-def remove(path: Path, base: Base) -> bool:
-    """Remove a layer or what is left of one, unless it is in use; whether it is gone."""
-    with locked(path, EXCLUSIVE | AT_ONCE) as free:
-        if free:
-            (path / RECORD).unlink(missing_ok=True)
-            remove_tree(path, base.identity)
-    return free
+def remove(path: Path) -> bool:
+    """Remove a layer or what is left of one, unless it is in use; whether this process has removed it.
+
+    :raises BwbuildError: it can't be removed; it is no layer any more all the same.
+    """
+    return _records(path.parent.parent).remove(path)
 
 
-def _choose(wish: Wish) -> dict[str, str]:
-    """What apt would install, by simulation: name:architecture -> version."""
-    wish.tell(Notice(Level.INFO, f"apt resolves the build dependencies in {wish.base.suite.name}"))
-    done = _apt(wish, ("-s", *wish.options, "build-dep", f"{_INSIDE}/wanted.dsc"))
-    if done.returncode != 0:
-        lines = (done.stdout + done.stderr).decode("utf-8", "replace").splitlines()
-        raise DependencyError(
-            f"apt can't satisfy the build dependencies in {wish.base.suite.name}",
-            hint="another suite may have them (-d SUITE)",
-            details=[line for line in lines if line.strip() and not line.startswith(_CHATTER)][-20:],
-        )
-    return {f"{name}:{architecture}": version for name, version, architecture in _CHOSEN.findall(done.text)}
+def prune(cache: Path, bases: Collection[str]) -> None:
+    """Remove what nobody can use again or has used for long, and what is too much.
+
+    :param bases: ids of those that are there.
+    """
+    records, total = _records(cache), 0
+    for used, path in records.by_use():
+        record = records.read(path)
+        total += record["size"] if record else 0
+        lost = record is None or record["base"] not in bases
+        if lost or time.time() - used > OLD or total > LARGE:
+            records.try_to_remove(path)
+    records.prune_locks()
+    _prune_choices(cache)
+    works = apt.workplaces(cache)
+    for path in works.directories():
+        works.try_to_remove(path)
+    archives.prune(cache / "archives")
+
+
+def choices(cache: Path) -> list[tuple[float, Path]]:
+    """What apt chose before, and since when that is remembered (seconds since the epoch)."""
+    found = []
+    for path in (cache / "choices").glob("*"):
+        with suppress(FileNotFoundError):  # it was removed meanwhile
+            found.append((path.stat().st_mtime, path))
+    return sorted(found, reverse=True)
+
+
+def _prune_choices(cache: Path) -> None:
+    """A choice whose layer is gone saves nothing: the layer can't be made without apt."""
+    keys = {path.name.partition("-")[0] for path in _records(cache).directories()}
+    for since, path in choices(cache):
+        with suppress(FileNotFoundError):  # it was removed meanwhile
+            # One that is being written has another name until it is whole.
+            young = path.suffix and time.time() - since < _ABANDONED
+            if not young and path.read_text(encoding="ascii") not in keys:
+                path.unlink()
 
 
 def _made_in_turn(wish: Wish, key: str, chosen: Mapping[str, str], stack: ExitStack) -> Layer:
     wait = Notice(Level.INFO, "another bwbuild installs the same packages; waiting for it")
-    with turn(wish.cache / "layers" / f"{key}.lock", lambda: wish.tell(wait)):
+    with turn(wish.cache / "layers" / f"{key}{LOCK}", lambda: wish.tell(wait)):
         return _found(wish, key, stack) or _made(wish, key, chosen, stack)
 
 
 def _made(wish: Wish, key: str, chosen: Mapping[str, str], stack: ExitStack) -> Layer:
-    path = Path(tempfile.mkdtemp(prefix=f"{key}-", dir=wish.cache / "layers"))
+    prune(wish.cache, {path.name for path in wish.base.path.parent.iterdir()})
+    records = _records(wish.cache)
     with ExitStack() as attempt:
-        attempt.callback(_remove_incomplete, path, wish.base)
-        attempt.enter_context(locked(path, SHARED))
-        path.chmod(0o755)
+        path = records.begin(key, attempt)
         (path / "upper").mkdir()
         (path / "upper").chmod(0o755)
         if chosen:
-            _download(wish, len(chosen))
-            wish.tell(Notice(Level.INFO, f"installing {len(chosen)} packages over the base, once"))
-            # Nobody else writes here; the lock of the downloads is theirs who fetch.
-            argv = ("-o", "Debug::NoLocking=1", "--no-download", *wish.options, "build-dep")
-            done = _apt(wish, (*argv, f"{_INSIDE}/wanted.dsc"), layer=path)
-            if done.returncode != 0:
-                raise failed(
-                    "the build dependencies can't be installed", done, "another suite may have a cure"
-                )
-        record = {"layout": _LAYOUT, "base": wish.base.id, "packages": dict(chosen), "made": time.time()}
-        new = path / f"{RECORD}.new"
-        new.write_text(json.dumps(record), encoding="utf-8")
-        new.rename(path / RECORD)
+            with archives.kept(wish.archives):
+                wait = Notice(Level.INFO, "another bwbuild fetches packages; waiting for it")
+                with turn(wish.cache / f"archives{LOCK}", lambda: wish.tell(wait)):
+                    apt.download(wish, len(chosen))
+                apt.install(wish, len(chosen), path)
+        records.complete(path, {"base": wish.base.id, "packages": dict(chosen)})
         stack.push(attempt.pop_all())
     return Layer(path, chosen)
 
 
-def _download(wish: Wish, number: int) -> None:
-    argv = ("--download-only", *wish.options, "build-dep", f"{_INSIDE}/wanted.dsc")
-    if not wish.fetch:
-        argv = ("--no-download", *argv)
-    else:
-        wish.tell(Notice(Level.INFO, f"fetching what is missing of {number} packages"))
-    wait = Notice(Level.INFO, "another bwbuild fetches packages; waiting for it")
-    with turn(wish.cache / "archives.lock", lambda: wish.tell(wait)):
-        done = _apt(wish, argv, network=wish.fetch)
-    if done.returncode == 0:
-        return
-    if not wish.fetch:
-        raise DependencyError(
-            "packages would have to be fetched, which --no-fetch forbids",
-            hint="leave out --no-fetch once",
-            details=done.text.splitlines()[-20:],
-        )
-    raise failed("packages can't be fetched", done, "check the network; what was fetched is kept")
-
-
-def _apt(
-    wish: Wish, argv: Sequence[str], *, layer: Path | None = None, network: bool = False
-) -> process.Completed:
-    base = wish.base
-    with tempfile.TemporaryDirectory(prefix="apt-", dir=wish.cache, ignore_cleanup_errors=True) as directory:
-        place = Path(directory)
-        wanted = place / "wanted"
-        wanted.mkdir()
-        (wanted / "wanted.dsc").write_text(wish.control, encoding="utf-8")
-        place.chmod(0o755)
-        chamber = Chamber(
-            identity=base.identity,
-            place=place,
-            lowers=(base.root,),
-            layer=layer,
-            network=network,
-            binds={_INSIDE: wanted, _ARCHIVES: wish.cache / "archives"},
-        )
-        try:
-            return chamber.run((*_APT, *argv))
-        finally:
-            remove_tree(place, base.identity)
+def _found(wish: Wish, key: str, stack: ExitStack) -> Layer | None:
+    records = _records(wish.cache)
+    for path in records.directories(key):
+        record = records.use(path, stack)
+        if record is not None:
+            return Layer(path, record["packages"])
+    return None
 
 
 def _remembered(wish: Wish) -> str:
@@ -217,6 +195,10 @@ def _remember(wish: Wish, key: str) -> None:
     new.replace(place)
 
 
+def _records(cache: Path) -> Records:
+    return Records(cache / "layers", RECORD, _LAYOUT)
+
+
 def _question(wish: Wish) -> str:
     return _digest(_LAYOUT, wish.base.id, wish.control, wish.options)
 
@@ -227,36 +209,3 @@ def _key(wish: Wish, chosen: Mapping[str, str]) -> str:
 
 def _digest(*values: object) -> str:
     return hashlib.sha256(repr(values).encode()).hexdigest()[:32]
-
-
-def _found(wish: Wish, key: str, stack: ExitStack) -> Layer | None:
-    for path in _directories(wish.cache / "layers", key):
-        with ExitStack() as attempt:
-            if not attempt.enter_context(locked(path, SHARED)):
-                continue
-            record = _read(path)
-            if record is not None:
-                os.utime(path)
-                stack.push(attempt.pop_all())
-                return Layer(path, record["packages"])
-    return None
-
-
-def _read(path: Path) -> Any:
-    try:
-        record = json.loads((path / RECORD).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return None
-    return record if record.get("layout") == _LAYOUT else None
-
-
-def _directories(place: Path, key: str) -> list[Path]:
-    try:
-        return sorted(path for path in place.iterdir() if path.name.startswith(key) and path.is_dir())
-    except FileNotFoundError:
-        return []
-
-
-def _remove_incomplete(path: Path, base: Base) -> None:
-    if not (path / RECORD).exists():
-        remove_tree(path, base.identity)

@@ -336,6 +336,17 @@ def test_groups_of_the_caller_still_open_the_way(open_desk: Desk, user: pwd.stru
     assert (done.returncode, done.stdout.split()) == (0, ["hello", str(user.pw_gid)]), done.stderr
 
 
+def test_a_dsc(open_desk: Desk) -> None:
+    """It is unpacked below a directory of scratch directories that is not there yet."""
+    argv = ("dpkg-source", "--build", open_desk.tree.name)
+    subprocess.run(argv, cwd=open_desk.parent, check=True, capture_output=True)
+    here = open_desk.top / "here"
+    here.mkdir()
+    done = open_desk.ok("-b", open_desk.parent / "tiny_1.dsc", cwd=here)
+    assert (here / "tiny_1_all.deb").stat().st_uid == 0, done.both
+    assert open_desk.left() == []
+
+
 def test_desk_is_removed(open_desk: Desk) -> None:
     discard(open_desk.scratch)
     assert open_desk.left() == []

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from bwbuild.deb.clearsign import canonical, signed_text
 from bwbuild.errors import SigningError
-from bwbuild.handover.clearsign import canonical, check_status, signed_text
+from bwbuild.handover.clearsign import check_status
 from bwbuild.handover.keys import Key
 from bwbuild.handover.sign import debsign_finds
 

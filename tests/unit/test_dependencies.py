@@ -129,3 +129,59 @@ def test_remedy(options: tuple[str, ...], words: str) -> None:
 def test_remedy_can_be_pasted() -> None:
     refused = dependencies.refuse(source("/my src/it's"), parse(()), ["x"])
     assert refused.hint.endswith(""" '/my src/it'"'"'s'""")
+
+
+# What apt is asked
+
+
+def asked(*options: str, **relations: str) -> list[str]:
+    """The fields of the .dsc for apt that have relations."""
+    found = dependencies.wanted(source(**relations), parse(options), "amd64", {})
+    text = dependencies.control_for_apt(found)
+    assert text.endswith("\n")
+    return [line for line in text.splitlines() if line.startswith("Build-")]
+
+
+@pytest.mark.parametrize(
+    ("relations", "lines"),
+    [
+        ({"Build_Depends": "aa, bb (>= 1)"}, ["Build-Depends: aa, bb (>= 1)"]),
+        ({"Build_Depends": "aa | bb, cc"}, ["Build-Depends: aa, cc"]),
+        ({"Build_Depends": "aa [!amd64] | bb"}, ["Build-Depends: bb"]),
+        ({"Build_Depends": "aa [amd64], bb [armhf], cc [any]"}, ["Build-Depends: aa, cc"]),
+        ({"Build_Depends": "aa <!nocheck>, bb <cross>"}, ["Build-Depends: aa"]),
+        ({"Build_Depends": "aa:native, bb:any"}, ["Build-Depends: aa:native, bb:any"]),
+        (
+            {"Build_Depends": "aa", "Build_Depends_Arch": "bb", "Build_Depends_Indep": "cc"},
+            ["Build-Depends: aa, bb, cc"],
+        ),
+        (
+            {"Build_Depends": "aa", "Build_Conflicts": "xx (<< 2), yy [armhf]"},
+            ["Build-Depends: aa", "Build-Conflicts: xx (<< 2)"],
+        ),
+        ({"Build_Conflicts": "xx"}, ["Build-Conflicts: xx"]),
+        ({"Build_Depends": "aa [armhf]"}, []),
+    ],
+    ids=str,
+)
+def test_relations_for_apt(relations: dict[str, str], lines: list[str]) -> None:
+    assert asked(**relations) == lines
+
+
+def test_relations_for_apt_go_by_the_options() -> None:
+    fields = {"Build_Depends": "aa <!nodoc>", "Build_Depends_Arch": "bb", "Build_Depends_Indep": "cc"}
+    assert asked("-B", **fields) == ["Build-Depends: aa, bb"]
+    assert asked("-A", "-Pnodoc", **fields) == ["Build-Depends: cc"]
+
+
+def test_paragraph_for_apt_has_what_apt_insists_on() -> None:
+    found = dependencies.wanted(source(Build_Depends="aa"), parse(()), "amd64", {})
+    names = {line.partition(":")[0] for line in dependencies.control_for_apt(found).splitlines()}
+    assert names >= {"Format", "Source", "Binary", "Architecture", "Version", "Maintainer", "Build-Depends"}
+
+
+def test_same_relations_are_the_same_question() -> None:
+    """The package's name and version don't count: what apt chose is remembered for all."""
+    first = dependencies.wanted(source("/a", Build_Depends="aa, bb"), parse(()), "amd64", {})
+    second = dependencies.wanted(source("/b", Build_Depends="aa,\n bb | cc"), parse(("-b",)), "amd64", {})
+    assert dependencies.control_for_apt(first) == dependencies.control_for_apt(second)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bwbuild.errors import BwbuildError, HostError
-from bwbuild.process import PACKAGE_OF, missing_program, pasteable, run, start
+from bwbuild.process import PACKAGE_OF, follow, missing_program, pasteable, run, start
 
 
 def test_output_apart() -> None:
@@ -98,3 +98,44 @@ def test_started_program_has_a_group_and_only_the_named_descriptors(tmp_path: Pa
 def test_ignored_signals_are_restored() -> None:
     assert signal.getsignal(signal.SIGPIPE) == signal.SIG_IGN
     assert run(["sh", "-c", "grep SigIgn /proc/self/status"]).text.split() == ["SigIgn:", "0" * 16]
+
+
+# Line by line
+
+
+def test_lines_come_as_they_are_written(tmp_path: Path) -> None:
+    """The program goes on only when its first line was seen."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    seen = []
+
+    def line(text: str) -> None:
+        seen.append(text)
+        if text == "first":
+            fifo.write_text("go on\n")
+
+    done = follow(
+        ["sh", "-c", "echo first; read -r word < fifo; echo second $word >&2; exit 3"], line, cwd=tmp_path
+    )
+    assert seen == ["first", "second go on"]
+    assert (done.returncode, done.stdout, done.stderr) == (3, b"first\nsecond go on\n", b"")
+
+
+def test_input_of_a_followed_program_is_empty() -> None:
+    assert follow(["cat"], lambda _: None, env={"PATH": os.environ["PATH"]}).text == ""
+
+
+def test_followed_program_dies_with_who_listens(tmp_path: Path) -> None:
+    def line(text: str) -> None:
+        raise KeyboardInterrupt(text)
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        follow(["sh", "-c", "echo $$; exec sleep 60"], line)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(str(caught.value)), 0)
+
+
+def test_followed_program_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    with pytest.raises(HostError, match="no-such-program is not installed"):
+        follow(["no-such-program"], lambda _: None)

@@ -81,3 +81,38 @@ def test_argument_is_not_changed() -> None:
     words = ["-b", "--output", "x"]
     split(words, OWN)
     assert words == ["-b", "--output", "x"]
+
+
+@pytest.mark.parametrize(
+    ("line", "own", "dpkg", "rest"),
+    [
+        ("-d trixie", "--dist trixie", "", ""),
+        ("-dtrixie tree", "--dist trixie", "", "tree"),
+        ("-d auto -b", "--dist auto", "-b", ""),
+        ("--dist trixie -d", "--dist trixie", "-d", ""),
+        ("--dist=trixie -S", "--dist=trixie", "-S", ""),
+        ("-d bookworm-backports tree", "--dist bookworm-backports", "", "tree"),
+        ("-d", "", "-d", ""),
+        ("-d -b", "", "-d -b", ""),
+        ("-b -d", "", "-b -d", ""),
+        ("-d ./tree", "", "-d", "./tree"),
+        ("-d /tree", "", "-d", "/tree"),
+        ("-d ../tree", "", "-d", "../tree"),
+        ("-d .", "", "-d", "."),
+        ("-d hello_2.10-3.dsc", "", "-d", "hello_2.10-3.dsc"),
+        ("-us -d -uc", "", "-us -d -uc", ""),
+        ("-d -- trixie", "", "-d", "trixie"),
+    ],
+)
+def test_d_is_the_suite_where_a_name_follows(line: str, own: str, dpkg: str, rest: str) -> None:
+    found = split(line.split(), OWN | {"--dist": True})
+    assert (found.own, found.dpkg, found.rest) == (
+        tuple(own.split()),
+        tuple(dpkg.split()),
+        tuple(rest.split()),
+    )
+
+
+def test_d_is_dpkgs_for_commands_without_suites() -> None:
+    found = split(["-d", "trixie"], OWN)
+    assert (found.own, found.dpkg, found.rest) == ((), ("-d",), ("trixie",))

@@ -1,0 +1,75 @@
+"""Downloaded packages, which all bases and layers share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from bwbuild.root.locks import AT_ONCE, EXCLUSIVE, SHARED, locked
+
+#: Seconds after which a package that nobody used is removed, and bytes that all of them may take.
+OLD, LARGE = 30 * 86400.0, 10 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """A downloaded package: bytes, and when it was last used in seconds since the epoch."""
+
+    path: Path
+    size: int
+    used: float
+
+
+@contextmanager
+def kept(place: Path) -> Iterator[None]:
+    """No package is removed from ``place`` meanwhile."""
+    with locked(place, SHARED):
+        yield
+
+
+def stored(place: Path) -> list[Archive]:
+    """All packages, the one used last first, and what is left of broken downloads."""
+    found = []
+    with suppress(FileNotFoundError):
+        for path in place.iterdir():
+            with suppress(FileNotFoundError):  # it was removed meanwhile
+                state = path.stat()
+                if path.suffix == ".deb":
+                    # The time of the content is the mirror's. Where times of reading are not kept, that of
+                    # the download counts.
+                    found.append(Archive(path, state.st_size, max(state.st_atime, state.st_ctime)))
+    return sorted(found, key=lambda archive: (-archive.used, archive.path))
+
+
+def in_use(place: Path) -> bool:
+    """Whether somebody fetches or installs packages."""
+    with locked(place, EXCLUSIVE | AT_ONCE) as free:
+        return place.exists() and not free
+
+
+def remove(place: Path, before: float) -> int:
+    """Remove packages last used before that time, unless somebody installs; the bytes that are gone."""
+    with locked(place, EXCLUSIVE | AT_ONCE) as free:
+        return _remove([item for item in stored(place) if item.used <= before]) if free else 0
+
+
+def prune(place: Path) -> None:
+    """Remove what nobody has used for long, and what is too much; nothing while somebody installs."""
+    with locked(place, EXCLUSIVE | AT_ONCE) as free:
+        total, old, gone = 0, time.time() - OLD, []
+        for item in stored(place) if free else ():
+            total += item.size
+            if item.used < old or total > LARGE:
+                gone.append(item)
+        _remove(gone)
+
+
+def _remove(archives: list[Archive]) -> int:
+    total = 0
+    for archive in archives:
+        archive.path.unlink(missing_ok=True)
+        total += archive.size
+    return total

@@ -1,0 +1,146 @@
+"""Making the root of a base with mmdebstrap, in a namespace with the ids that builds have."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from bwbuild import process
+from bwbuild.errors import BwbuildError, HostError, OutputError
+from bwbuild.events import Level, Notice
+from bwbuild.root.suite import Suite
+from bwbuild.sandbox.script import in_namespace
+from bwbuild.sandbox.spec import Identity
+
+#: Directories that builds and bwbuild itself mount something at.
+_POINTS = "build/reproducible-path"
+#: Where mmdebstrap leaves dpkg's options.
+_OPTIONS = "/etc/dpkg/dpkg.cfg.d/99mmdebstrap"
+_MIRROR = "check the network and the mirror (--base-mirror)"
+#: What apt and mmdebstrap write, what that means, and what to do about it; the first that fits.
+_CAUSES: tuple[tuple[str, str, str], ...] = (
+    (
+        r"NO_PUBKEY|EXPKEYSIG|BADSIG|REVKEYSIG|is not signed|signatures (?:couldn't be|were invalid)"
+        r"|GPG error|couldn't be verified|gpgv.* failed|OpenPGP signature verification failed",
+        "the signature of its Release file is not one of the keyring's",
+        "name the keyring that the mirror is signed with: --base-keyring FILE; for Debian's own, upgrade "
+        "debian-archive-keyring",
+    ),
+    (
+        r"is expired \(invalid since|Release file .* expired|is not valid yet",
+        "its Release file has expired, or this machine's clock is wrong",
+        "take a mirror that is up to date (--base-mirror); for an old snapshot: "
+        "--base-mirror 'deb [check-valid-until=no] MIRROR SUITE main'",
+    ),
+    (
+        r"does not have a Release file|404 +Not Found|unknown suite|Unable to find expected entry",
+        "the mirror has no such suite",
+        "check the suite's name, such as trixie or unstable, and the mirror (--base-mirror)",
+    ),
+    (
+        r"Could not resolve|Temporary failure|Could not connect|Unable to connect|Connection (?:refused|"
+        r"timed out|failed)|Network is unreachable|Cannot initiate the connection|Failed to fetch",
+        "the mirror can't be reached",
+        _MIRROR,
+    ),
+)
+#: What of mmdebstrap's chatter tells how far it is.
+_STEPS = ("I: running ", "I: downloading ", "I: extracting ", "I: installing ")
+_FULL = "No space left on device"
+#: dpkg's name of an architecture -> the kernel's of the emulator.
+_EMULATED = {"amd64": "x86_64", "arm64": "aarch64", "armel": "arm", "armhf": "arm", "ppc64el": "ppc64le"}
+#: What a processor runs besides its own.
+_ALSO = {"amd64": ("i386",), "arm64": ("armhf", "armel"), "armhf": ("armel",)}
+_BINFMT = Path("/proc/sys/fs/binfmt_misc")
+
+Tell = Callable[[Notice], None]
+
+
+def make(suite: Suite, path: Path, identity: Identity, tell: Tell) -> None:
+    """Make ``path/root``; its files belong to ids of ``identity``.
+
+    :raises HostError: it can't be made; the cause is named where it is known.
+    :raises OutputError: the disk is full.
+    """
+
+    def show(line: str) -> None:
+        if line.startswith(_STEPS):
+            tell(Notice(Level.INFO, f"mmdebstrap: {line[3:]}"))
+
+    environment = _environment(path)
+    if shutil.which("mmdebstrap", path=environment["PATH"]) is None:
+        raise process.missing_program("mmdebstrap")
+    text = in_namespace(identity, _lines(suite))
+    done = process.follow(["sh", "-c", text], show, cwd=path, env=environment)
+    if done.returncode != 0:
+        raise explained(suite, done.text.splitlines(), done.returncode)
+
+
+def explained(suite: Suite, lines: Sequence[str], status: int) -> BwbuildError:
+    """The error for what mmdebstrap wrote before it failed with that exit status."""
+    text = "\n".join(lines)
+    what = f"no base of {suite.name} ({suite.architecture}) can be made"
+    details = [line for line in lines if not line.startswith("I: ")][-20:]
+    if _FULL in text:
+        hint = "free some space (bwbuild clean shows what is there), or name another place: --cache DIR"
+        return OutputError(f"{what}: {_FULL}", hint=hint, details=details)
+    for pattern, cause, remedy in _CAUSES:
+        if re.search(pattern, text):
+            return HostError(f"{what}: {cause}", hint=remedy, details=details)
+    return HostError(
+        f"{what}: mmdebstrap failed (exit status {status})", hint=_MIRROR, details=list(lines)[-20:]
+    )
+
+
+def check_architecture(wanted: str, native: str, binfmt: Path = _BINFMT) -> None:
+    """Refuse an architecture whose programs this machine can't run.
+
+    :param native: dpkg's name of this machine's own.
+    :param binfmt: where the kernel lists its emulators.
+    :raises HostError: they can't be run.
+    """
+    if wanted == native or wanted in _ALSO.get(native, ()):
+        return
+    try:
+        state = (binfmt / f"qemu-{_EMULATED.get(wanted, wanted)}").read_text(encoding="ascii")
+    except FileNotFoundError:
+        state = ""
+    if not state.startswith("enabled"):
+        raise HostError(
+            f"programs of {wanted} can't run on this machine, which is {native}",
+            hint="sudo apt install qemu-user-static binfmt-support (from Debian 13 on: qemu-user-binfmt)",
+        )
+
+
+def _lines(suite: Suite) -> Iterator[str]:
+    words = ["mmdebstrap", "--mode=root", "--variant=buildd", f"--architectures={suite.architecture}"]
+    # The disk hears of all of it at once, at the end.
+    words += ["--skip=cleanup/apt/lists", "--dpkgopt=force-unsafe-io"]
+    if suite.components:
+        words.append(f"--components={suite.components}")
+    if suite.keyring is not None:
+        words.append(f"--keyring={suite.keyring}")
+    words += [suite.name, "root", *([suite.mirror] if suite.mirror else [])]
+    script = [
+        "set -eu",
+        "umask 022",
+        "mkdir tmp",
+        "mount -t proc proc /proc",
+        shlex.join(words),
+        # There are no device nodes that could be made here, and nobody needs them.
+        f"rm -rf tmp root/dev/* root{_OPTIONS}",
+        f"mkdir -p root/{_POINTS}",
+    ]
+    # Processes of their own: all of them end with the first, and that one with bwbuild.
+    yield f"exec unshare --pid --fork --kill-child sh -c {shlex.quote('; '.join(script))}"
+
+
+def _environment(path: Path) -> dict[str, str]:
+    kept = ("http_proxy", "https_proxy", "no_proxy", "HOME")
+    # What is left of one that is killed goes with the base.
+    fixed = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "TMPDIR": str(path / "tmp")}
+    return fixed | {name: os.environ[name] for name in kept if name in os.environ}

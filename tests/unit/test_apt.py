@@ -1,0 +1,206 @@
+"""What apt says over a base, and what is made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from made_bases import IDENTITY, SUITE
+
+from bwbuild.errors import ExitStatus
+from bwbuild.events import Notice
+from bwbuild.process import Completed
+from bwbuild.root import apt
+from bwbuild.root.bases import Base
+from bwbuild.root.chamber import Chamber
+
+SIMULATED = """\
+Reading package lists...
+Inst libmagic1 (1:5.44-3 Debian:12.11/oldstable [amd64]) []
+Inst libc6 [2.36-9+deb12u10] (2.36-9+deb12u13 Debian:12.11/oldstable, Debian-Security:12 [amd64])
+Inst libfoo:arm64 (1-1 Debian:12.11/oldstable [arm64])
+Inst autopoint (0.21-12 Debian:12.11/oldstable [all])
+Conf libmagic1 (1:5.44-3 Debian:12.11/oldstable [amd64])
+"""
+
+
+@dataclass
+class Apt:
+    """In place of a chamber: what apt answers, and what it was asked."""
+
+    status: int = 0
+    text: str = ""
+    asked: list[tuple[tuple[str, ...], Chamber]] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+
+    def run(
+        self, chamber: Chamber, argv: tuple[str, ...], line: Callable[[str], None] | None = None
+    ) -> Completed:
+        wanted = chamber.binds[next(path for path in chamber.binds if path == "/mnt")] / "wanted.dsc"
+        assert wanted.read_text() == "control"
+        self.asked.append((argv, chamber))
+        for text in self.text.splitlines() if line else ():
+            assert line
+            line(text)
+        return Completed(argv, self.status, self.text.encode(), b"")
+
+    def tell(self, notice: Notice) -> None:
+        self.said.append(notice.text)
+
+
+@pytest.fixture
+def answer(monkeypatch: pytest.MonkeyPatch) -> Apt:
+    made = Apt()
+    monkeypatch.setattr(Chamber, "run", lambda chamber, argv, line=None: made.run(chamber, argv, line))
+    return made
+
+
+@pytest.fixture
+def wish(tmp_path: Path, answer: Apt) -> apt.Wish:
+    (tmp_path / "work").mkdir()
+    base = Base(tmp_path / "bases" / "id", SUITE, IDENTITY, "id", 0.0)
+    return apt.Wish(base, "control", ("--host-architecture=arm64",), tmp_path, answer.tell)
+
+
+def test_choice(answer: Apt, wish: apt.Wish) -> None:
+    answer.text = SIMULATED
+    assert apt.choose(wish) == {
+        "libmagic1:amd64": "1:5.44-3",
+        "libc6:amd64": "2.36-9+deb12u13",
+        "libfoo:arm64:arm64": "1-1",
+        "autopoint:all": "0.21-12",
+    }
+    ((argv, chamber),) = answer.asked
+    assert argv[-4:] == ("-s", "--host-architecture=arm64", "build-dep", "/mnt/wanted.dsc")
+    assert "APT::Install-Recommends=false" in argv
+    assert (chamber.network, chamber.layer) == (False, None)
+    assert list((wish.cache / "work").iterdir()) == []
+
+
+def test_no_solution_shows_what_apt_explains(answer: Apt, wish: apt.Wish) -> None:
+    answer.status, answer.text = (
+        100,
+        "Reading state information...\n builddeps : Depends: nosuch\nE: Unable\n",
+    )
+    with pytest.raises(apt.DependencyError) as caught:
+        apt.choose(wish)
+    assert caught.value.status is ExitStatus.DEPENDENCIES
+    assert caught.value.message == "apt can't satisfy the build dependencies in trixie"
+    assert caught.value.details == (" builddeps : Depends: nosuch", "E: Unable")
+
+
+@pytest.mark.parametrize(
+    ("line", "size"),
+    [
+        ("Need to get 18.7 MB of archives.", "18.7 MB"),
+        ("Need to get 1,234 kB/20.5 MB of archives.", "1,234 kB"),
+        ("Need to get 512 B of archives.", "512 B"),
+        ("Need to get 0 B/20.5 MB of archives.", ""),
+        ("After this operation, 82.1 MB of additional disk space will be used.", ""),
+    ],
+)
+def test_how_much_there_is_to_fetch(line: str, size: str) -> None:
+    assert apt.needed(line) == size
+
+
+def test_download_says_how_much(answer: Apt, wish: apt.Wish) -> None:
+    answer.text = "Need to get 18.7 MB of archives.\nGet:1 http://m hello\n"
+    apt.download(wish, 30)
+    assert answer.said == ["fetching 18.7 MB for 30 packages"]
+    ((argv, chamber),) = answer.asked
+    assert chamber.network
+    assert "--download-only" in argv
+    assert chamber.binds["/var/cache/apt/archives"] == wish.archives
+
+
+def test_steps_are_told_now_and_then(answer: Apt, wish: apt.Wish, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apt, "_PAUSE", 0.0)
+    answer.text = "Need to get 1 B of archives.\nGet:1 x\nnoise\nGet:2 y\n"
+    apt.download(wish, 2)
+    assert answer.said[1:] == ["fetched 1 of 2 packages", "fetched 2 of 2 packages"]
+    answer.text = "Setting up x (1) ...\nSetting up y (2) ...\n"
+    apt.install(wish, 2, wish.cache)
+    assert answer.said[-2:] == ["installed 1 of 2 packages", "installed 2 of 2 packages"]
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "told"),
+    [
+        ("E: Could not resolve 'm'", ExitStatus.HOST, ("can't be fetched", "network")),
+        (
+            "  404  Not Found [IP: x]",
+            ExitStatus.HOST,
+            ("does not have the packages", "bwbuild root update trixie"),
+        ),
+        (
+            "E: Hash Sum mismatch",
+            ExitStatus.HOST,
+            ("does not have the packages", "bwbuild root update trixie"),
+        ),
+        ("write (28: No space left on device)", ExitStatus.OUTPUT, ("No space left", "bwbuild clean")),
+        (
+            "E: You don't have enough free space in /var/cache",
+            ExitStatus.OUTPUT,
+            ("No space left", "--cache DIR"),
+        ),
+    ],
+)
+def test_download_that_fails(
+    answer: Apt, wish: apt.Wish, text: str, status: ExitStatus, told: tuple[str, str]
+) -> None:
+    answer.status, answer.text = 100, text
+    with pytest.raises(apt.BwbuildError) as caught:
+        apt.download(wish, 1)
+    assert caught.value.status is status
+    assert told[0] in caught.value.message
+    assert told[1] in caught.value.hint
+    assert caught.value.details == (text,)
+
+
+def test_no_fetch_asks_no_network(answer: Apt, wish: apt.Wish) -> None:
+    offline = apt.Wish(wish.base, wish.control, wish.options, wish.cache, wish.tell, fetch=False)
+    apt.download(offline, 1)
+    answer.status = 100
+    with pytest.raises(apt.DependencyError, match="which --no-fetch forbids"):
+        apt.download(offline, 1)
+    assert [chamber.network for _, chamber in answer.asked] == [False, False]
+
+
+def test_installation_has_no_network(answer: Apt, wish: apt.Wish, tmp_path: Path) -> None:
+    apt.install(wish, 3, tmp_path)
+    ((argv, chamber),) = answer.asked
+    assert (chamber.network, chamber.layer) == (False, tmp_path)
+    assert "--no-download" in argv
+    assert answer.said == ["installing 3 packages over the base, once"]
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "message"),
+    [
+        (
+            "dpkg: error processing package broken (--configure):\n installed broken package "
+            "post-installation script subprocess returned error exit status 3\n"
+            "dpkg: error processing package other (--configure):",
+            ExitStatus.HOST,
+            "broken of trixie can't be installed (exit status 100)",
+        ),
+        ("E: something else", ExitStatus.HOST, "the build dependencies can't be installed (exit status 100)"),
+        (
+            "cannot copy: failed to write (No space left on device)",
+            ExitStatus.OUTPUT,
+            "No space left on device",
+        ),
+    ],
+)
+def test_installation_that_fails(
+    answer: Apt, wish: apt.Wish, text: str, status: ExitStatus, message: str
+) -> None:
+    answer.status, answer.text = 100, text
+    with pytest.raises(apt.BwbuildError) as caught:
+        apt.install(wish, 1, wish.cache)
+    assert caught.value.status is status
+    assert caught.value.message.endswith(message)
+    assert caught.value.details == tuple(text.splitlines())
+    assert list((wish.cache / "work").iterdir()) == []

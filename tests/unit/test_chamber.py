@@ -1,0 +1,99 @@
+"""The chamber of apt and dpkg: what it may do, and what is said where it can't be had."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from made_bases import IDENTITY
+
+from bwbuild import process
+from bwbuild.errors import ExitStatus
+from bwbuild.process import Completed
+from bwbuild.root.chamber import Chamber
+
+
+@pytest.fixture
+def chamber(tmp_path: Path) -> Chamber:
+    place = tmp_path / "work" / "apt-1"
+    place.mkdir(parents=True)
+    return Chamber(identity=IDENTITY, place=place, lowers=(tmp_path / "base's root",))
+
+
+def script(chamber: Chamber, monkeypatch: pytest.MonkeyPatch, *argv: str) -> str:
+    """What would be run."""
+    seen = []
+
+    def run(words: list[str], **_: object) -> Completed:
+        seen.append(words[-1])
+        (chamber.place / "entered").touch()
+        return Completed(tuple(words), 0, b"", b"")
+
+    monkeypatch.setattr(process, "run", run)
+    chamber.run(argv)
+    return seen[0]
+
+
+def test_network_is_only_there_where_it_is_asked_for(
+    chamber: Chamber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = script(chamber, monkeypatch, "true")
+    assert "--unshare-net" in closed
+    assert "/etc/resolv.conf" not in closed
+    wide = script(replace(chamber, network=True), monkeypatch, "true")
+    assert "--unshare-net" not in wide
+    assert "--ro-bind-try /etc/resolv.conf /etc/resolv.conf" in wide
+
+
+def test_rights_of_root_are_those_that_dpkg_needs(chamber: Chamber, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = script(chamber, monkeypatch, "true")
+    assert "--cap-drop ALL" in text
+    words = text.split()
+    added = {words[number + 1] for number, word in enumerate(words) if word == "--cap-add"}
+    assert added == {
+        *("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL"),
+        *("CAP_SETGID", "CAP_SETUID", "CAP_SETFCAP", "CAP_SYS_CHROOT"),
+    }
+
+
+def test_words_are_quoted(chamber: Chamber, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = script(chamber, monkeypatch, "sh", "-c", "echo $(id) 'x'")
+    assert """sh -c 'echo $(id) '"'"'x'"'"''""" in text
+    assert "base'\"'\"'s root" in text
+
+
+def test_variables_and_binds(chamber: Chamber, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    more = replace(chamber, environment={"TERM": "xterm", "HOME": "/root"}, binds={"/mnt": tmp_path})
+    text = script(more, monkeypatch, "true")
+    assert "--setenv TERM xterm" in text
+    assert "--setenv HOME /root" in text
+    assert "/nonexistent" not in text
+    assert f"--bind {tmp_path} /mnt" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "told"),
+    [
+        (
+            b"mount: ns/root: wrong fs type",
+            ExitStatus.HOST,
+            ("can't carry the layers of a base", "--cache DIR"),
+        ),
+        (b"cat: write error: No space left on device", ExitStatus.OUTPUT, ("No space left", "bwbuild clean")),
+        (b"unshare: failed", ExitStatus.HOST, ("no root of a suite can be entered here", "bwbuild doctor")),
+    ],
+)
+def test_chamber_that_cannot_be_had(
+    chamber: Chamber,
+    monkeypatch: pytest.MonkeyPatch,
+    text: bytes,
+    status: ExitStatus,
+    told: tuple[str, str],
+) -> None:
+    monkeypatch.setattr(process, "run", lambda words, **_: Completed(tuple(words), 1, b"", text))
+    with pytest.raises(Exception, match=told[0]) as caught:
+        chamber.run(("true",))
+    assert getattr(caught.value, "status", None) is status
+    assert told[1] in getattr(caught.value, "hint", "")
+    assert getattr(caught.value, "details", ()) == (text.decode(),)
