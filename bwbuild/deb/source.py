@@ -110,9 +110,7 @@ def read_source(tree: Path) -> Source:
         distribution=str(entry.distributions or "UNRELEASED").split()[0],
         changed_by=str(entry.author or ""),
         format=_format(tree),
-        binaries=tuple(
-            name for stanza in stanzas[1:] if (name := field_value(stanza, "Package")) is not None
-        ),
+        binaries=tuple(filter(None, (field_value(stanza, "Package") for stanza in stanzas[1:]))),
         extra_fields=tuple(sorted({extra for stanza in stanzas for extra in _extra_fields(stanza)})),
         relations=needs,
     )
