@@ -42,7 +42,9 @@ def opened(inputs: Inputs, tell: Callable[[Notice], None]) -> Iterator[View]:
         lines = dependencies.complaints(closure)
         if lines and not inputs.options.unchecked:
             raise dependencies.refuse(inputs.source, inputs.options, lines)
-        packages = [database.packages[package] for package in sorted(closure.packages)]
+        chosen = [database.packages[package] for package in closure.packages]
+        # As dpkg sorts its database, which others list as they find it.
+        packages = sorted(chosen, key=lambda package: (package.name, package.architecture))
         contents = _laid_out(place, packages, inputs)
         return Made({package.id: package.version for package in packages}, lines, contents)
 

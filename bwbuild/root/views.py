@@ -35,7 +35,7 @@ _ABANDONED = 3600.0
 #: How often a view is made if the machine changes meanwhile.
 _TRIES = 3
 #: Changes when views are laid out in another way, so that none of the old ones is used.
-_LAYOUT = 4
+_LAYOUT = 5
 #: Seconds after which a view that nobody used is removed, and bytes that all of them may take.
 OLD, LARGE = 30 * 86400.0, 2 << 30
 #: The seconds for one of another state of dpkg's database; another system may share the cache.
