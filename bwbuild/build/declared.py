@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 from bwbuild.build import dependencies
+from bwbuild.build.interrupt import interruptions
 from bwbuild.build.plan import Inputs
 from bwbuild.build.scratch import cache_home
 from bwbuild.config.settings import Settings
@@ -51,7 +52,11 @@ def opened(inputs: Inputs, tell: Callable[[Notice], None]) -> Iterator[View]:
     key = views.key_of(
         {**asdict(asked), "profiles": sorted(asked.profiles), "links": dict(inputs.host.root_names)}
     )
-    with views.opened(cache(inputs.settings), key, make, lambda: tell(_WAITING)) as view:
+    with ExitStack() as stack:
+        with interruptions():  # what is being made is removed, whatever the signal
+            view = stack.enter_context(
+                views.opened(cache(inputs.settings), key, make, lambda: tell(_WAITING))
+            )
         if view.missing and not inputs.options.unchecked:
             raise dependencies.refuse(inputs.source, inputs.options, view.missing)
         yield view

@@ -197,7 +197,8 @@ def _found(base: Path, key: str, stack: ExitStack) -> View | None:
             # Not AT_ONCE: who has it alone only looks whether it is in use, or will be done with it soon.
             record = _read(path) if attempt.enter_context(locked(path, SHARED)) else None
             if record is not None and _is_current(path, record):
-                os.utime(path)
+                if os.access(path, os.W_OK):  # a cache that is read-only remembers no last use
+                    os.utime(path)
                 stack.push(attempt.pop_all())
                 return _view(path, record)
     return None
