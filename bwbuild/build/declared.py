@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 from bwbuild.build import dependencies
+from bwbuild.build.interrupt import interruptions
 from bwbuild.build.plan import Inputs
 from bwbuild.build.scratch import cache_home
 from bwbuild.config.settings import Settings
@@ -42,14 +43,20 @@ def opened(inputs: Inputs, tell: Callable[[Notice], None]) -> Iterator[View]:
         lines = dependencies.complaints(closure)
         if lines and not inputs.options.unchecked:
             raise dependencies.refuse(inputs.source, inputs.options, lines)
-        packages = [database.packages[package] for package in sorted(closure.packages)]
+        chosen = [database.packages[package] for package in closure.packages]
+        # As dpkg sorts its database, which others list as they find it.
+        packages = sorted(chosen, key=lambda package: (package.name, package.architecture))
         contents = _laid_out(place, packages, inputs)
         return Made({package.id: package.version for package in packages}, lines, contents)
 
     key = views.key_of(
         {**asdict(asked), "profiles": sorted(asked.profiles), "links": dict(inputs.host.root_names)}
     )
-    with views.opened(cache(inputs.settings), key, make, lambda: tell(_WAITING)) as view:
+    with ExitStack() as stack:
+        with interruptions():  # what is being made is removed, whatever the signal
+            view = stack.enter_context(
+                views.opened(cache(inputs.settings), key, make, lambda: tell(_WAITING))
+            )
         if view.missing and not inputs.options.unchecked:
             raise dependencies.refuse(inputs.source, inputs.options, view.missing)
         yield view

@@ -259,6 +259,7 @@ def _view_notes(inputs: Inputs) -> tuple[Notice, ...]:
         return ()
     number = len(view.packages)
     return (
+        *(Notice(Level.WARNING, f"not checked: {missing}") for missing in view.missing),
         Notice(Level.INFO, f"view: the {number} packages that the source declares; --view host shows all"),
         *(Notice(Level.INFO, f"as the host has it, not made again: {why}") for why in view.failed),
     )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=MixedCommand)
-@with_settings("identity", "scratch", "output", "sign.mode", "sign.key")
+@with_settings("identity", "view", "scratch", "output", "sign.mode", "sign.key")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(*, as_json: bool, **parameters: Any) -> int:
     """Try everything that the sandbox needs; say what is missing, why, and the command that mends it.

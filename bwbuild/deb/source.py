@@ -101,13 +101,13 @@ def read_source(tree: Path) -> Source:
     except ValueError as error:  # python-debian reads the version only when it is asked for
         raise SourceError(f"{changelog}: {error}") from None
     stanzas = _control_stanzas(tree / "debian" / "control")
-    declared = stanzas[0].get("Source")
+    declared = field_value(stanzas[0], "Source")
     if declared != name:
         raise SourceError(
             f"debian/control says Source: {declared}, debian/changelog says {name}",
             hint="make both name the same source package",
         )
-    needs = {field: stanzas[0][field] for field in RELATION_FIELDS if field in stanzas[0]}
+    needs = {field: text for field in RELATION_FIELDS if (text := field_value(stanzas[0], field)) is not None}
     for field, text in needs.items():
         relations.check(field, text)
     return Source(
@@ -117,7 +117,7 @@ def read_source(tree: Path) -> Source:
         distribution=str(entry.distributions or "UNRELEASED").split()[0],
         changed_by=str(entry.author or ""),
         format=_format(tree),
-        binaries=tuple(stanza["Package"] for stanza in stanzas[1:] if "Package" in stanza),
+        binaries=tuple(filter(None, (field_value(stanza, "Package") for stanza in stanzas[1:]))),
         extra_fields=tuple(sorted({extra for stanza in stanzas for extra in _extra_fields(stanza)})),
         relations=needs,
     )
@@ -218,7 +218,7 @@ def _control_stanzas(path: Path) -> list[dict[str, str]]:
     except (OSError, UnicodeDecodeError) as error:
         raise SourceError(f"{path} can't be read: {error}") from None
     stanzas = parse_control(text, str(path))
-    if not stanzas or "Source" not in stanzas[0]:
+    if not stanzas or field_value(stanzas[0], "Source") is None:
         raise SourceError(
             f"{path} has no Source stanza", hint="its first stanza must name the source package"
         )
@@ -251,10 +251,16 @@ def parse_control(text: str, name: str) -> list[dict[str, str]]:
             field, colon, value = line.partition(":")
             if not colon or not field or any(character.isspace() for character in field):
                 raise SourceError(f"{name}:{number}: expected 'Field: value', found {line[:60]!r}")
-            if field in stanzas[-1]:
+            if field_value(stanzas[-1], field) is not None:
                 raise SourceError(f"{name}:{number}: the field {field} stands twice in its stanza")
             stanzas[-1][field] = value.strip()
     return [stanza for stanza in stanzas if stanza]
+
+
+def field_value(stanza: Mapping[str, str], field: str) -> str | None:
+    """The value of a field, whose name may be written in upper or lower case; None if it is not there."""
+    wanted = field.lower()
+    return next((text for name, text in stanza.items() if name.lower() == wanted), None)
 
 
 def _extra_fields(stanza: Mapping[str, str]) -> Iterator[str]:

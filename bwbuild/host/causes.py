@@ -97,7 +97,10 @@ def _refused(text: str) -> bool:
 
 
 def _absent(text: str, _: Conditions) -> Cause | None:
-    found = re.search(r"(?:program |exec: |sh: \d+: |namespace: \d+: )(bwrap|unshare|setpriv)\b.*not ", text)
+    found = re.search(
+        r"(?:program |exec: |sh: \d+: |namespace: \d+: |env: .?)(bwrap|unshare|setpriv)\b.*(?:not |No such)",
+        text,
+    )
     if found is None:
         return None
     package = "bubblewrap" if found[1] == "bwrap" else "util-linux"

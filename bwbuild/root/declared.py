@@ -8,7 +8,8 @@ small and copied, so that nothing else can be in them. What no package owns exis
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -69,16 +70,24 @@ def _tops(names: frozenset[str], links: Mapping[str, str]) -> list[str]:
 
 def _hide(mask: Mask, strangers: Strangers, visible: Visible) -> None:
     """Hide the strangers below the mask's directory."""
+    seen, links = _by_directory(strangers.seen), _by_directory(visible.links)
     for directory in strangers.shared[mask.top]:
-        paths = {f"{directory.path}/{name}": name for name in directory.strangers}
-        hidden = [
-            name for path, name in paths.items() if path not in strangers.seen and path not in visible.links
-        ]
-        flat = not directory.nested and strangers.seen.isdisjoint(paths)
+        kept = seen[directory.path] | links[directory.path]
+        hidden = [name for name in directory.strangers if name not in kept]
+        flat = not directory.nested and seen[directory.path].isdisjoint(directory.strangers)
         if flat and mask.worth_replacing(directory.path, directory.residents, len(hidden)):
             mask.replace(directory.path, directory.residents)
         else:
             mask.hide(directory.path, hidden)
+
+
+def _by_directory(paths: Iterable[str]) -> Mapping[str, set[str]]:
+    """Directory -> the names in it; empty for those without any."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for path in paths:
+        directory, _, name = path.rpartition("/")
+        found[directory].add(name)
+    return found
 
 
 def _restore(mask: Mask, visible: Visible) -> None:

@@ -260,11 +260,9 @@ def _generated() -> re.Pattern[str]:
 
 @cache
 def _directories() -> re.Pattern[str]:
-    patterns = {
-        entry.pattern.removesuffix("/**").rpartition("/")[0]
-        for entry in GENERATED
-        if not entry.pattern.endswith("/__pycache__/**")
-    }
+    entries = [entry.pattern for entry in GENERATED if not entry.pattern.endswith("/__pycache__/**")]
+    patterns = {pattern.removesuffix("/**").rpartition("/")[0] for pattern in entries}
+    patterns |= {pattern for pattern in entries if pattern.endswith("/**")}
     return re.compile("|".join(_regex(pattern, n) for n, pattern in enumerate(sorted(patterns))))
 
 

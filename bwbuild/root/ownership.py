@@ -47,7 +47,7 @@ class Lists:
 
     def owned(self, stems: Iterable[str], among: Collection[str]) -> set[str]:
         """Those paths of ``among`` that one of the packages has; a package without a list has none."""
-        # Thousands of lists with hundreds of lines each: only what runs in C is fast enough here, and to spell
+        # Thousands of lists of hundreds of lines each: only what runs in C is fast enough here, and to spell
         # a few paths as the lists do is less work than to normalise all of these.
         spelt = {os.fsencode(spelling): path for path in among for spelling in self._spellings(path)}
         wanted = frozenset(spelt)

@@ -116,8 +116,10 @@ class Remaking:
         for _, path in self._below(cover):
             # Directories of the host's root can't be copied up, so they are there before.
             inner = PurePosixPath(path).relative_to(top)
-            yield f"mkdir -p {shlex.quote(f'ns/{name}.upper/{inner.parent}')}"
-            yield f"cp {shlex.quote(path)} {shlex.quote(f'ns/{name}.upper/{inner}')}"
+            place = shlex.quote(f"ns/{name}.upper/{inner.parent}")
+            yield f"mkdir -p {place}; cp {shlex.quote(path)} {place}"
+            # Of files too, and of a lock beside the file.
+            yield f"[ ! -e {shlex.quote(path)}.lock ] || cp {shlex.quote(path)}.lock {place}"
         options = f"{OVERLAY_OPTIONS},lowerdir={layers},upperdir=ns/{name}.upper,workdir=ns/{name}.work"
         yield f"mount -t overlay -o {options} bwbuild ns/{name}"
 

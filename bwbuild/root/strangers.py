@@ -75,7 +75,8 @@ def _doubtful(directory: Shared, visible: Visible) -> Iterator[str]:
     """The strangers that may be seen, if no hidden package owns them."""
     if "__pycache__" in directory.strangers:
         yield f"{directory.path}/__pycache__"
-    named = may_be_in(directory.path)
+    # Settings that ucf knows may be anywhere in /etc.
+    named = directory.path.startswith("/etc") or may_be_in(directory.path)
     if not named and strict(f"{directory.path}/any"):
         return
     for name in directory.strangers:

@@ -35,7 +35,7 @@ _ABANDONED = 3600.0
 #: How often a view is made if the machine changes meanwhile.
 _TRIES = 3
 #: Changes when views are laid out in another way, so that none of the old ones is used.
-_LAYOUT = 4
+_LAYOUT = 5
 #: Seconds after which a view that nobody used is removed, and bytes that all of them may take.
 OLD, LARGE = 30 * 86400.0, 2 << 30
 #: The seconds for one of another state of dpkg's database; another system may share the cache.
@@ -197,7 +197,8 @@ def _found(base: Path, key: str, stack: ExitStack) -> View | None:
             # Not AT_ONCE: who has it alone only looks whether it is in use, or will be done with it soon.
             record = _read(path) if attempt.enter_context(locked(path, SHARED)) else None
             if record is not None and _is_current(path, record):
-                os.utime(path)
+                if os.access(path, os.W_OK):  # a cache that is read-only remembers no last use
+                    os.utime(path)
                 stack.push(attempt.pop_all())
                 return _view(path, record)
     return None

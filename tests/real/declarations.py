@@ -7,21 +7,32 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _LIST = Path(__file__).with_name("chroot_packages")
-_FIELD = re.compile(r"^(Build-Depends(?:-Arch|-Indep)?):((?:.*\n)(?:(?:[ \t]|#).*\n)*)", re.MULTILINE)
+_FIELD = re.compile(
+    r"^(Build-Depends(?:-Arch|-Indep)?):((?:.*\n)(?:(?:[ \t]|#).*\n)*)", re.MULTILINE | re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One line of the list: a source, and the entry of its Build-Depends that ``without`` takes away."""
+    """One line of the list: a source, and the entry of its Build-Depends that ``without`` takes away.
+
+    :ivar named: the package that has what the build then misses.
+    """
 
     name: str
     needed: str
+    named: str
 
 
 def listed() -> list[Listed]:
     """The sources to build in both ways."""
     lines = _LIST.read_text(encoding="utf-8").splitlines()
-    return [Listed(*words) for line in lines if (words := line.partition("#")[0].split())]
+    return [_listed(*words) for line in lines if (words := line.partition("#")[0].split())]
+
+
+def _listed(name: str, entry: str) -> Listed:
+    needed, _, named = entry.partition("=")
+    return Listed(name, needed, named or needed)
 
 
 def without(control: str, package: str) -> str:

@@ -68,5 +68,5 @@ def test_a_real_package_fails_without_a_build_dependency(source: declarations.Li
     assert view.status == 10, end(view)
     assert view.debs == {}
     found = viewed.undeclared(source.name)
-    assert source.needed in found.values(), f"{found}\n{end(view)}"
+    assert source.named in found.values(), f"{found}\n{end(view)}"
     assert "installed here but not in Build-Depends" in viewed.terminal(source.name)

@@ -46,6 +46,11 @@ def test_a_field_without_entries_goes() -> None:
     assert "Build-Depends-Indep" not in declarations.without(CONTROL, "sphinx")
 
 
+def test_the_case_of_a_field_s_name_does_not_count() -> None:
+    changed = declarations.without("Source: a\nBuild-depends: foo, bar\n\nPackage: a\n", "foo")
+    assert changed == "Source: a\nBuild-depends: bar\n\nPackage: a\n"
+
+
 def test_what_is_not_a_build_dependency_stays() -> None:
     changed = declarations.without(CONTROL, "libfoo-dev")
     assert changed.partition("Maintainer")[2] == CONTROL.partition("Maintainer")[2]

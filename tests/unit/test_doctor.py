@@ -78,6 +78,12 @@ CASES = (
     ("unshare: unrecognized option '--map-auto'", PLAIN, "--map-auto", "--identity single"),
     ("unshare: unshare failed: Invalid argument", PLAIN, "CONFIG_USER_NS", "linux-image"),
     ("namespace: 32: exec: bwrap: not found", PLAIN, "bwrap is not installed", "sudo apt install bubblewrap"),
+    (
+        "env: \u2018bwrap\u2019: No such file or directory",
+        PLAIN,
+        "bwrap is not installed",
+        "sudo apt install bubblewrap",
+    ),
     ("the program bwrap is not installed", PLAIN, "bwrap is not installed", "sudo apt install bubblewrap"),
     ("mount: ns/etc: unknown filesystem type 'overlay'.", PLAIN, "overlay", "modprobe overlay"),
     (

@@ -274,3 +274,16 @@ def test_control_is_read_as_python_debian_reads_it(control: Path) -> None:
 def test_control_that_can_be_read_in_two_ways_is_refused(text: str) -> None:
     with pytest.raises(SourceError, match="control:"):
         parse_control(text, "control")
+
+
+def test_names_of_fields_may_be_in_any_case(tree: Path) -> None:
+    control = tree / "debian" / "control"
+    text = control.read_text().replace("Source:", "source:").replace("Package:", "PACKAGE:")
+    control.write_text(text.replace("Build-Depends: python3", "Build-depends: one"))
+    found = read_source(tree)
+    assert (found.name, found.binaries, found.relations) == ("tiny", ("tiny",), {"Build-Depends": "one"})
+
+
+def test_a_field_twice_in_other_cases() -> None:
+    with pytest.raises(SourceError, match="stands twice"):
+        parse_control("Source: a\nsource: b\n", "control")
