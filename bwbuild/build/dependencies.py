@@ -26,9 +26,17 @@ def wanted(
         build_architecture=architecture,
         host_architecture=options.host_arch or architecture,
         profiles=frozenset(profiles),
-        depends={field: text for field, text in declared.items() if "Depends" in field},
-        conflicts={field: text for field, text in declared.items() if "Conflicts" in field},
+        depends=_relations("Depends", declared, options),
+        conflicts=_relations("Conflicts", declared, options),
     )
+
+
+def _relations(kind: str, declared: Mapping[str, str], options: BuildOptions) -> dict[str, str]:
+    """The fields of one kind, and what the command line adds to them, called by its option."""
+    found = {field: text for field, text in declared.items() if kind in field}
+    if added := [text for of_kind, text in options.added if of_kind == kind]:
+        found[f"--add-{kind.lower()}"] = ", ".join(added)
+    return found
 
 
 def control_for_apt(asked: Wanted) -> str:

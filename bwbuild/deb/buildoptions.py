@@ -38,6 +38,10 @@ class BuildOptions:
     no_clean: bool = False
     #: don't check build dependencies
     unchecked: bool = False
+    #: relations to add to the source's: (Depends or Conflicts, relation)
+    added: tuple[tuple[str, str], ...] = ()
+    #: whether one of sbuild's switches changed ``types``
+    parts_given: bool = False
     host_arch: str | None = None
     #: None: not typed
     profiles: tuple[str, ...] | None = None
@@ -120,6 +124,32 @@ def _targets(options: BuildOptions, value: str) -> BuildOptions:
 
 def _profiles(options: BuildOptions, value: str) -> BuildOptions:
     return replace(options, profiles=tuple(value.replace(",", " ").split()))
+
+
+def _profiles_of_sbuild(options: BuildOptions, value: str) -> BuildOptions:
+    words = value.replace(",", " ").split()
+    return replace(options, profiles=tuple(words), passed=(*options.passed, f"-P{','.join(words)}"))
+
+
+def _host_of_sbuild(options: BuildOptions, value: str) -> BuildOptions:
+    return replace(options, host_arch=value, passed=(*options.passed, f"-a{value}"))
+
+
+def _add(kind: str) -> Effect:
+    def effect(options: BuildOptions, value: str) -> BuildOptions:
+        return replace(options, added=(*options.added, (kind, value)))
+
+    return effect
+
+
+def _part(name: str, *, wanted: bool) -> Effect:
+    """One of sbuild's switches for a part of the build; what none of them names stays as it is."""
+
+    def effect(options: BuildOptions, _value: str) -> BuildOptions:
+        types = options.types | {name} if wanted else options.types - {name}
+        return replace(options, types=types, parts_given=True)
+
+    return effect
 
 
 def _changes_file(options: BuildOptions, value: str) -> BuildOptions:
@@ -208,6 +238,22 @@ ROWS: tuple[Row, ...] = (
     _row("--changes-file=(.*)", "--changes-file", _changes_file),
     _row("--buildinfo-file=(.+)", "--buildinfo-file"),
     _row("-tc", "-tc"),
+    # sbuild's names. Its -A, -s and -d mean something else to dpkg-buildpackage, whose words these are here.
+    *(
+        _row(f"--{no}{word}", f"--{no}{word}", _part(name, wanted=not no), passes=False)
+        for no in ("", "no-")
+        for word, name in (("arch-all", ALL), ("arch-any", ANY), ("source", SOURCE))
+    ),
+    _row("--profiles=(.*)|--profiles", "--profiles", _profiles_of_sbuild, separate=True, passes=False),
+    _row("--host=(.+)|--host", "--host", _host_of_sbuild, separate=True, passes=False),
+    _row("--add-depends=(.+)|--add-depends", "--add-depends", _add("Depends"), separate=True, passes=False),
+    _row(
+        "--add-conflicts=(.+)|--add-conflicts",
+        "--add-conflicts",
+        _add("Conflicts"),
+        separate=True,
+        passes=False,
+    ),
     # debsign asks for the passphrase itself, which is the pause that this option wants.
     _row("-ap|--sign-pausa|--sign-pause", "-ap --sign-pause", passes=False),
 )
@@ -256,6 +302,16 @@ def _finished(options: BuildOptions) -> BuildOptions:
             f"unsigned {' and '.join(sorted(options.unsigned))} under a signed .changes",
             hint="debsign signs all of them or none; use -us -uc for none",
         )
+    if options.parts_given and options.types_given:
+        raise UsageError(
+            "two build types: by dpkg-buildpackage's option and by sbuild's",
+            hint="give one of -b -B -A -S -g -G -F, or --arch-all, --no-arch-any, --source and the like",
+        )
+    if options.parts_given:
+        if not options.types:
+            raise UsageError("nothing is left to build", hint="leave out one of the --no-… options")
+        types = ",".join(sorted(options.types, reverse=True))
+        return replace(options, types_given=True, passed=(f"--build={types}", *options.passed))
     if options.no_clean and not options.types_given:
         return replace(options, types=frozenset({ANY, ALL}))  # dpkg-buildpackage: -nc implies -b
     return options

@@ -386,3 +386,35 @@ def test_spellings_are_complete() -> None:
     long_words = {word for word in typed if word.startswith("--")}
     missing = {word for word in long_words if word not in SPELLINGS and not word.startswith("--hook")}
     assert missing <= {"--sign-pausa"}
+
+
+@pytest.mark.parametrize(
+    ("words", "passed"),
+    [
+        (["--no-arch-all"], ("--build=source,any",)),
+        (["--no-source"], ("--build=any,all",)),
+        (["--arch-all", "--no-arch-any", "--no-source"], ("--build=all",)),
+        (["--profiles", "nodoc,nocheck"], ("-Pnodoc,nocheck",)),
+        (["--profiles=nodoc nocheck"], ("-Pnodoc,nocheck",)),
+        (["--host=arm64"], ("-aarm64",)),
+        (["--add-depends", "a (>= 1), b"], ()),
+    ],
+)
+def test_names_of_sbuild(words: list[str], passed: tuple[str, ...]) -> None:
+    assert parse(words).passed == passed
+
+
+def test_names_of_sbuild_are_acted_on() -> None:
+    made = parse(["--profiles=nodoc", "--host=arm64", "--add-depends=a", "--add-conflicts=b", "--no-arch-all"])
+    assert (made.profiles, made.host_arch) == (("nodoc",), "arm64")
+    assert made.added == (("Depends", "a"), ("Conflicts", "b"))
+    assert made.types == {"source", "any"}
+    assert made.architecture("amd64") == "arm64"
+
+
+@pytest.mark.parametrize(
+    "words", [["-b", "--no-arch-all"], ["--no-arch-all", "--no-arch-any", "--no-source"], ["--host"]], ids=str
+)
+def test_names_of_sbuild_that_contradict(words: list[str]) -> None:
+    with pytest.raises(UsageError):
+        parse(words)
