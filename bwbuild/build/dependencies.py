@@ -69,6 +69,10 @@ def control_for_apt(asked: Wanted) -> str:
     return "\n".join(lines) + "\n"
 
 
+#: The other way, which does not change this machine.
+ON_A_BASE = "bwbuild --missing base"
+
+
 def complaints(closure: Closure) -> tuple[str, ...]:
     """What is wrong with a closure, a line for each."""
     return (*map(_missing, closure.missing), *map(_conflict, closure.conflicts))
@@ -78,10 +82,17 @@ def refuse(source: Source, options: BuildOptions, lines: Iterable[str]) -> Depen
     """The error for the :func:`complaints` about a closure."""
     found = tuple(lines)
     count = "a build dependency is" if len(found) == 1 else f"{len(found)} build dependencies are"
-    words = ["sudo", "apt-get", "build-dep", *_restrictions(options), shlex.quote(source.job)]
     return DependencyError(
-        f"{source.name}: {count} not met on this machine", hint=" ".join(words), details=found
+        f"{source.name}: {count} not met on this machine",
+        hint=f"{remedy(source, options)}  # or leave this machine as it is: {ON_A_BASE}",
+        details=found,
     )
+
+
+def remedy(source: Source, options: BuildOptions) -> str:
+    """The command that installs what is missing on this machine."""
+    words = ["sudo", "apt-get", "build-dep", *_restrictions(options), shlex.quote(source.job)]
+    return " ".join(words)
 
 
 def _restrictions(options: BuildOptions) -> Iterator[str]:

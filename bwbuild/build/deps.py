@@ -64,7 +64,7 @@ class Dependencies:
     @property
     def remedy(self) -> str:
         """The command that installs what is missing."""
-        return dependencies.refuse(self.source, self.options, ()).hint
+        return dependencies.remedy(self.source, self.options)
 
     def own_groups(self) -> Iterator[tuple[str, tuple[Group, ...]]]:
         """The source's fields, each with the relations that count for this build."""
@@ -181,6 +181,7 @@ def _overview(found: Dependencies, width: int | None, list_hidden: bool) -> Iter
         yield Line("Not met", _BAD)
         yield from (Line(f"  {visible(text)}") for text in complaints)
         yield Line(f"  mend: {visible(found.remedy)}", _HEADING)
+        yield Line(f"  or:   {dependencies.ON_A_BASE}", _HEADING)
     for field, title in _TITLES.items():
         yield from _block(title, brings.get((field, ""), []), width)
     for entry in entries(found):

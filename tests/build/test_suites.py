@@ -249,8 +249,8 @@ def test_list_shell_and_clean(bases: Bases, top: Path) -> None:
     assert (done.status, done.out) == (3, "0\n"), done.both
     done = desk.run("root", "shell", OWN, "--", "ls", "/usr/new", "/usr/bin/bwt-good")
     assert done.status == 2, "nothing stays, and no layer is there"
-    assert "lo" in desk.ok("root", "shell", OWN, "--", "cat", "/proc/net/dev").out
-    assert "eth" not in desk.ok("root", "shell", OWN, "--", "cat", "/proc/net/dev").out
+    devices = desk.ok("root", "shell", OWN, "--", "cat", "/proc/net/dev").out.splitlines()[2:]
+    assert [line.partition(":")[0].strip() for line in devices] == ["lo"]
     listed = desk.ok("clean").out
     assert f"layer of 1 packages over {item['id']}" in listed
     assert f"base of {OWN} (" in listed
@@ -330,9 +330,9 @@ def test_dependencies_that_cannot_be_met(bases: Bases, top: Path, depends: str) 
     done = desk.run("-d", OWN, "-b", "--report", top / "report")
     assert done.status == 6, done.both
     assert f"apt can't satisfy the build dependencies in {OWN}" in done.err
-    assert depends.split()[0] in done.err
+    assert depends.split(maxsplit=1)[0] in done.err
     report = desk.report(top / "report")
-    assert any(depends.split()[0] in line for line in report["failure"]["details"])
+    assert any(depends.split(maxsplit=1)[0] in line for line in report["failure"]["details"])
 
 
 def test_architecture_that_cannot_run(top: Path) -> None:
@@ -378,19 +378,19 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("suite", "keyring", "cause", "hint"),
+    ("suite", "cause", "hint"),
     [
-        ("good", False, "the signature of its Release file is not one of the keyring's", "--base-keyring"),
-        ("expired", True, "its Release file has expired", "check-valid-until=no"),
+        ("good", "the signature of its Release file is not one of the keyring's", "--base-keyring"),
+        ("expired", "its Release file has expired", "check-valid-until=no"),
     ],
 )
 def test_release_file_that_is_not_to_be_trusted(
-    top: Path, repository: Path, suite: str, keyring: bool, cause: str, hint: str
+    top: Path, repository: Path, suite: str, cause: str, hint: str
 ) -> None:
     need("mmdebstrap")
     desk = make_desk(top / "desk")
-    words = ["--base-mirror", f"deb copy:{repository} {suite} main"]
-    if keyring:
+    words = ["--base-mirror", f"deb [check-valid-until=yes] copy:{repository} {suite} main"]
+    if suite == "expired":
         words += ["--base-keyring", str(repository / "keyring.gpg")]
     done = command(desk, "root", "create", suite, *words)
     assert done.status == 4, done.both

@@ -405,7 +405,9 @@ def test_names_of_sbuild(words: list[str], passed: tuple[str, ...]) -> None:
 
 
 def test_names_of_sbuild_are_acted_on() -> None:
-    made = parse(["--profiles=nodoc", "--host=arm64", "--add-depends=a", "--add-conflicts=b", "--no-arch-all"])
+    made = parse(
+        ["--profiles=nodoc", "--host=arm64", "--add-depends=a", "--add-conflicts=b", "--no-arch-all"]
+    )
     assert (made.profiles, made.host_arch) == (("nodoc",), "arm64")
     assert made.added == (("Depends", "a"), ("Conflicts", "b"))
     assert made.types == {"source", "any"}

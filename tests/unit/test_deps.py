@@ -102,13 +102,14 @@ def test_entry_that_is_there_through_another() -> None:
 
 def test_what_is_missing_comes_first_and_the_rest_is_there() -> None:
     lines = overview(read("none (>= 2), help2man (>= 2), gcc | other, broken", "-A", indep="autoconf"))
-    assert lines[1:8] == [
+    assert lines[1:9] == [
         "",
         "Not met",
         "  none (>= 2) (Build-Depends): not installed",
         "  help2man (>= 2) (Build-Depends): 1.49.3 is installed, but >= 2 is declared",
         "  broken (Build-Depends): half-installed",
         "  mend: sudo apt-get build-dep --indep-only /src/it",
+        "  or:   bwbuild --missing base",
         "",
     ]
     assert "Build-Depends: none (>= 2): not met" in lines
