@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from bwbuild import process
-from bwbuild.errors import BwbuildError, HostError, OutputError
+from bwbuild.errors import BwbuildError, ConfigurationError, HostError, OutputError
 from bwbuild.events import Level, Notice
 from bwbuild.root.suite import Suite
 from bwbuild.sandbox.script import in_namespace
@@ -74,6 +74,8 @@ def make(suite: Suite, path: Path, identity: Identity, tell: Tell) -> None:
     environment = _environment(path)
     if shutil.which("mmdebstrap", path=environment["PATH"]) is None:
         raise process.missing_program("mmdebstrap")
+    if suite.keyring is not None:
+        _bring_keyring(suite.keyring, path / _keyring(suite.keyring))
     text = in_namespace(identity, _lines(suite))
     done = process.follow(["sh", "-c", text], show, cwd=path, env=environment)
     if done.returncode != 0:
@@ -123,7 +125,7 @@ def _lines(suite: Suite) -> Iterator[str]:
     if suite.components:
         words.append(f"--components={suite.components}")
     if suite.keyring is not None:
-        words.append(f"--keyring={suite.keyring}")
+        words.append(f"--keyring={_keyring(suite.keyring)}")
     words += [suite.name, "root", *([suite.mirror] if suite.mirror else [])]
     script = [
         "set -eu",
@@ -132,11 +134,28 @@ def _lines(suite: Suite) -> Iterator[str]:
         "mount -t proc proc /proc",
         shlex.join(words),
         # There are no device nodes that could be made here, and nobody needs them.
-        f"rm -rf tmp root/dev/* root{_OPTIONS}",
+        f"rm -rf tmp keyring.* root/dev/* root{_OPTIONS}",
         f"mkdir -p root/{_POINTS}",
     ]
     # Processes of their own: all of them end with the first, and that one with bwbuild.
     yield f"exec unshare --pid --fork --kill-child sh -c {shlex.quote('; '.join(script))}"
+
+
+def _keyring(file: Path) -> str:
+    # apt goes by the suffix.
+    return f"keyring.{'asc' if file.suffix == '.asc' else 'gpg'}"
+
+
+def _bring_keyring(file: Path, place: Path) -> None:
+    """apt reads it as a user who may enter the base but not everybody's home."""
+    try:
+        shutil.copyfile(file, place)
+    except OSError as error:
+        raise ConfigurationError(
+            f"the keyring {file} can't be read: {error.strerror}",
+            hint="name another one: --base-keyring FILE",
+        ) from error
+    place.chmod(0o644)
 
 
 def _environment(path: Path) -> dict[str, str]:

@@ -7,6 +7,7 @@ root's rights, with the network where packages are fetched and without it where 
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ _POLICY_FILE = "/usr/sbin/policy-rc.d"
 #: Says that everything is mounted.
 _ENTERED = "entered"
 #: How mount begins to say that an overlay with an upper layer can't be had.
-_NO_UPPER_LAYER = b"mount: ns/root:"
+_NO_UPPER_LAYER = re.compile(rb"^mount: .*\bns/root:", re.MULTILINE)
 _ENVIRONMENT = {
     "DEBIAN_FRONTEND": "noninteractive",
     "DEBCONF_NOWARNINGS": "yes",
@@ -98,7 +99,7 @@ class Chamber:
             hint = "free some space (bwbuild clean shows what is there), or name another place: --cache DIR"
             return OutputError(f"{self.place.parent}: No space left on device", hint=hint, details=_end(done))
         kind = type_of(self.layer or self.place)
-        if _NO_UPPER_LAYER in done.stderr + done.stdout:
+        if _NO_UPPER_LAYER.search(done.stderr + done.stdout):
             return HostError(
                 f"{self.place.parent} is on a file system ({kind}) that can't carry the layers of a base",
                 hint="name a directory on another one, such as ext4, xfs or btrfs: --cache DIR",

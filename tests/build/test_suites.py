@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -9,9 +10,9 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import made_suites as suites
 import pytest
-import suites
-from suites import OTHER, OWN, Bases, command, set_depends, set_distribution
+from made_suites import OTHER, OWN, Bases, command, set_depends, set_distribution
 from support import Desk, as_user, discard, make_desk, need, processes, wait_for
 
 from bwbuild.host.facts import read_caller
@@ -303,15 +304,15 @@ def test_mirror_that_cannot_be_reached(bases: Bases, top: Path) -> None:
 
 
 def test_packages_that_cannot_be_fetched(bases: Bases, top: Path) -> None:
-    desk = bases.desk(top, depends="cowsay")
-    (archives,) = (top / "cache").glob("archives")
+    """Where the base's repository of the tests' own packages is, nothing is inside."""
+    desk = bases.desk(top, depends="bwt-good")
+    archives = top / "cache" / "archives"
     archives.unlink()
-    gone = bases.desk(top, depends="bwt-good")
-    (top / "cache" / "archives").unlink()
-    (top / "cache" / "archives").mkdir()
-    done = gone.run("-d", OWN, "-b")
+    archives.mkdir()
+    done = desk.run("-d", OWN, "-b")
     assert done.status == 4, done.both
     assert "can't be fetched" in done.err
+    assert "hint: check the network" in done.err
     assert desk.published() == []
 
 
@@ -366,10 +367,12 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("expired", "Tue, 02 Jan 2024 00:00:00 UTC"),
     ):
         place = top / "dists" / suite
-        place.mkdir(parents=True)
+        (place / "main" / "binary-amd64").mkdir(parents=True)
+        (place / "main" / "binary-amd64" / "Packages").write_text("")
         text = (
             f"Origin: bwt\nSuite: {suite}\nCodename: {suite}\nArchitectures: amd64\nComponents: main\n"
-            f"Date: Mon, 01 Jan 2024 00:00:00 UTC\nValid-Until: {until}\nAcquire-By-Hash: no\nSHA256:\n"
+            f"Date: Mon, 01 Jan 2024 00:00:00 UTC\nValid-Until: {until}\nAcquire-By-Hash: no\n"
+            f"SHA256:\n {hashlib.sha256().hexdigest()} 0 main/binary-amd64/Packages\n"
         )
         (place / "Release").write_text(text)
         subprocess.run([*gpg, "--clearsign", "--output", place / "InRelease", place / "Release"], check=True)
@@ -397,3 +400,10 @@ def test_release_file_that_is_not_to_be_trusted(
     assert f"no base of {suite} (amd64) can be made: {cause}" in done.err
     assert hint in done.err
     assert [path for path in (top / "cache" / "bases").iterdir() if path.is_dir()] == []
+
+
+def test_keyring_that_is_not_there(top: Path) -> None:
+    need("mmdebstrap")
+    desk = make_desk(top / "desk")
+    done = desk.run("root", "create", OWN, "--base-keyring", top / "none.gpg")
+    assert (done.status, f"the keyring {top}/none.gpg can't be read" in done.err) == (3, True), done.both
