@@ -219,6 +219,8 @@ _LANGUAGES = (
 
 _DOCUMENTS = (
     Message(_NOT_FOUND, rf"File {_Q} not found", kind.tex, "! LaTeX Error: File `nosuch.sty' not found."),
+    Message("working TeX binary", rf"working TeX binary \({_N}\)", kind.program,
+            "You don't have a working TeX binary (tex) installed anywhere in"),
     Message("I can't find file", rf"! I can't find file {_Q}", kind.tex, "! I can't find file `nosuch'."),
     Message("couldn't open", r"I couldn't open (?:style|database) file ([\w.-]+)", kind.tex,
             "I couldn't open style file nosuch.bst"),
@@ -260,6 +262,8 @@ _COMMANDS = (
     Message("ommand not found", rf"{_P}: [Cc]ommand not found", kind.program,
             "bash: line 1: nosuch: command not found"),
     Message(_NOT_FOUND, rf"(?:^|[\s:])'?{_P}'?: not found$", kind.program, "sh: 1: nosuch: not found"),
+    Message(_NOT_FOUND, rf"^!! {_N} not found,", kind.program,
+            "!! nosuch not found, not generating documentation"),
     Message(_NO_FILE, r"^(?:\S*make(?:\[\d+\])?|\S*env|\S*sh|xargs|nice|nohup|find|exec\w*|timeout)"
             rf": (?:.{{1,40}}: |failed to run command )?'?{_P}'?: No such file or directory$", kind.program,
             "env: 'nosuch': No such file or directory"),

@@ -80,9 +80,10 @@ def ocaml_module(name: str) -> Shapes:
 
 
 def haskell_module(name: str) -> Shapes:
-    """The interface of a module."""
+    """The interface of a module, plain, or else for profiling."""
     path = name.replace(".", "/")
-    return (f"usr/lib/haskell-packages/**/{path}.hi", f"usr/lib/ghc/**/{path}.hi")
+    places = ("usr/lib/haskell-packages/**", "usr/lib/ghc/**")
+    return tuple(f"{place}/{path}.{kind}" for kind in ("hi", "p_hi") for place in places)
 
 
 def gir(name: str) -> Shapes:

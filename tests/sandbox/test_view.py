@@ -121,7 +121,9 @@ def _status(paths: frozenset[str]) -> Iterator[tuple[str, os.stat_result]]:
 
 def test_no_link_leads_nowhere_that_does_not_do_so_here(place: Desk) -> None:
     links = json.loads(place.ok("run", "--", "python3", "-c", _DANGLING).out)
-    assert [path for path in links if os.path.exists(path)] == []
+    # The time zone of this machine is hidden, and tzdata has a link to it.
+    hidden = [f"/etc/{name}" for name in HIDDEN]
+    assert [path for path in links if os.path.exists(path) and str(Path(path).readlink()) not in hidden] == []
 
 
 def test_the_host_view_shows_everything(place: Desk, divided: Divided) -> None:
@@ -233,7 +235,7 @@ def test_checkbuilddeps_knows_what_is_missing(place: Desk) -> None:
     place.inside("dpkg-checkbuilddeps")
     done = place.run("run", "--", "dpkg-checkbuilddeps", "-d", "bubblewrap, make, python3-click")
     assert done.status != 0
-    assert "Unmet build dependencies: bubblewrap python3-click" in done.both
+    assert "unmet build dependencies: bubblewrap python3-click" in done.both.lower()
 
 
 def test_alternatives_are_among_what_is_seen(place: Desk) -> None:
