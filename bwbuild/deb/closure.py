@@ -84,8 +84,7 @@ def build_fields(has_arch: bool, has_indep: bool) -> tuple[str, ...]:
 def close(database: Database, wanted: Wanted) -> Closure:
     """The closure of Essential, build-essential and the source's build dependencies.
 
-    What a relation alone decides goes before what leaves a choice, in each of the three steps, so that the
-    choice can fall on what is there already.
+    Each of the three comes to its end before the next begins, as chroots are made.
 
     :raises SourceError: a field of the source does not parse.
     :raises HostError: a field or version in dpkg's database does not parse.
@@ -134,7 +133,10 @@ class _Demand:
 
 
 class _Closing:
-    """A closure in the making."""
+    """A closure in the making.
+
+    :ivar packages: id -> why it is there, by the shortest way from who asked first.
+    """
 
     def __init__(self, database: Database, native: str) -> None:
         self.packages: dict[str, Reason] = {}
@@ -142,7 +144,9 @@ class _Closing:
         self._database = database
         self._native = native
         self._todo: deque[_Demand] = deque()
-        self._choices: deque[tuple[_Demand, tuple[Package, ...]]] = deque()
+        self._present: set[str] = set()
+        #: what each parent's relations came to
+        self._met: dict[str, list[tuple[str, Reason]]] = {}
         self._known: dict[tuple[Group, str, bool], tuple[Package, ...]] = {}
 
     def add_essential(self) -> None:
@@ -154,7 +158,7 @@ class _Closing:
         ]
         for package in sorted(found, key=lambda package: package.name):
             if package.is_usable:
-                self._add(package, Reason("", ESSENTIAL, package.name))
+                self._meet(package, Reason("", ESSENTIAL, package.name))
             else:
                 self.missing.append(Missing("", ESSENTIAL, package.name, (package.state,)))
         self.settle()
@@ -164,29 +168,39 @@ class _Closing:
         self._todo.extend(_Demand(parent, field, group, side) for group in groups)
 
     def settle(self) -> None:
-        """Add packages until all that was asked for is there or known to be missing."""
-        while self._todo or self._choices:
-            if self._todo:
-                self._look_at(self._todo.popleft())
-                continue
-            demand, candidates = self._choices.popleft()
-            if not self._has_any(candidates):
-                self._add(candidates[0], _reason(demand))
+        """Add packages until all that was asked for is there or known to be missing.
+
+        As apt does, depth first and in the order of the fields: whatever a package needs is looked at before
+        the next relation of whoever asked for it, and counts for that.
+        """
+        while self._todo:
+            self._look_at(self._todo.popleft())
+        self._explain()
+
+    def _explain(self) -> None:
+        """Say of each new package why it is there."""
+        todo = deque([""])
+        while todo:
+            for package, reason in self._met.pop(todo.popleft(), ()):
+                if package not in self.packages:
+                    self.packages[package] = reason
+                    todo.append(package)
 
     def _look_at(self, demand: _Demand) -> None:
         candidates = self._candidates(demand)
         if not candidates:
             why = tuple(self._database.why_not(relation, demand.side) for relation in demand.group)
             self.missing.append(Missing(demand.parent, demand.field, relations.group_text(demand.group), why))
-        elif self._has_any(candidates):
             return
-        elif len(candidates) == 1:
-            self._add(candidates[0], _reason(demand))
-        else:
-            self._choices.append((demand, candidates))
+        there = (package for package in candidates if package.id in self._present)
+        self._meet(next(there, candidates[0]), _reason(demand))
 
-    def _has_any(self, candidates: tuple[Package, ...]) -> bool:
-        return any(package.id in self.packages for package in candidates)
+    def _meet(self, package: Package, reason: Reason) -> None:
+        """Note that ``package`` is what a relation came to; add it if it is not there."""
+        self._met.setdefault(reason.parent, []).append((package.id, reason))
+        if package.id not in self._present:
+            self._present.add(package.id)
+            self._ask_for(package)
 
     def _candidates(self, demand: _Demand) -> tuple[Package, ...]:
         """The packages that satisfy a group, the preferred one first."""
@@ -200,13 +214,18 @@ class _Closing:
                 self._known[key] = tuple(package for packages in found for package in packages)
         return self._known[key]
 
-    def _add(self, package: Package, reason: Reason) -> None:
-        self.packages[package.id] = reason
+    def _ask_for(self, package: Package) -> None:
+        """Note what ``package`` needs, before what was asked for already."""
         own = self._native if package.architecture == "all" else package.architecture
         side = Side(own, self._native)
-        for field, text in (("Pre-Depends", package.pre_depends), ("Depends", package.depends)):
-            if text:
-                self.ask(package.id, field, _groups(package, field, text), side)
+        fields = (("Depends", package.depends), ("Pre-Depends", package.pre_depends))
+        demands = [
+            _Demand(package.id, field, group, side)
+            for field, text in fields
+            if text
+            for group in _groups(package, field, text)
+        ]
+        self._todo.extendleft(reversed(demands))
 
 
 def _groups(package: Package, field: str, text: str) -> tuple[Group, ...]:

@@ -106,10 +106,12 @@ def test_alternatives_of_the_source(depends: str, expected: list[str]) -> None:
     [
         ("aa | bb", ["foo", "aa"]),
         ("absent | bb", ["foo", "bb"]),
-        ("aa | bb, bb", ["foo", "bb"]),
+        # In the order of the relations, with all that each brings, as apt goes.
+        ("aa | bb, bb", ["foo", "aa", "bb"]),
+        ("bb, aa | bb", ["foo", "bb"]),
         ("aa | bb | foo", ["foo"]),
-        # What leaves no choice goes first, however deep it is.
-        ("aa | bb, deep", ["foo", "deep", "bb"]),
+        ("aa | bb, deep", ["foo", "aa", "deep", "bb"]),
+        ("deep, aa | bb", ["foo", "deep", "bb"]),
     ],
 )
 def test_alternatives_of_packages(depends: str, expected: list[str]) -> None:
@@ -122,11 +124,12 @@ def test_alternatives_of_packages(depends: str, expected: list[str]) -> None:
     [
         ("virt", "two"),
         ("one, virt", "one"),
-        ("virt, one", "one"),
+        ("virt, one", "two one"),
         ("mine", "mine"),
         ("virt (>= 3)", "three"),
         ("foo", "foo two"),
-        ("foo, one", "foo one"),
+        ("foo, one", "foo one two"),
+        ("one, foo", "one foo"),
     ],
 )
 def test_providers(depends: str, expected: str) -> None:
