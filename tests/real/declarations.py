@@ -16,6 +16,7 @@ _FIELD = re.compile(
 class Listed:
     """One line of the list: a source, and the entry of its Build-Depends that ``without`` takes away.
 
+    :ivar needed: the first package of the entry; empty if the source builds without any one of its entries.
     :ivar named: the package that has what the build then misses.
     """
 
@@ -31,7 +32,7 @@ def listed() -> list[Listed]:
 
 
 def _listed(name: str, entry: str) -> Listed:
-    needed, _, named = entry.partition("=")
+    needed, _, named = entry.removeprefix("-").partition("=")
     return Listed(name, needed, named or needed)
 
 

@@ -1,6 +1,6 @@
 """Bases where root is the caller, and on disks that only root can set up: small ones and strange ones.
 
-Run it as root: ``sudo python3 -m pytest tests/build/test_suites_as_root.py``.
+Run it as root: ``sudo python3 -m pytest tests/build/test_builds_on_bases_as_root.py``.
 """
 
 from __future__ import annotations

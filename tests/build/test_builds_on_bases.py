@@ -147,7 +147,7 @@ def test_files_of_a_base_belong_to_subordinate_ids(bases: Bases, top: Path) -> N
     desk.ok("-d", OWN, "-b", "--no-sign")
     (base,) = (bases.cache / "bases").glob(f"{OWN}-*/root")
     assert (base / "etc" / "passwd").stat().st_uid == first_id()
-    assert (base / "usr" / "bin" / "passwd").stat().st_uid == first_id()
+    assert (base / "usr" / "bin" / "su").stat().st_uid == first_id()
     assert (base / "etc" / "shadow").stat().st_gid == first_id() + 42
     (layer,) = layers(top)
     owned = (layer / "upper" / "usr" / "share" / "bwt-owner").stat()
@@ -174,10 +174,10 @@ def test_nothing_of_the_host_is_visible(bases: Bases, top: Path) -> None:
 def test_root_of_the_sandbox_cannot_write_to_base_or_layer(bases: Bases, top: Path) -> None:
     desk = bases.desk(top, depends="bwt-owner")
     script = """
-    for file in /usr/new /usr/bin/passwd /usr/share/bwt-owner/new /var/lib/dpkg/status /new; do
+    for file in /usr/new /usr/bin/su /usr/share/bwt-owner/new /var/lib/dpkg/status /new; do
       if /run/bwbuild/as-root sh -c 'echo x >> "$1"' sh "$file" 2>/dev/null; then echo "wrote $file"; fi
     done
-    for file in /usr/bin/passwd /usr/share/bwt-owner; do
+    for file in /usr/bin/su /usr/share/bwt-owner; do
       if /run/bwbuild/as-root rm -r "$file" 2>/dev/null; then echo "removed $file"; fi
     done
     /run/bwbuild/as-root sh -c 'chmod 777 /usr' 2>/dev/null && echo "changed /usr" || :"""
