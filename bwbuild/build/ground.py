@@ -32,6 +32,11 @@ def opened(inputs: Inputs, name: str, tell: Callable[[Notice], None]) -> Iterato
     :raises OutputError: the cache can't be written.
     """
     settings = inputs.settings
+    if inputs.options.host_arch not in (None, inputs.host.architecture):
+        raise HostError(
+            f"a base can't be built on for {inputs.options.host_arch}: it has one architecture only",
+            hint="leave out -d, with the cross compiler on this machine",
+        )
     suite = of_changelog(inputs.source.distribution) if name == "auto" else parse_name(name)
     identity = choose_identity(inputs.host, settings)
     with bases.opened(wish(settings, suite, inputs.host.architecture, identity, tell)) as base:
@@ -41,7 +46,7 @@ def opened(inputs: Inputs, name: str, tell: Callable[[Notice], None]) -> Iterato
         wanted = layers.Wish(
             base=base,
             control=dependencies.control_for_apt(asked),
-            options=(f"--host-architecture={host}",) if (host := inputs.options.host_arch) else (),
+            options=(),
             cache=cache(settings),
             tell=tell,
             fetch=settings.fetch,
@@ -63,6 +68,11 @@ def fetcher(settings: Settings) -> Fetch:
         if settings.dist in (None, "auto"):
             raise SourceError(
                 f"{name} has no changelog yet that could name a suite", hint="name the suite: -d SUITE"
+            )
+        if not settings.fetch:
+            raise SourceError(
+                f"{name} would have to be fetched, which --no-fetch forbids",
+                hint="leave out --no-fetch, or give the path of a .dsc",
             )
         host = read_host()
         suite, identity = parse_name(settings.dist or ""), choose_identity(host, settings)

@@ -20,7 +20,9 @@ from bwbuild.errors import BwbuildError
 @click.option("--dry-run", is_flag=True, help="Print the sandbox as a shell script and build nothing.")
 @click.argument("source", required=False, default=".")
 def build(source: str, *, dry_run: bool, **parameters: Any) -> int:
-    """Build the Debian package of SOURCE, a tree or a .dsc, in a sandbox; the default command.
+    """Build the Debian package of SOURCE in a sandbox; the default command.
+
+    SOURCE is a tree, a .dsc or, with -d SUITE, the name of a source package, also NAME=VERSION.
 
     Every option of dpkg-buildpackage is accepted too.
     """

@@ -167,7 +167,7 @@ class Settings:
         "scratch", FilePath("DIR"), None, "Directory for workspaces; its file system should carry overlays."
     )
     cache: Path | None = option(
-        "cache", FilePath("DIR"), None, "Directory for what can be made again, such as views."
+        "cache", FilePath("DIR"), None, "Directory for what can be made again: views, bases, downloads."
     )
     report: Path | None = option("report", FilePath(), None, "Write what happened as JSON to FILE.")
     log: Path | None = option(
