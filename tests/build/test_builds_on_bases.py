@@ -148,7 +148,7 @@ def test_files_of_a_base_belong_to_subordinate_ids(bases: Bases, top: Path) -> N
     (base,) = (bases.cache / "bases").glob(f"{OWN}-*/root")
     assert (base / "etc" / "passwd").stat().st_uid == first_id()
     assert (base / "usr" / "bin" / "su").stat().st_uid == first_id()
-    assert (base / "etc" / "shadow").stat().st_gid == first_id() + 42
+    assert (base / "var" / "mail").stat().st_gid == first_id() + 8
     (layer,) = layers(top)
     owned = (layer / "upper" / "usr" / "share" / "bwt-owner").stat()
     assert (owned.st_uid, owned.st_gid) == (first_id() + 5, first_id() + 8)
