@@ -168,6 +168,15 @@ class Desk:
         return self.top / "scratch"
 
     @property
+    def cache(self) -> Path:
+        """Where views are: one place for all tests of a process, since most have the same packages.
+
+        A desk right in a directory of everybody's may be another user's, and has its own.
+        """
+        parent = self.top.parent
+        return (self.top if parent in (Path("/tmp"), Path("/var/tmp")) else parent) / "cache"
+
+    @property
     def environment(self) -> dict[str, str]:
         """The caller's environment: the user's own configuration must not decide about the tests."""
         variables = {
@@ -177,8 +186,7 @@ class Desk:
             "LC_ALL": "C.UTF-8",
             "HOME": str(self.home),
             "BWBUILD_SCRATCH": str(self.scratch),
-            # One for all tests of a process: most have the same packages.
-            "BWBUILD_CACHE": str(self.top.parent / "cache"),
+            "BWBUILD_CACHE": str(self.cache),
         }
         return variables | dict(self.more)
 
