@@ -54,6 +54,8 @@ _COMPILERS = (
             "gcc: fatal error: cannot execute 'cc1plus': execvp: No such file or directory"),
     Message("cannot find -l", r"cannot find -l:?([\w.+-]+)", kind.library,
             "/usr/bin/ld: cannot find -lnosuch: No such file or directory"),
+    Message("locate mkmf.log", rf"^{_N} is missing\. Please locate mkmf\.log", kind.library,
+            "nosuch is missing. Please locate mkmf.log to investigate how it is failing."),
     Message("to find library -l", r"unable to find library -l:?([\w.+-]+)", kind.library,
             "ld.lld: error: unable to find library -lnosuch"),
     Message("could not find native", rf"could not find native static library {_Q}", kind.library,

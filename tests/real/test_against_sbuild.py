@@ -22,9 +22,7 @@ from support import give_up
 EXPECTED: dict[str, dict[str, str]] = {}
 
 #: Sources whose log does not say what is missing in words that are understood -> the words.
-UNNAMED = {
-    "ruby-nokogiri": "mkmf's 'checking for xsltParseStylesheetDoc() in -lxslt... no', then 'xslt is missing'",
-}
+UNNAMED: dict[str, str] = {}
 
 
 def unexpected(name: str, differences: list[str]) -> list[str]:
