@@ -16,7 +16,7 @@ from support import COMMAND, Desk, Done, discard, give_up, make_desk, need
 
 from bwbuild.root.locks import AT_ONCE, EXCLUSIVE, SHARED, locked
 
-MIRROR = os.environ.get("BWBUILD_TEST_MIRROR", "http://deb.debian.org/debian")
+MIRROR = os.environ.get("BWBUILD_TEST_MIRROR", "http://mirror.example.org/debian")
 #: Seconds that a base may take where the machine has other work too.
 LONG = 1200
 #: Packages of the tests: name -> (Depends, postinst).

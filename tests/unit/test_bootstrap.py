@@ -38,7 +38,7 @@ SUITE = Suite("trixie", "amd64")
             "has expired",
             "check-valid-until=no",
         ),
-        ("  Could not resolve 'deb.debian.org'", "can't be reached", "network"),
+        ("  Could not resolve 'mirror.example.org'", "can't be reached", "network"),
         (
             "  Could not connect to 127.0.0.1:9 (127.0.0.1). - connect (111: Connection refused)",
             "reached",
@@ -57,10 +57,10 @@ def test_causes_that_are_known(line: str, cause: str, remedy: str) -> None:
 
 def test_missing_suite_of_a_mirror_that_answers_is_not_about_signatures() -> None:
     lines = [
-        "Ign:1 http://deb.debian.org/debian nosuch InRelease",
-        "Err:2 http://deb.debian.org/debian nosuch Release",
+        "Ign:1 http://mirror.example.org/debian nosuch InRelease",
+        "Err:2 http://mirror.example.org/debian nosuch Release",
         "  404  Not Found [IP: 192.0.2.1 80]",
-        "E: The repository 'http://deb.debian.org/debian nosuch Release' does not have a Release file.",
+        "E: The repository 'http://mirror.example.org/debian nosuch Release' does not have a Release file.",
     ]
     assert "no such suite" in explained(SUITE, lines, 25).message
 
