@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import urllib.error
@@ -16,7 +17,18 @@ from support import COMMAND, Desk, Done, discard, give_up, make_desk, need
 
 from bwbuild.root.locks import AT_ONCE, EXCLUSIVE, SHARED, locked
 
-MIRROR = os.environ.get("BWBUILD_TEST_MIRROR", "http://mirror.example.org/debian")
+
+def own_mirror() -> str:
+    """The first mirror of this machine's own package sources."""
+    places = [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]
+    texts = [place.read_text(encoding="utf-8") for place in places if place.is_file()]
+    found = re.findall(
+        r"^(?:URIs: *|deb (?:\[[^]]*\] )?)(\S+/debian)/?(?: |$)", "\n".join(texts), re.MULTILINE
+    )
+    return str(found[0]) if found else "http://localhost/no-mirror-is-known"
+
+
+MIRROR = os.environ.get("BWBUILD_TEST_MIRROR") or own_mirror()
 #: Seconds that a base may take where the machine has other work too.
 LONG = 1200
 #: Packages of the tests: name -> (Depends, postinst).
