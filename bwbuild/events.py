@@ -74,6 +74,8 @@ class Usage:
 
 Event = Section | Field | Notice | Text | Output | Step | Usage
 Observer = Callable[[Event], None]
+#: A listener for notices alone.
+Tell = Callable[[Notice], None]
 
 
 def fan_out(*observers: Observer) -> Observer:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,24 +80,19 @@ def run(
     words = tuple(os.fspath(word) for word in argv)
     stream = None if inherit_terminal else subprocess.PIPE
     try:
-        done = subprocess.run(
-            words,
-            cwd=cwd,
-            env=env,
-            input=None if inherit_terminal else (stdin or b""),
-            stdout=stream,
-            stderr=stream,
-            timeout=timeout,
-            check=False,
-            # A terminal's Ctrl-C is for bwbuild alone: what it started to clean up must come to its end.
-            process_group=None if inherit_terminal else 0,
-        )
-    except FileNotFoundError as error:
-        if cwd is not None and not cwd.is_dir():
-            raise HostError(f"the directory {cwd} does not exist") from error
-        raise missing_program(words[0]) from error
-    except PermissionError as error:
-        raise HostError(f"{words[0]} can't be run: {error.strerror}") from error
+        with _starting(words[0], cwd):
+            done = subprocess.run(
+                words,
+                cwd=cwd,
+                env=env,
+                input=None if inherit_terminal else (stdin or b""),
+                stdout=stream,
+                stderr=stream,
+                timeout=timeout,
+                check=False,
+                # A terminal's Ctrl-C is for bwbuild alone: what it started to clean up must come to its end.
+                process_group=None if inherit_terminal else 0,
+            )
     except subprocess.TimeoutExpired as error:
         raise HostError(f"{words[0]} did not end within {timeout} s", details=[pasteable(words)]) from error
     completed = Completed(words, done.returncode, done.stdout or b"", done.stderr or b"")
@@ -119,7 +115,7 @@ def follow(
     :raises HostError: the program is not installed.
     """
     words = tuple(os.fspath(word) for word in argv)
-    try:
+    with _starting(words[0], cwd):
         child = subprocess.Popen(
             words,
             cwd=cwd,
@@ -129,10 +125,6 @@ def follow(
             stderr=subprocess.STDOUT,
             process_group=0,
         )
-    except FileNotFoundError as error:
-        raise missing_program(words[0]) from error
-    except PermissionError as error:
-        raise HostError(f"{words[0]} can't be run: {error.strerror}") from error
     written = []
     with child:
         try:
@@ -182,7 +174,7 @@ def start(
     :raises HostError: the program is not installed.
     """
     words = [os.fspath(word) for word in argv]
-    try:
+    with _starting(words[0]):
         return subprocess.Popen(
             words,
             env=env,
@@ -192,10 +184,19 @@ def start(
             pass_fds=tuple(pass_fds),
             process_group=None if interactive else 0,
         )
+
+
+@contextmanager
+def _starting(name: str, directory: Path | None = None) -> Iterator[None]:
+    """Name what the program ``name`` lacks, which is started in ``directory`` (None: in the caller's)."""
+    try:
+        yield
     except FileNotFoundError as error:
-        raise missing_program(words[0]) from error
+        if directory is not None and not directory.is_dir():
+            raise HostError(f"the directory {directory} does not exist") from error
+        raise missing_program(name) from error
     except PermissionError as error:
-        raise HostError(f"{words[0]} can't be run: {error.strerror}") from error
+        raise HostError(f"{name} can't be run: {error.strerror}") from error
 
 
 def adopt_orphans() -> None:

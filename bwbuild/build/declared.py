@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from bwbuild.build import dependencies
+from bwbuild.build import dependencies, places
 from bwbuild.build.interrupt import interruptions
 from bwbuild.build.plan import Inputs
-from bwbuild.build.scratch import cache_home
-from bwbuild.config.settings import Settings
 from bwbuild.deb.closure import Closure, Wanted
 from bwbuild.deb.database import Database, Package
 from bwbuild.errors import BwbuildError, HostError
-from bwbuild.events import Level, Notice
+from bwbuild.events import Level, Notice, Tell
 from bwbuild.host.doctor import Finding, advice
 from bwbuild.host.facts import Host
 from bwbuild.root import views
@@ -28,7 +25,7 @@ _WAITING = Notice(Level.INFO, "another bwbuild makes the same view; waiting for 
 
 
 @contextmanager
-def opened(inputs: Inputs, tell: Callable[[Notice], None]) -> Iterator[View]:
+def opened(inputs: Inputs, tell: Tell) -> Iterator[View]:
     """The view of what the source declares; it stays as it is until the end of the context.
 
     :raises DependencyError: it declares what the host does not have, unless dependencies are not checked.
@@ -55,7 +52,7 @@ def opened(inputs: Inputs, tell: Callable[[Notice], None]) -> Iterator[View]:
     with ExitStack() as stack:
         with interruptions():  # what is being made is removed, whatever the signal
             view = stack.enter_context(
-                views.opened(cache(inputs.settings), key, make, lambda: tell(_WAITING))
+                views.opened(places.cache(inputs.settings) / "views", key, make, lambda: tell(_WAITING))
             )
         if view.missing and not inputs.options.unchecked:
             raise dependencies.refuse(inputs.source, inputs.options, view.missing)
@@ -93,8 +90,3 @@ def resolve(asked: Wanted) -> tuple[Database, Closure]:
 
     database = read_database()
     return database, close(database, asked)
-
-
-def cache(settings: Settings) -> Path:
-    """Where views are kept."""
-    return (settings.cache or cache_home(os.getuid() == 0)) / "views"

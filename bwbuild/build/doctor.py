@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bwbuild.build import inputs
+from bwbuild.build import inputs, places
 from bwbuild.build import scratch as scratches
-from bwbuild.build.plan import NO_UPPER, TMPFS_UPPER, Plan, make_plan
+from bwbuild.build.plan import NO_UPPER, TMPFS_UPPER, Plan, choose_identity, make_plan
 from bwbuild.build.scratch import Record
 from bwbuild.build.start import Tree
-from bwbuild.config.settings import IdentityChoice, Settings, Sign, View
+from bwbuild.config.settings import Settings, Sign, View
 from bwbuild.deb.buildoptions import BuildOptions
 from bwbuild.deb.source import find_tree, read_source
 from bwbuild.errors import BwbuildError, HostError, SourceError
@@ -24,7 +24,6 @@ from bwbuild.host.causes import Answer, Cause, Conditions, cause_of
 from bwbuild.host.doctor import Finding, Status
 from bwbuild.host.facts import Host, read_host
 from bwbuild.host.mounts import type_of
-from bwbuild.sandbox import identity as identities
 from bwbuild.sandbox import runner, script
 from bwbuild.sandbox.spec import Identity, IdentityKind, Layering
 
@@ -75,7 +74,7 @@ def examine(settings: Settings, start: Path) -> tuple[Finding, ...]:
     """
     host = read_host()
     conditions = probes.read_conditions(host)
-    base = inputs.base(settings)
+    base = places.scratch(settings)
     found = [
         probes.kernel(conditions),
         probes.switches(conditions),
@@ -83,7 +82,7 @@ def examine(settings: Settings, start: Path) -> tuple[Finding, ...]:
         probes.subordinate_ids(host, conditions),
     ]
     try:
-        identity = choose(host, settings)
+        identity = choose_identity(host, settings)
     except HostError as error:
         found.append(Finding("identity", Status.FAILED, "none can be had", error.message, error.hint))
         identity = Identity(IdentityKind.SINGLE, 0, 0)
@@ -106,15 +105,6 @@ def explain(plan: Plan, base: Path) -> tuple[Finding, ...]:
 def failed(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
     """Those that keep a build from starting."""
     return tuple(finding for finding in findings if finding.status is Status.FAILED)
-
-
-def choose(host: Host, settings: Settings) -> Identity:
-    """The identity that a build would have.
-
-    :raises HostError: none can be had.
-    """
-    wanted = None if settings.identity is IdentityChoice.AUTO else IdentityKind(settings.identity.value)
-    return identities.choose(host, wanted)
 
 
 def _layering(identity: Identity, host: Host, base: Path) -> Layering:

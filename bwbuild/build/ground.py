@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bwbuild.build import dependencies
+from bwbuild.build import dependencies, places
 from bwbuild.build.plan import Inputs, choose_identity
-from bwbuild.build.scratch import cache_home
 from bwbuild.build.start import Fetch
 from bwbuild.config.settings import Settings
 from bwbuild.errors import HostError, SourceError
-from bwbuild.events import Notice
+from bwbuild.events import Tell
 from bwbuild.host.facts import read_host, root_names
 from bwbuild.root import bases, layers, sources
 from bwbuild.root.ground import Ground
@@ -22,7 +20,7 @@ from bwbuild.sandbox.spec import Identity, IdentityKind
 
 
 @contextmanager
-def opened(inputs: Inputs, name: str, tell: Callable[[Notice], None]) -> Iterator[Ground]:
+def opened(inputs: Inputs, name: str, tell: Tell) -> Iterator[Ground]:
     """The base of the suite ``name`` with the source's build dependencies, made where the cache lacks them.
 
     :param name: ``auto``: the suite of the changelog.
@@ -47,7 +45,7 @@ def opened(inputs: Inputs, name: str, tell: Callable[[Notice], None]) -> Iterato
             base=base,
             control=dependencies.control_for_apt(asked),
             options=(),
-            cache=cache(settings),
+            cache=places.cache(settings),
             tell=tell,
             fetch=settings.fetch,
         )
@@ -64,7 +62,7 @@ def opened(inputs: Inputs, name: str, tell: Callable[[Notice], None]) -> Iterato
 def fetcher(settings: Settings) -> Fetch:
     """What fetches source packages from the suite of the settings, which is there."""
 
-    def fetch(name: str, version: str | None, directory: Path, tell: Callable[[Notice], None]) -> Path:
+    def fetch(name: str, version: str | None, directory: Path, tell: Tell) -> Path:
         if settings.dist in (None, "auto"):
             raise SourceError(
                 f"{name} has no changelog yet that could name a suite", hint="name the suite: -d SUITE"
@@ -78,26 +76,12 @@ def fetcher(settings: Settings) -> Fetch:
         suite, identity = parse_name(settings.dist or ""), choose_identity(host, settings)
         with bases.opened(wish(settings, suite, host.architecture, identity, tell)) as base:
             wanted = f"{name}={version}" if version else name
-            return sources.fetch(base, cache(settings), wanted, directory, tell)
+            return sources.fetch(base, places.cache(settings), wanted, directory, tell)
 
     return fetch
 
 
-def of_this_machine() -> str:
-    """The suite of this machine's own release.
-
-    :raises HostError: it does not say which one it is.
-    """
-    for line in Path("/etc/os-release").read_text(encoding="utf-8").splitlines():
-        name, _, value = line.partition("=")
-        if name == "VERSION_CODENAME" and value:
-            return parse_name(value.strip("\"'"))
-    raise HostError("/etc/os-release does not name this machine's release", hint="name a suite: -d SUITE")
-
-
-def wish(
-    settings: Settings, suite: str, architecture: str, identity: Identity, tell: Callable[[Notice], None]
-) -> bases.Wish:
+def wish(settings: Settings, suite: str, architecture: str, identity: Identity, tell: Tell) -> bases.Wish:
     """Which base is wanted.
 
     :raises HostError: the identity has one id only, to which no system can be unpacked.
@@ -116,13 +100,8 @@ def wish(
             keyring=settings.base_keyring,
         ),
         identity=identity,
-        cache=cache(settings) / "bases",
+        cache=places.cache(settings) / "bases",
         refresh=settings.base_refresh or 0.0,
         tell=tell,
         fetch=settings.fetch,
     )
-
-
-def cache(settings: Settings) -> Path:
-    """Where bases, layers and downloads are."""
-    return settings.cache or cache_home(os.getuid() == 0)

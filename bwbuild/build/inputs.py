@@ -7,22 +7,22 @@ source package that has to be unpacked first.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bwbuild.build import declared, ground
+from bwbuild.build import declared, places
 from bwbuild.build.plan import Inputs
-from bwbuild.build.scratch import default_base
-from bwbuild.build.start import DscFile, Start, Tree
+from bwbuild.build.start import DscFile, Fetch, Start, Tree
 from bwbuild.config.settings import IdentityChoice, Missing, Settings, View, Workspace
 from bwbuild.deb import source as sources
 from bwbuild.deb.buildoptions import BuildOptions
 from bwbuild.errors import DependencyError
-from bwbuild.events import Level, Notice
+from bwbuild.events import Level, Notice, Tell
 from bwbuild.host.facts import Caller, read_host
 from bwbuild.host.mounts import type_of
+from bwbuild.root import suite
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,7 @@ class Wanted:
 
 
 @contextmanager
-def read(
-    wanted: Wanted, settings: Settings, environment: Mapping[str, str], tell: Callable[[Notice], None]
-) -> Iterator[Inputs]:
+def read(wanted: Wanted, settings: Settings, environment: Mapping[str, str], tell: Tell) -> Iterator[Inputs]:
     """Read all inputs of a plan; view and unpacked tree stay as they are until the end of the context.
 
     :raises SourceError: there is no usable source.
@@ -50,27 +48,33 @@ def read(
     with ExitStack() as stack:
         inputs = stack.enter_context(_collected(wanted, settings, environment, tell))
         if settings.dist is not None:
-            yield replace(inputs, ground=stack.enter_context(ground.opened(inputs, settings.dist, tell)))
+            yield _on_base(inputs, settings.dist, stack, tell)
         elif settings.view is View.HOST:
             yield inputs
         else:
             yield _declared(inputs, stack, tell)
 
 
-def _declared(inputs: Inputs, stack: ExitStack, tell: Callable[[Notice], None]) -> Inputs:
+def _declared(inputs: Inputs, stack: ExitStack, tell: Tell) -> Inputs:
     try:
         return replace(inputs, view=stack.enter_context(declared.opened(inputs, tell)))
     except DependencyError as error:
         if inputs.settings.missing is not Missing.BASE:
             raise
-        suite = ground.of_this_machine()
-        tell(Notice(Level.WARNING, f"{error.message}; building on a base of {suite}"))
-        return replace(inputs, ground=stack.enter_context(ground.opened(inputs, suite, tell)))
+        name = suite.of_this_machine()
+        tell(Notice(Level.WARNING, f"{error.message}; building on a base of {name}"))
+        return _on_base(inputs, name, stack, tell)
+
+
+def _on_base(inputs: Inputs, name: str, stack: ExitStack, tell: Tell) -> Inputs:
+    from bwbuild.build import ground  # noqa: PLC0415 - a build on this machine needs none of it
+
+    return replace(inputs, ground=stack.enter_context(ground.opened(inputs, name, tell)))
 
 
 @contextmanager
 def _collected(
-    wanted: Wanted, settings: Settings, environment: Mapping[str, str], tell: Callable[[Notice], None]
+    wanted: Wanted, settings: Settings, environment: Mapping[str, str], tell: Tell
 ) -> Iterator[Inputs]:
     """All inputs but view and ground; what is no tree yet is unpacked."""
     start = wanted.start
@@ -83,13 +87,21 @@ def _collected(
         from bwbuild.handover.publish import check_output  # noqa: PLC0415
 
         check_output(settings.output or Path.cwd())  # before what may take minutes
-    fetch = ground.fetcher(settings) if settings.dist is not None else None
-    with unpacked(start, base(settings), tell, fetch=fetch, lasting=wanted.lasting) as made:
+    base, fetch = places.scratch(settings), _fetcher(settings)
+    with unpacked(start, base, tell, fetch=fetch, lasting=wanted.lasting) as made:
         inputs = collect(made.tree, wanted, settings, environment)
         made.check(inputs.source)
         given = str(made.dsc.path if isinstance(start, DscFile) else start)
         source = replace(inputs.source, given=given)
         yield replace(inputs, source=source, output=Path.cwd(), notes=(made.note,))
+
+
+def _fetcher(settings: Settings) -> Fetch | None:
+    if settings.dist is None:
+        return None
+    from bwbuild.build import ground  # noqa: PLC0415 - as above
+
+    return ground.fetcher(settings)
 
 
 def collect(start: Path, wanted: Wanted, settings: Settings, environment: Mapping[str, str]) -> Inputs:
@@ -117,15 +129,10 @@ def collect(start: Path, wanted: Wanted, settings: Settings, environment: Mappin
         home=Path(os.path.realpath(environment.get("HOME", "/"))),
         version_control=sources.version_control(source.tree),
         foreign=sources.foreign_file(source.tree, *mapped(host.caller, settings)) if private else None,
-        scratch_type=type_of(base(settings)),
+        scratch_type=type_of(places.scratch(settings)),
         command=wanted.command,
         interactive=wanted.interactive,
     )
-
-
-def base(settings: Settings) -> Path:
-    """Where the scratch directories are."""
-    return settings.scratch or default_base(os.getuid() == 0)
 
 
 def mapped(caller: Caller, settings: Settings) -> tuple[frozenset[range], frozenset[range]]:

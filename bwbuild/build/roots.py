@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bwbuild.build import ground
-from bwbuild.config.settings import IdentityChoice, Settings
+from bwbuild.build import ground, places
+from bwbuild.build.plan import choose_identity
+from bwbuild.config.settings import Settings
 from bwbuild.errors import OutputError, UsageError
-from bwbuild.events import Level, Notice
+from bwbuild.events import Level, Notice, Tell
 from bwbuild.host.facts import read_host
-from bwbuild.root import apt, bases, bootstrap, layers
+from bwbuild.root import bases, bootstrap, layers
 from bwbuild.root.chamber import Chamber
-from bwbuild.root.records import make_place
+from bwbuild.root.ground import Base
 from bwbuild.root.suite import parse_name
-from bwbuild.sandbox import identity as identities
-from bwbuild.sandbox.spec import IdentityKind
+from bwbuild.root.workplace import workplace
 
 #: An interactive shell.
 SHELL = ("/bin/bash",)
-
-Tell = Callable[[Notice], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +43,7 @@ def wish(settings: Settings, suite: str, architecture: str | None, tell: Tell) -
     :raises HostError: no base can be had here.
     """
     host = read_host()
-    choice = settings.identity
-    kind = None if choice is IdentityChoice.AUTO else IdentityKind(choice.value)
-    identity = identities.choose(host, kind)
+    identity = choose_identity(host, settings)
     wanted = architecture or host.architecture
     bootstrap.check_architecture(wanted, host.architecture)
     return ground.wish(settings, parse_name(suite), wanted, identity, tell)
@@ -83,14 +78,11 @@ def run(settings: Settings, wanted: bases.Wish, session: Session) -> int:
 
     :raises HostError: it can't be entered.
     """
-    stack = ExitStack()
-    with bases.opened(wanted) as base, closing(stack):
-        places = apt.workplaces(ground.cache(settings))
-        make_place(places.place)
+    with bases.opened(wanted) as base, workplace(places.cache(settings), "shell") as place:
         chamber = Chamber(
             identity=base.identity,
-            place=places.begin("shell", stack),
-            lowers=(base.root,),
+            place=place,
+            root=base.root,
             network=session.network,
             environment=session.environment,
         )
@@ -103,7 +95,7 @@ def remove(settings: Settings, word: str) -> list[Path]:
     :raises UsageError: there is none.
     :raises OutputError: one is in use; the others are gone.
     """
-    place = ground.cache(settings) / "bases"
+    place = places.cache(settings) / "bases"
     found = [base for base in bases.complete(place) if word in (base.id, base.suite.name)]
     if not found:
         raise UsageError(f"there is no base {word}", hint="bwbuild root list")
@@ -124,6 +116,6 @@ def environment() -> dict[str, str]:
     return {"HOME": "/root"} | ({"TERM": os.environ["TERM"]} if "TERM" in os.environ else {})
 
 
-def _of(wanted: bases.Wish) -> bases.Base | None:
+def _of(wanted: bases.Wish) -> Base | None:
     kind = (wanted.suite, wanted.identity)
     return next((b for b in bases.complete(wanted.cache) if (b.suite, b.identity) == kind), None)

@@ -11,7 +11,7 @@ import os
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from pathlib import Path
 from bwbuild import process
 from bwbuild.build.plan import Plan
 from bwbuild.errors import OutputError
-from bwbuild.events import Level, Notice
+from bwbuild.events import Level, Notice, Tell
 from bwbuild.sandbox import script
 from bwbuild.sandbox.spec import Identity, IdentityKind, Layering
 
@@ -63,13 +63,12 @@ class Scratch:
 
 
 @contextmanager
-def open_for(plan: Plan, base: Path, tell: Callable[[Notice], None]) -> Iterator[Scratch]:
+def open_for(plan: Plan, base: Path, tell: Tell) -> Iterator[Scratch]:
     """The scratch directory of a plan: with -nc the kept one of the last build of its tree, else a new one.
 
     At the end a new one is removed unless :func:`keep` was called; a kept one stays.
     """
-    for gone in sweep(base):
-        tell(Notice(Level.INFO, f"removed {gone}, left behind by a build that was killed"))
+    sweep(base, tell)
     workspace = plan.sandbox.workspace
     names = (plan.source.name, plan.source.version)
     record = new_record(workspace.tree, names, workspace.layering, plan.sandbox.identity)
@@ -194,17 +193,16 @@ def kept_for(base: Path, like: Record) -> Path | None:
     return alike[0] if alike else None
 
 
-def sweep(base: Path) -> list[Path]:
-    """Remove what killed builds left behind; returns the directories that are gone."""
-    gone = []
+def sweep(base: Path, tell: Tell) -> None:
+    """Remove what killed builds left behind, and tell of each directory that is gone."""
     for path, record in _records(base):
         if record.kept:
             continue
         with _locked(path) as free:
             if free:
                 remove(path, record)
-                gone.append(path)
-    return gone
+        if free:
+            tell(Notice(Level.INFO, f"removed {path}, left behind by a build that was killed"))
 
 
 def remove(path: Path, record: Record) -> None:
@@ -282,23 +280,6 @@ def _locked(path: Path) -> Iterator[bool]:
 def _no_scratch(base: Path, error: OSError) -> OutputError:
     hint = "free some space, or name another directory: --scratch DIR"
     return OutputError(f"no scratch directory can be made in {base}: {error.strerror}", hint=hint)
-
-
-def default_base(caller_is_root: bool) -> Path:
-    """Where scratch directories are unless a setting names another place."""
-    return cache_home(caller_is_root) / "scratch"
-
-
-def cache_home(caller_is_root: bool) -> Path:
-    """Where everything that can be made again is unless a setting names another place.
-
-    Root's must be reachable for ids that are nobody's, so it is not in root's home.
-    """
-    if caller_is_root:
-        return Path("/var/cache/bwbuild")
-    from platformdirs import user_cache_path  # noqa: PLC0415 - only here
-
-    return user_cache_path("bwbuild")
 
 
 def give_back(tree: Path, record: Record) -> None:

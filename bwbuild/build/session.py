@@ -13,7 +13,7 @@ from bwbuild.build.interrupt import interruptions
 from bwbuild.build.plan import Plan
 from bwbuild.build.scratch import Scratch
 from bwbuild.config.settings import Keep
-from bwbuild.events import Level, Notice
+from bwbuild.events import Level, Notice, Tell
 from bwbuild.host.doctor import advice
 from bwbuild.sandbox import runner
 from bwbuild.sandbox.spec import Layering
@@ -37,7 +37,7 @@ class Streams:
     error: Writer
 
 
-def run(plan: Plan, base: Path, streams: Streams, tell: Callable[[Notice], None]) -> int:
+def run(plan: Plan, base: Path, streams: Streams, tell: Tell) -> int:
     """Run the plan's command in a scratch directory of its own; its exit status."""
     for note in plan.notes:
         if note.level is not Level.INFO or plan.sandbox.interactive:

@@ -9,9 +9,10 @@ from bwbuild.deb.database import DIRECTORY, Package, read_database
 from bwbuild.errors import HostError
 from bwbuild.host.facts import Host
 from bwbuild.lookup.search import LONGEST_LINE, Found, find, wants
-from bwbuild.root import alternatives
+from bwbuild.root.alternatives import public_links
 from bwbuild.root.ownership import Lists
 from bwbuild.root.views import View
+from bwbuild.root.visible import groups
 
 
 def look_up(log: Path, view: View, host: Host) -> tuple[Found, ...]:
@@ -27,7 +28,7 @@ def look_up(log: Path, view: View, host: Host) -> tuple[Found, ...]:
     packages = read_database().packages.values()
     hidden = [package for package in packages if package.id not in view.packages]
     lists = Lists(DIRECTORY / "info", host.root_names)
-    return find(missed, _files(hidden, lists), _public_links(lists))
+    return find(missed, _files(hidden, lists), public_links(groups(), lists.normalised))
 
 
 def _files(packages: list[Package], lists: Lists) -> Iterator[tuple[str, str, list[str]]]:
@@ -37,19 +38,3 @@ def _files(packages: list[Package], lists: Lists) -> Iterator[tuple[str, str, li
         except HostError:
             continue  # one that is not unpacked has no files
         yield package.name, package.version, paths
-
-
-def _public_links(lists: Lists) -> dict[str, str]:
-    """Public link -> what it leads to, of all alternatives of the host."""
-    found = {}
-    for file in sorted((DIRECTORY / "alternatives").iterdir()):
-        group = alternatives.parse(file.name, file.read_text(encoding="utf-8"))
-        if group.choices:
-            best = alternatives.best(group)
-            found[lists.normalised(group.master.path)] = best.path
-            found |= {
-                lists.normalised(slave.path): target
-                for slave, target in zip(group.slaves, best.slaves, strict=True)
-                if target
-            }
-    return found

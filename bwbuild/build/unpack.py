@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,13 +23,11 @@ from bwbuild.deb.names import is_orig_tarball, upstream_version
 from bwbuild.deb.signature import Verdict, check_signature
 from bwbuild.deb.source import Source
 from bwbuild.errors import HostError, SourceError
-from bwbuild.events import Level, Notice
+from bwbuild.events import Level, Notice, Tell
 from bwbuild.host.facts import read_host
 from bwbuild.sandbox import runner
 from bwbuild.sandbox.spec import Identity, IdentityKind, Layering
 from bwbuild.sandbox.unpack import FILES, UNPACKED, launcher
-
-Tell = Callable[[Notice], None]
 
 #: What bwbuild itself reads of a tree: links of a stranger's tree could lead to the caller's own files.
 _READ = tuple(Path("debian", name) for name in ("changelog", "control", "rules", "source/format"))
@@ -76,8 +74,7 @@ def unpacked(
     if isinstance(start, Named) and fetch is None:
         raise needs_suite(start)
     with interruptions():
-        for gone in scratches.sweep(base):
-            tell(Notice(Level.INFO, f"removed {gone}, left behind by a build that was killed"))
+        scratches.sweep(base, tell)
         with scratches.fresh(base, _record(start, dsc)) as scratch:
             if isinstance(start, Named) and fetch is not None:
                 dsc = _fetched(start, fetch, scratch, tell)

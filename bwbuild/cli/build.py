@@ -50,7 +50,7 @@ def build(source: str, *, dry_run: bool, **parameters: Any) -> int:
 
 
 def _build(plan: Any) -> int:
-    from bwbuild.build import execute, inputs  # noqa: PLC0415
+    from bwbuild.build import execute, places  # noqa: PLC0415
     from bwbuild.build.report import write_json  # noqa: PLC0415
     from bwbuild.cli.session import open_shell  # noqa: PLC0415
     from bwbuild.cli.terminal import show_report, terminal  # noqa: PLC0415
@@ -64,7 +64,7 @@ def _build(plan: Any) -> int:
                 open_shell(plan, scratch)
 
         around = execute.Surroundings(
-            base=inputs.base(settings),
+            base=places.scratch(settings),
             tell=screen,
             announce=screen.announce,
             suspended=screen.suspended,

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +17,24 @@ from bwbuild.cli.options import configuration, with_settings
 from bwbuild.units import human_duration, human_size
 
 if TYPE_CHECKING:
-    from bwbuild.root.views import Stored
+    from bwbuild.build.scratch import Record
+    from bwbuild.root import bases, layers, views
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing that can be removed: what and where it is, its bytes, and since when it lies there unused.
+
+    :ivar since: seconds since the epoch.
+    :ivar remove: removes it unless somebody uses it by now; the bytes that are gone.
+    """
+
+    what: str
+    where: str
+    size: int
+    since: float
+    remove: Callable[[], int]
+    in_use: bool = False
 
 
 @click.command(cls=MixedCommand)
@@ -32,128 +53,125 @@ def clean(*, remove: bool, older_than: float, **parameters: Any) -> None:
     The cache has views, which are what builds see of this machine, bases of suites, layers of packages over
     them and downloaded packages. All of it is made or fetched again when it is needed.
     """
-    from bwbuild.build import declared, ground, inputs  # noqa: PLC0415 - --help needs none of them
+    from bwbuild.build import places  # noqa: PLC0415 - --help does not need it
 
     settings = configuration(parameters).settings
     before = time.time() - older_than * 86400
-    total = _workspaces(inputs.base(settings), before, remove)
-    total += _views(declared.cache(settings), before, remove)
-    cache = ground.cache(settings)
-    total += _layers(cache, before, remove)
-    total += _bases(cache / "bases", before, remove)
-    total += _downloads(cache / "archives", before, remove)
-    total += _choices(cache, before, remove)
+    scratch, cache = places.scratch(settings), places.cache(settings)
+    left = list(_workspaces(scratch, before))
+    if not left:
+        click.echo(f"nothing is left in {scratch}")
+    cached = chain(
+        _views(cache / "views"),
+        _layers(cache),
+        _bases(cache / "bases"),
+        _downloads(cache / "archives", before),
+        _choices(cache, before),
+    )
+    total = _listed(chain(left, (entry for entry in cached if entry.since <= before)), remove)
     if total and remove:
         click.echo(f"removed {human_size(total)}")
     elif total:
         click.echo(f"{human_size(total)} in all; bwbuild clean --remove removes it")
 
 
-def _workspaces(base: Path, before: float, remove: bool) -> int:
-    """List, and maybe remove, what was left before that time; its bytes."""
+def _listed(entries: Iterable[Entry], remove: bool) -> int:
+    """List, and maybe remove, each; the bytes of those that are not in use."""
+    total = 0
+    for entry in entries:
+        busy = ", in use" if entry.in_use else ""
+        age = human_duration(time.time() - entry.since)
+        click.echo(f"{human_size(entry.size):>8}  {age:>11} ago  {entry.what}{busy}")
+        click.echo(f"{'':27}{entry.where}")
+        if not entry.in_use:
+            total += entry.remove() if remove else entry.size
+    return total
+
+
+def _workspaces(base: Path, before: float) -> Iterator[Entry]:
+    """What builds left before that time."""
     from bwbuild.build import scratch  # noqa: PLC0415
 
-    found = [item for item in scratch.idle(base) if item[1].since <= before]
-    total = 0
-    for path, record in found:
-        size = scratch.size(path, record)
-        total += size
-        what = f"{record.source} {record.version}, {record.state}"
-        _show(size, record.since, what, f"{path} of {record.tree}")
-        if remove:
-            scratch.remove(path, record)
-    if not found:
-        click.echo(f"nothing is left in {base}")
-    return total
+    for path, record in scratch.idle(base):
+        if record.since <= before:
+            size = scratch.size(path, record)
+            what = f"{record.source} {record.version}, {record.state}"
+            remove = partial(_without_workspace, path, record, size)
+            yield Entry(what, f"{path} of {record.tree}", size, record.since, remove)
 
 
-def _views(base: Path, before: float, remove: bool) -> int:
-    """List, and maybe remove, views that were last used before that time; the bytes of those not in use."""
+def _without_workspace(path: Path, record: Record, size: int) -> int:
+    from bwbuild.build import scratch  # noqa: PLC0415
+
+    scratch.remove(path, record)
+    return size
+
+
+def _views(place: Path) -> Iterator[Entry]:
     from bwbuild.root import views  # noqa: PLC0415
 
-    total = 0
-    for view in views.stored(base):
-        if view.used > before:
-            continue
-        _show(view.size, view.used, _about(view), str(view.path))
-        if not view.in_use and (not remove or views.remove(view.path)):
-            total += view.size
-    return total
+    for view in views.stored(place):
+        what = "view that was never finished"
+        if view.packages:
+            age = human_duration(time.time() - view.made)
+            what = f"view of {view.packages} packages, made {age} ago{'' if view.current else ', outdated'}"
+        yield _entry(what, view, views.remove)
 
 
-def _layers(cache: Path, before: float, remove: bool) -> int:
-    """As :func:`_views`."""
+def _layers(cache: Path) -> Iterator[Entry]:
     from bwbuild.root import layers  # noqa: PLC0415
 
-    total = 0
     for layer in layers.stored(cache):
-        if layer.used > before:
-            continue
         what = f"layer of {layer.packages} packages over {layer.base}"
-        what = what if layer.base else "layer that is not whole"
-        _show(layer.size, layer.used, f"{what}{_busy(layer.in_use)}", str(layer.path))
-        if not layer.in_use and (not remove or layers.remove(layer.path)):
-            total += layer.size
-    return total
+        yield _entry(what if layer.base else "layer that is not whole", layer, layers.remove)
 
 
-def _bases(place: Path, before: float, remove: bool) -> int:
-    """As :func:`_views`."""
+def _bases(place: Path) -> Iterator[Entry]:
     from bwbuild.root import bases  # noqa: PLC0415
 
-    total = 0
     for item in bases.stored(place):
-        if item.used > before:
-            continue
         what = "base that is not whole"
         if item.base is not None:
             suite, age = item.base.suite, human_duration(time.time() - item.base.made)
             what = f"base of {suite.name} ({suite.architecture}), made {age} ago"
-        _show(item.size, item.used, f"{what}{_busy(item.in_use)}", str(item.path))
-        if not item.in_use and (not remove or bases.remove(item.path)):
-            total += item.size
-    return total
+        yield _entry(what, item, bases.remove)
 
 
-def _downloads(place: Path, before: float, remove: bool) -> int:
-    """As :func:`_views`, for downloaded packages: one entry."""
+def _entry(
+    what: str, item: views.Stored | layers.Stored | bases.Stored, remove: Callable[[Path], bool]
+) -> Entry:
+    def gone() -> int:
+        return item.size if remove(item.path) else 0
+
+    return Entry(what, str(item.path), item.size, item.used, gone, item.in_use)
+
+
+def _downloads(place: Path, before: float) -> Iterator[Entry]:
+    """All downloaded packages that were last used before that time: one entry."""
     from bwbuild.root import archives  # noqa: PLC0415
 
     found = [archive for archive in archives.stored(place) if archive.used <= before]
-    if not found:
-        return 0
-    busy, size = archives.in_use(place), sum(archive.size for archive in found)
-    _show(size, found[0].used, f"{len(found)} downloaded packages{_busy(busy)}", str(place))
-    return archives.remove(place, before) if remove else 0 if busy else size
+    if found:
+        what, size = f"{len(found)} downloaded packages", sum(archive.size for archive in found)
+        remove = partial(archives.remove, place, before)
+        yield Entry(what, str(place), size, found[0].used, remove, archives.in_use(place))
 
 
-def _choices(cache: Path, before: float, remove: bool) -> int:
-    """As :func:`_views`, for what apt chose: one entry."""
+def _choices(cache: Path, before: float) -> Iterator[Entry]:
+    """What apt chose before that time: one entry."""
     from bwbuild.root import layers  # noqa: PLC0415
 
     found = [item for item in layers.choices(cache) if item[0] <= before]
-    if not found:
-        return 0
-    size = sum(path.stat().st_size for _, path in found if path.exists())
-    _show(size, found[0][0], f"{len(found)} choices of packages by apt", str(cache / "choices"))
-    for _, path in found if remove else ():
+    if found:
+        paths = [path for _, path in found]
+        size = sum(path.stat().st_size for path in paths if path.exists())
+        remove = partial(_without_files, paths, size)
+        yield Entry(
+            f"{len(paths)} choices of packages by apt", str(cache / "choices"), size, found[0][0], remove
+        )
+
+
+def _without_files(paths: Iterable[Path], size: int) -> int:
+    for path in paths:
         path.unlink(missing_ok=True)
     return size
-
-
-def _busy(in_use: bool) -> str:
-    return ", in use" if in_use else ""
-
-
-def _about(view: Stored) -> str:
-    if not view.packages:
-        return "view that was never finished"
-    words = [f"view of {view.packages} packages", f"made {human_duration(time.time() - view.made)} ago"]
-    if not view.current:
-        words.append("outdated")
-    return ", ".join(words) + _busy(view.in_use)
-
-
-def _show(size: int, since: float, what: str, where: str) -> None:
-    click.echo(f"{human_size(size):>8}  {human_duration(time.time() - since):>11} ago  {what}")
-    click.echo(f"{'':27}{where}")

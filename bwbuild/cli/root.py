@@ -35,10 +35,10 @@ def root() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_(*, as_json: bool, **parameters: Any) -> None:
     """List the bases, the one used last first."""
-    from bwbuild.build import ground  # noqa: PLC0415 - --help needs neither
+    from bwbuild.build import places  # noqa: PLC0415 - --help needs neither
     from bwbuild.root import bases  # noqa: PLC0415
 
-    place = ground.cache(configuration(parameters).settings) / "bases"
+    place = places.cache(configuration(parameters).settings) / "bases"
     found = [item for item in bases.stored(place) if item.base is not None]
     if as_json:
         import json  # noqa: PLC0415

@@ -45,7 +45,7 @@ def run(tree: str, command: tuple[str, ...], **parameters: Any) -> int:
 
 
 def _session(source: str, command: tuple[str, ...], parameters: dict[str, Any]) -> int:
-    from bwbuild.build import inputs, session  # noqa: PLC0415 - --help needs neither
+    from bwbuild.build import inputs, places, session  # noqa: PLC0415 - --help needs neither
     from bwbuild.build.plan import make_plan  # noqa: PLC0415
     from bwbuild.build.start import decide  # noqa: PLC0415
     from bwbuild.cli.terminal import show_notice, show_progress  # noqa: PLC0415
@@ -54,7 +54,7 @@ def _session(source: str, command: tuple[str, ...], parameters: dict[str, Any]) 
     interactive = command == SHELL
     wanted = inputs.Wanted(decide(source), dpkg_options(), command, interactive)
     with inputs.read(wanted, settings, os.environ, show_progress) as found:
-        return session.run(make_plan(found), inputs.base(settings), _streams(), show_notice)
+        return session.run(make_plan(found), places.scratch(settings), _streams(), show_notice)
 
 
 def open_shell(plan: Plan, scratch: Scratch) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +44,8 @@ def resolve(layers: Sequence[Layer]) -> Configuration:
 
 def nearest(word: str, known: Sequence[str]) -> str:
     """A hint that names the known word most like ``word``; if none is, all of them unless they are many."""
+    import difflib  # noqa: PLC0415 - only a wrong word needs it
+
     close = difflib.get_close_matches(word, known, n=1)
     if close:
         return f"did you mean {close[0]}?"
@@ -111,14 +111,21 @@ def user_file(environment: Mapping[str, str]) -> Path:
 
 def _read(path: Path, *, must_exist: bool) -> Mapping[str, object] | None:
     try:
-        with path.open("rb") as stream:
-            return tomllib.load(stream)
+        content = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         if not must_exist:
             return None
         raise ConfigurationError(f"there is no configuration file {path}") from None
     except OSError as error:
         raise ConfigurationError(f"{path} can't be read: {error.strerror}") from None
+    return _parsed(content, path)
+
+
+def _parsed(content: bytes, path: Path) -> Mapping[str, object]:
+    import tomllib  # noqa: PLC0415 - most users have no configuration file
+
+    try:
+        return tomllib.loads(content.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} is not valid TOML: {error}") from None
 

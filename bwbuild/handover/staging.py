@@ -10,9 +10,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import platform
 import re
-import secrets
 import shutil
 import stat
 import time
@@ -59,7 +57,7 @@ def staging(output: Path) -> Iterator[Staging]:
     """
     # A symbolic link to the directory is the user's own choice, so it is followed.
     place = os.open(output, _OPEN)
-    name = f".bwbuild-{_host()}{secrets.token_hex(4)}"
+    name = f".bwbuild-{_host()}{os.urandom(4).hex()}"
     try:
         with locked(place, output):
             _sweep(place)
@@ -137,7 +135,7 @@ def _remove(name: str, place: int) -> None:
 
 def _host() -> str:
     """Eight digits that tell this machine from others."""
-    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+    return hashlib.sha256(os.uname().nodename.encode()).hexdigest()[:8]
 
 
 def _exists(name: str, parent: int) -> bool:

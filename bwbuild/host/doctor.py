@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from bwbuild.errors import HostError
-from bwbuild.host.causes import Cause
+
+if TYPE_CHECKING:
+    from bwbuild.host.causes import Cause
 
 
 class Status(Enum):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import pwd
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -65,7 +64,7 @@ def read_host() -> Host:
     return Host(
         caller=caller,
         architecture=run(["dpkg", "--print-architecture"]).text,
-        kernel=parse_kernel(platform.release()),
+        kernel=parse_kernel(os.uname().release),
         root_names=root_names(Path("/")),
         has_usr_local=os.path.lexists("/usr/local"),
         mount_points=mounts.points(),

@@ -100,6 +100,13 @@ def choose(
     return Chosen(links, frozenset(public - links.keys()), files)
 
 
+def public_links(groups: Iterable[Group], normalise: Callable[[str], str] = str) -> dict[str, str]:
+    """Public link, normalised -> what it leads to where every choice is visible."""
+    return {
+        normalise(link.path): target for group in groups if group.choices for link, target in _wanted(group)
+    }
+
+
 def best(group: Group) -> Choice:
     """The choice of the highest priority, the first one in the file's order where several have it."""
     return max(group.choices, key=lambda choice: choice.priority)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from bwbuild import process
-from bwbuild.errors import BwbuildError, DependencyError, HostError, OutputError
-from bwbuild.events import Level, Notice
-from bwbuild.root.bases import Base
+from bwbuild.errors import DependencyError, HostError
+from bwbuild.events import Level, Notice, Tell
 from bwbuild.root.chamber import Chamber
-from bwbuild.root.records import Records
+from bwbuild.root.ground import Base
+from bwbuild.root.space import FULL, full
+from bwbuild.root.workplace import workplace
 
 #: A package that apt would install, or has to configure: name, architecture and version.
 _CHOSEN = re.compile(r"^Inst (\S+) (?:\[[^]]*\] )?\((\S+) .*\[(\S+)\]\)", re.MULTILINE)
@@ -29,7 +29,6 @@ _APT = (
 _INSIDE = "/mnt"
 _WANTED = f"{_INSIDE}/wanted.dsc"
 _CHATTER = ("Reading ", "Building ", "Note, using file ")
-_FULL = "No space left on device"
 #: Seconds between two lines about the progress of one step.
 _PAUSE = 5.0
 #: The package whose maintainer script or unpacking failed, as dpkg names it.
@@ -49,18 +48,13 @@ class Wish:
     control: str
     options: tuple[str, ...]
     cache: Path
-    tell: Callable[[Notice], None]
+    tell: Tell
     fetch: bool = True
 
     @property
     def archives(self) -> Path:
         """Where downloaded packages are."""
         return self.cache / "archives"
-
-
-def workplaces(cache: Path) -> Records:
-    """Where chambers work; none of them outlives its use."""
-    return Records(cache / "work", "never", 0)
 
 
 def choose(wish: Wish) -> dict[str, str]:
@@ -95,8 +89,8 @@ def download(wish: Wish, number: int) -> None:
     done = _apt(wish, argv, network=True, line=_Fetching(number, wish.tell))
     if done.returncode != 0:
         text = done.text
-        if _FULL in text or "enough free space" in text:
-            raise _full(wish, done)
+        if FULL in text or "enough free space" in text:
+            raise full(wish.cache, _told(done))
         if re.search(r"404 +Not Found|Hash Sum mismatch|File has unexpected size", text):
             suite = wish.base.suite.name
             raise HostError(
@@ -124,8 +118,8 @@ def install(wish: Wish, number: int, layer: Path) -> None:
     done = _apt(wish, (*argv, *wish.options, "build-dep", _WANTED), layer=layer, line=counter)
     if done.returncode == 0:
         return
-    if _FULL in done.text:
-        raise _full(wish, done)
+    if FULL in done.text:
+        raise full(wish.cache, _told(done))
     broken = list(dict.fromkeys(_BROKEN.findall(done.text)))
     what = f"{broken[0]} of {wish.base.suite.name}" if broken else "the build dependencies"
     raise HostError(
@@ -138,7 +132,7 @@ def install(wish: Wish, number: int, layer: Path) -> None:
 class _Counter:
     """Counts lines that begin a step, and tells now and then how many there were."""
 
-    def __init__(self, mark: str, number: int, word: str, tell: Callable[[Notice], None]) -> None:
+    def __init__(self, mark: str, number: int, word: str, tell: Tell) -> None:
         self._mark, self._number, self._word, self._tell = mark, number, word, tell
         self._count = 0
         self._last = time.monotonic()
@@ -156,7 +150,7 @@ class _Counter:
 class _Fetching:
     """Tells how much there is to fetch, once apt knows it, and how far it is."""
 
-    def __init__(self, number: int, tell: Callable[[Notice], None]) -> None:
+    def __init__(self, number: int, tell: Tell) -> None:
         self._tell = tell
         self._number = number
         self._counter = _Counter("Get:", number, "fetched", tell)
@@ -182,11 +176,6 @@ def _unsolved(wish: Wish, done: process.Completed) -> DependencyError:
     )
 
 
-def _full(wish: Wish, done: process.Completed) -> BwbuildError:
-    hint = "free some space (bwbuild clean shows what is there), or name another place: --cache DIR"
-    return OutputError(f"{wish.cache}: {_FULL}", hint=hint, details=_told(done))
-
-
 def _told(done: process.Completed) -> list[str]:
     lines = (done.stdout + done.stderr).decode("utf-8", "replace").splitlines()
     return [line for line in lines if line.strip() and not line.startswith(_CHATTER)][-20:]
@@ -201,16 +190,14 @@ def _apt(
     line: Callable[[str], None] | None = None,
 ) -> process.Completed:
     base = wish.base
-    stack = ExitStack()
-    with closing(stack):
-        place = workplaces(wish.cache).begin("apt", stack)
+    with workplace(wish.cache, "apt") as place:
         wanted = place / "wanted"
         wanted.mkdir()
         (wanted / "wanted.dsc").write_text(wish.control, encoding="utf-8")
         chamber = Chamber(
             identity=base.identity,
             place=place,
-            lowers=(base.root,),
+            root=base.root,
             layer=layer,
             network=network,
             binds={_INSIDE: wanted, _ARCHIVES: wish.archives},

@@ -8,51 +8,28 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bwbuild.errors import BwbuildError, HostError, OutputError
-from bwbuild.events import Level, Notice
+from bwbuild.errors import BwbuildError, HostError
+from bwbuild.events import Level, Notice, Tell
 from bwbuild.root import bootstrap
+from bwbuild.root.ground import Base
 from bwbuild.root.locks import turn
-from bwbuild.root.records import LOCK, Records, in_use, make_place, size_of
+from bwbuild.root.records import LOCK, Records, make_place
+from bwbuild.root.space import unwritable
 from bwbuild.root.suite import Suite
 from bwbuild.sandbox.spec import Identity, IdentityKind
 
-RECORD = "base.json"
 _LAYOUT = 2
 #: Seconds after which a base that nobody used is removed when another one is made.
 OLD = 30 * 86400.0
 #: Seconds for which a base that is too old is used without asking a mirror that failed again.
 _PATIENCE = 3600.0
 _FAILED = ".failed"
-
-Tell = Callable[[Notice], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Base:
-    """A complete base.
-
-    :ivar id: another for each base that was ever made.
-    :ivar made: seconds since the epoch.
-    :ivar size: bytes on disk.
-    """
-
-    path: Path
-    suite: Suite
-    identity: Identity
-    id: str
-    made: float
-    size: int = 0
-
-    @property
-    def root(self) -> Path:
-        """The root file system; its files belong to ids of the identity."""
-        return self.path / "root"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +95,10 @@ def complete(cache: Path) -> list[Base]:
 
 def stored(cache: Path) -> list[Stored]:
     """All bases below ``cache``, finished or left unfinished by somebody killed, the one used last first."""
-    found = []
-    for used, path in _records(cache).by_use():
-        with suppress(FileNotFoundError):  # it was removed meanwhile
-            busy, base = in_use(path), _read(path)
-            if base is not None:
-                found.append(Stored(path, base, base.size, used, busy))
-            elif not busy:
-                found.append(Stored(path, None, size_of(path), used, busy))
-    return found
+    return [
+        Stored(found.path, _base(found.path, found.record), found.size, found.used, found.in_use)
+        for found in _records(cache).stored()
+    ]
 
 
 def remove(path: Path) -> bool:
@@ -238,7 +210,10 @@ def _newest(wish: Wish) -> Base | None:
 
 
 def _read(path: Path) -> Base | None:
-    record: Any = _records(path.parent).read(path)
+    return _base(path, _records(path.parent).read(path))
+
+
+def _base(path: Path, record: Any) -> Base | None:
     if record is None:
         return None
     name, architecture, mirror, components, keyring = record["suite"]
@@ -249,7 +224,7 @@ def _read(path: Path) -> Base | None:
 
 
 def _records(cache: Path) -> Records:
-    return Records(cache, RECORD, _LAYOUT)
+    return Records(cache, Base.RECORD, _LAYOUT)
 
 
 def _key(wish: Wish) -> str:
@@ -276,5 +251,4 @@ def _on_disk(wish: Wish) -> Iterator[None]:
         make_place(wish.cache)
         yield
     except OSError as error:
-        hint = "free some space (bwbuild clean shows what is there), or name another place: --cache DIR"
-        raise OutputError(f"no base can be made in {wish.cache}: {error.strerror}", hint=hint) from error
+        raise unwritable(f"no base can be made in {wish.cache}", error) from error

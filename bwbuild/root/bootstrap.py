@@ -6,12 +6,13 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bwbuild import process
-from bwbuild.errors import BwbuildError, ConfigurationError, HostError, OutputError
-from bwbuild.events import Level, Notice
+from bwbuild.errors import BwbuildError, ConfigurationError, HostError
+from bwbuild.events import Level, Notice, Tell
+from bwbuild.root.space import FULL, full
 from bwbuild.root.suite import Suite
 from bwbuild.sandbox.script import in_namespace
 from bwbuild.sandbox.spec import Identity
@@ -50,14 +51,11 @@ _CAUSES: tuple[tuple[str, str, str], ...] = (
 )
 #: What of mmdebstrap's chatter tells how far it is.
 _STEPS = ("I: running ", "I: downloading ", "I: extracting ", "I: installing ")
-_FULL = "No space left on device"
 #: dpkg's name of an architecture -> the kernel's of the emulator.
 _EMULATED = {"amd64": "x86_64", "arm64": "aarch64", "armel": "arm", "armhf": "arm", "ppc64el": "ppc64le"}
 #: What a processor runs besides its own.
 _ALSO = {"amd64": ("i386",), "arm64": ("armhf", "armel"), "armhf": ("armel",)}
 _BINFMT = Path("/proc/sys/fs/binfmt_misc")
-
-Tell = Callable[[Notice], None]
 
 
 def make(suite: Suite, path: Path, identity: Identity, tell: Tell) -> None:
@@ -87,9 +85,8 @@ def explained(suite: Suite, lines: Sequence[str], status: int) -> BwbuildError:
     text = "\n".join(lines)
     what = f"no base of {suite.name} ({suite.architecture}) can be made"
     details = [line for line in lines if not line.startswith("I: ")][-20:]
-    if _FULL in text:
-        hint = "free some space (bwbuild clean shows what is there), or name another place: --cache DIR"
-        return OutputError(f"{what}: {_FULL}", hint=hint, details=details)
+    if FULL in text:
+        return full(what, details)
     for pattern, cause, remedy in _CAUSES:
         if re.search(pattern, text):
             return HostError(f"{what}: {cause}", hint=remedy, details=details)

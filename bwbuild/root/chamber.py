@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bwbuild import process
-from bwbuild.errors import BwbuildError, HostError, OutputError
+from bwbuild.errors import BwbuildError, HostError
 from bwbuild.host.mounts import type_of
+from bwbuild.root.space import FULL, full
 from bwbuild.sandbox.script import OVERLAY_OPTIONS, in_namespace
 from bwbuild.sandbox.spec import Identity
 
@@ -27,7 +28,7 @@ _POLICY_FILE = "/usr/sbin/policy-rc.d"
 #: Says that everything is mounted.
 _ENTERED = "entered"
 #: How mount begins to say that an overlay with an upper layer can't be had.
-_NO_UPPER_LAYER = re.compile(rb"^mount: .*\bns/root:", re.MULTILINE)
+_NO_UPPER_LAYER = re.compile(r"^mount: .*\bns/root:", re.MULTILINE)
 _ENVIRONMENT = {
     "DEBIAN_FRONTEND": "noninteractive",
     "DEBCONF_NOWARNINGS": "yes",
@@ -39,8 +40,9 @@ _ENVIRONMENT = {
 
 @dataclass(frozen=True, slots=True)
 class Chamber:
-    """A root, the lowest layer last.
+    """A root with a writable layer over it.
 
+    :ivar root: of a base; nothing is written there.
     :ivar layer: what is written stays below it in ``upper``, which exists; None: nothing stays.
     :ivar place: an empty directory to work in, on a file system that carries an upper layer.
     :ivar binds: directories of the host that are seen writable: inside -> outside.
@@ -48,7 +50,7 @@ class Chamber:
 
     identity: Identity
     place: Path
-    lowers: tuple[Path, ...]
+    root: Path
     layer: Path | None = None
     network: bool = False
     binds: Mapping[str, Path] = field(default_factory=dict)
@@ -95,28 +97,26 @@ class Chamber:
                 os.chown(path, self.identity.outer_first, self.identity.outer_first)
 
     def _closed(self, done: process.Completed) -> BwbuildError:
-        if b"No space left on device" in done.stderr + done.stdout:
-            hint = "free some space (bwbuild clean shows what is there), or name another place: --cache DIR"
-            return OutputError(f"{self.place.parent}: No space left on device", hint=hint, details=_end(done))
-        kind = type_of(self.layer or self.place)
-        if _NO_UPPER_LAYER.search(done.stderr + done.stdout):
+        text = (done.stderr + done.stdout).decode("utf-8", "replace")
+        details = text.splitlines()[-20:]
+        if FULL in text:
+            return full(self.place.parent, details)
+        if _NO_UPPER_LAYER.search(text):
+            kind = type_of(self.layer or self.place)
             return HostError(
                 f"{self.place.parent} is on a file system ({kind}) that can't carry the layers of a base",
                 hint="name a directory on another one, such as ext4, xfs or btrfs: --cache DIR",
-                details=_end(done),
+                details=details,
             )
-        return HostError("no root of a suite can be entered here", hint="bwbuild doctor", details=_end(done))
+        return HostError("no root of a suite can be entered here", hint="bwbuild doctor", details=details)
 
     def _lines(self, argv: Sequence[str], *, terminal: bool = False) -> Iterator[str]:
         yield "mkdir -p ns; mount -t tmpfs -o mode=755 bwbuild ns"
-        yield "mkdir ns/root"
-        for number, lower in enumerate(self.lowers):
-            yield f"mkdir ns/{number}; mount --bind -- {shlex.quote(str(lower))} ns/{number}"
-        lowers = ":".join(f"ns/{number}" for number in range(len(self.lowers)))
+        yield f"mkdir ns/root ns/lower; mount --bind -- {shlex.quote(str(self.root))} ns/lower"
         layer = self.place if self.layer is None else self.layer
         yield f"mkdir ns/layer; mount --bind -- {shlex.quote(str(layer))} ns/layer"
         yield "mkdir -p ns/layer/upper ns/layer/work"
-        layers = f"lowerdir={lowers},upperdir=ns/layer/upper,workdir=ns/layer/work"
+        layers = "lowerdir=ns/lower,upperdir=ns/layer/upper,workdir=ns/layer/work"
         yield f"mount -t overlay -o {OVERLAY_OPTIONS},{layers} bwbuild ns/root"
         yield f"printf %s {shlex.quote(_POLICY)} > ns/policy; chmod 755 ns/policy"
         yield f": > {_ENTERED}"
@@ -146,8 +146,3 @@ class Chamber:
         for inside, outside in self.binds.items():
             yield from ("--bind", str(outside), inside)
         yield from ("--chdir", "/", "--")
-
-
-def _end(done: process.Completed) -> tuple[str, ...]:
-    text = (done.stderr + done.stdout).decode("utf-8", "replace")
-    return tuple(text.splitlines()[-20:])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from bwbuild.errors import HostError
@@ -13,7 +13,7 @@ FILE = "/var/lib/dpkg/diversions"
 
 @dataclass(frozen=True, slots=True)
 class Diversion:
-    """One diversion; its paths are as the packages spell them, not normalised.
+    """One diversion; `parse` leaves its paths as the packages spell them, not normalised.
 
     :ivar original: the path that packages ship.
     :ivar diverted: where dpkg puts that file instead.
@@ -23,6 +23,32 @@ class Diversion:
     original: str
     diverted: str
     package: str
+
+    def actual(self, package: str) -> str:
+        """Where the file is on the host that a package, named without architecture, ships at ``original``."""
+        return self.original if package == self.package else self.diverted
+
+    def holds(self, visible: Collection[str]) -> bool:
+        """Whether it exists in a view of packages, named without architecture."""
+        return self.package in visible
+
+    def normalised(self, normalise: Callable[[str], str]) -> Diversion:
+        """The same one with its real paths, such as /usr/bin/sh for /bin/sh."""
+        return Diversion(normalise(self.original), normalise(self.diverted), self.package)
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """What a view makes of the diverted paths.
+
+    :ivar seen: those with the file of a visible package, moved aside by a visible one.
+    :ivar moved: original path -> where the file of a visible package is, moved aside by one that is not.
+    :ivar hidden: where files are that are not seen there, whether they are moved back or nobody's.
+    """
+
+    seen: frozenset[str]
+    moved: Mapping[str, str]
+    hidden: frozenset[str]
 
 
 def parse(text: str) -> tuple[Diversion, ...]:
@@ -41,7 +67,7 @@ def parse(text: str) -> tuple[Diversion, ...]:
     )
 
 
-def text(diversions: Iterable[Diversion], visible: frozenset[str]) -> str:
+def text(diversions: Iterable[Diversion], visible: Collection[str]) -> str:
     """Dpkg's file with the diversions that hold in the view, in their order.
 
     :param visible: names of the visible packages, without architecture.
@@ -49,34 +75,25 @@ def text(diversions: Iterable[Diversion], visible: frozenset[str]) -> str:
     return "".join(
         f"{diversion.original}\n{diversion.diverted}\n{diversion.package}\n"
         for diversion in diversions
-        if diversion.package in visible
+        if diversion.holds(visible)
     )
 
 
-def actual(path: str, package: str, diversions: Mapping[str, Diversion]) -> str:
-    """Where the file lies on the host that a package ships at a path.
+def settle(diversions: Iterable[Diversion], shipped: Collection[tuple[str, Collection[str]]]) -> Aside:
+    """What becomes of moved files where not all packages are visible.
 
-    :param path: as the package's list has it.
-    :param package: its name, without architecture: dpkg leaves a diverting package's own file in place.
-    :param diversions: by original path, see `by_original`.
+    :param diversions: with normalised paths; two spellings of a path may be diverted one by one.
+    :param shipped: the name of each visible package, without architecture, and its normalised paths.
     """
-    diversion = diversions.get(path)
-    return path if diversion is None or diversion.package == package else diversion.diverted
-
-
-def by_original(diversions: Iterable[Diversion]) -> Mapping[str, Diversion]:
-    """Original path -> its diversion; dpkg allows one for a path."""
-    return {diversion.original: diversion for diversion in diversions}
-
-
-def undone(diversions: Iterable[Diversion], visible: frozenset[str]) -> Mapping[str, str]:
-    """Original -> diverted path of the diversions that do not hold in the view.
-
-    The file at the diverted path belongs at the original one there if a visible package ships the original;
-    if none does, neither path exists.
-
-    :param visible: names of the visible packages, without architecture.
-    """
-    return {
-        diversion.original: diversion.diverted for diversion in diversions if diversion.package not in visible
-    }
+    visible = {name for name, _ in shipped}
+    seen, moved, hidden = set(), {}, set()
+    for diversion in diversions:
+        original, diverted = diversion.original, diversion.diverted
+        there = any(original in paths and diversion.actual(name) == diverted for name, paths in shipped)
+        if there and diversion.holds(visible):
+            seen.add(diverted)
+            continue
+        hidden.add(diverted)
+        if there:
+            moved[original] = diverted
+    return Aside(frozenset(seen), moved, frozenset(hidden))

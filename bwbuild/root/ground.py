@@ -1,12 +1,55 @@
-"""What a build stands on where it is not this machine."""
+"""What a build stands on where it is not this machine: a base, and a layer over it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
 
-from bwbuild.root.bases import Base
-from bwbuild.root.layers import Layer
+from bwbuild.root.suite import Suite
+from bwbuild.sandbox.spec import Identity
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A complete base.
+
+    :ivar id: another for each base that was ever made.
+    :ivar made: seconds since the epoch.
+    :ivar size: bytes on disk.
+    """
+
+    #: The file in ``path`` that makes it complete.
+    RECORD: ClassVar[str] = "base.json"
+
+    path: Path
+    suite: Suite
+    identity: Identity
+    id: str
+    made: float
+    size: int = 0
+
+    @property
+    def root(self) -> Path:
+        """The root file system; its files belong to ids of the identity."""
+        return self.path / "root"
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A complete layer; ``packages`` are those over the base's: name:architecture -> version."""
+
+    #: The file in ``path`` that makes it complete.
+    RECORD: ClassVar[str] = "layer.json"
+
+    path: Path
+    packages: Mapping[str, str]
+
+    @property
+    def upper(self) -> Path:
+        """What lies over the base's root."""
+        return self.path / "upper"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,34 +16,21 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from bwbuild.errors import OutputError
 from bwbuild.events import Level, Notice
-from bwbuild.root import apt, archives
+from bwbuild.root import apt, archives, workplace
 from bwbuild.root.apt import Wish
+from bwbuild.root.ground import Layer
 from bwbuild.root.locks import turn
-from bwbuild.root.records import LOCK, Records, in_use, make_place, size_of
+from bwbuild.root.records import LOCK, Records, make_place
+from bwbuild.root.space import unwritable
 
-__all__ = ["OLD", "RECORD", "Layer", "Stored", "Wish", "opened", "prune", "remove", "stored"]
+__all__ = ["OLD", "Stored", "Wish", "opened", "prune", "remove", "stored"]
 
-RECORD = "layer.json"
 _LAYOUT = 2
 #: Seconds after which a layer that nobody used is removed, and bytes that all of them may take.
 OLD, LARGE = 30 * 86400.0, 20 << 30
 #: Seconds after which nobody goes on with a choice that is not whole.
 _ABANDONED = 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """A complete layer; ``packages`` are those over the base's: name:architecture -> version."""
-
-    path: Path
-    packages: Mapping[str, str]
-
-    @property
-    def upper(self) -> Path:
-        """What lies over the base's root."""
-        return self.path / "upper"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +58,7 @@ def opened(wish: Wish) -> Iterator[Layer]:
     """
     with ExitStack() as stack:
         try:
-            for name in ("layers", "choices", "archives", "work"):
+            for name in ("layers", "choices", "archives"):
                 make_place(wish.cache / name)
             key = _remembered(wish)
             layer = _found(wish, key, stack) if key else None
@@ -81,23 +68,18 @@ def opened(wish: Wish) -> Iterator[Layer]:
                 layer = _found(wish, key, stack) or _made_in_turn(wish, key, chosen, stack)
                 _remember(wish, key)
         except OSError as error:
-            hint = "free some space (bwbuild clean shows what is there), or name another place: --cache DIR"
-            raise OutputError(f"{wish.cache}: {error.strerror}", hint=hint) from error
+            raise unwritable(wish.cache, error) from error
         yield layer
 
 
 def stored(cache: Path) -> list[Stored]:
     """All layers below ``cache``, finished or left unfinished by somebody killed, the one used last first."""
-    found, records = [], _records(cache)
-    for used, path in records.by_use():
-        with suppress(FileNotFoundError):  # it was removed meanwhile
-            busy, record = in_use(path), records.read(path)
-            if record is not None:
-                item = Stored(path, record["base"], len(record["packages"]), record["size"], used, busy)
-                found.append(item)
-            elif not busy:
-                found.append(Stored(path, "", 0, size_of(path), used, busy))
-    return found
+    items = []
+    for found in _records(cache).stored():
+        record = found.record or {"base": "", "packages": {}}
+        base, packages = record["base"], len(record["packages"])
+        items.append(Stored(found.path, base, packages, found.size, found.used, found.in_use))
+    return items
 
 
 def remove(path: Path) -> bool:
@@ -122,9 +104,7 @@ def prune(cache: Path, bases: Collection[str]) -> None:
             records.try_to_remove(path)
     records.prune_locks()
     _prune_choices(cache)
-    works = apt.workplaces(cache)
-    for path in works.directories():
-        works.try_to_remove(path)
+    workplace.prune(cache)
     archives.prune(cache / "archives")
 
 
@@ -196,7 +176,7 @@ def _remember(wish: Wish, key: str) -> None:
 
 
 def _records(cache: Path) -> Records:
-    return Records(cache / "layers", RECORD, _LAYOUT)
+    return Records(cache / "layers", Layer.RECORD, _LAYOUT)
 
 
 def _question(wish: Wish) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -29,12 +30,32 @@ _ABANDONED = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """A directory that is there: its bytes, and when it was last used, in seconds since the epoch.
+
+    :ivar record: None for what is left of one that was never finished.
+    """
+
+    path: Path
+    record: Any
+    size: int
+    used: float
+    in_use: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Records:
-    """The directories of one kind: where they are, what their record is called, and how it is laid out."""
+    """The directories of one kind: where they are, what their record is called, and how it is laid out.
+
+    :ivar own: whether all files in them belong to the caller.
+    :ivar lasting: whether they are of use after the machine went down.
+    """
 
     place: Path
     name: str
     layout: int
+    own: bool = False
+    lasting: bool = True
 
     def directories(self, key: str = "") -> list[Path]:
         """Those whose name begins with ``key``, complete or not."""
@@ -66,23 +87,28 @@ class Records:
 
     def complete(self, path: Path, fields: Mapping[str, object]) -> None:
         """Write the record of one, with how large it is and when it was made."""
-        # A machine that goes down must not leave a record of what never reached the disk.
-        process.run(["sync", "--file-system", path])
-        own: dict[str, object] = {"layout": self.layout, "made": time.time(), "size": size_of(path)}
-        record = own | dict(fields)
+        if self.lasting:
+            # A machine that goes down must not leave a record of what never reached the disk.
+            process.run(["sync", "--file-system", path])
+        common = {"layout": self.layout, "made": time.time(), "size": self._size(path)}
         new = path / f"{self.name}.new"
         with new.open("w", encoding="utf-8") as file:
-            json.dump(record, file)
-            file.flush()
-            os.fsync(file.fileno())
+            file.write(json.dumps(common | dict(fields)))
+            if self.lasting:
+                file.flush()
+                os.fsync(file.fileno())
         new.rename(path / self.name)
         os.utime(path)
+
+    def hold(self, path: Path, stack: ExitStack) -> Any:
+        """The record of one, which is locked until the end of ``stack``; None where it is not complete."""
+        # Not AT_ONCE: who has it alone only looks whether it is in use, or will be done with it soon.
+        return self.read(path) if stack.enter_context(locked(path, SHARED)) else None
 
     def use(self, path: Path, stack: ExitStack) -> Any:
         """The record of a complete one, which stays until the end of ``stack``; None where it is not."""
         with ExitStack() as attempt:
-            # Not AT_ONCE: who has it alone only looks whether it is in use, or will be done with it soon.
-            record = self.read(path) if attempt.enter_context(locked(path, SHARED)) else None
+            record = self.hold(path, attempt)
             if record is not None:
                 os.utime(path)
                 stack.push(attempt.pop_all())
@@ -96,16 +122,26 @@ class Records:
                 found.append((path.stat().st_mtime, path))
         yield from sorted(found, reverse=True)
 
+    def stored(self) -> Iterator[Found]:
+        """Those that are complete and what is left of others, the one used last first; none in the making."""
+        for used, path in self.by_use():
+            busy, record = in_use(path), self.read(path)
+            if record is not None:
+                yield Found(path, record, record["size"], used, busy)
+            elif not busy:
+                yield Found(path, None, self._size(path), used, busy)
+
     def remove(self, path: Path) -> bool:
         """Remove one, or what is left of one, unless it is in use; whether this process has removed it.
 
         :raises BwbuildError: it can't be removed; it is not complete any more all the same.
+        :raises OSError: the same, where all files are the caller's ``own``.
         """
         with locked(path, EXCLUSIVE | AT_ONCE) as free:
             if free:
                 # Without its record it is of no use any more, whatever happens next.
                 (path / self.name).unlink(missing_ok=True)
-                remove_tree(path)
+                self._remove_tree(path)
         return free
 
     def try_to_remove(self, path: Path) -> None:
@@ -117,12 +153,20 @@ class Records:
         """Remove the lock files of those who were killed while they had them."""
         for path in self.place.glob(f"*{LOCK}"):
             with suppress(OSError), locked(path, EXCLUSIVE | AT_ONCE) as free:
+                # A young one may belong to somebody who has made it, and is about to lock it.
                 if free and time.time() - path.stat().st_mtime > _ABANDONED:
                     path.unlink()
 
     def _remove_incomplete(self, path: Path) -> None:
         if not (path / self.name).exists():
-            remove_tree(path)
+            with suppress(OSError):  # what stays is in nobody's way
+                self._remove_tree(path)
+
+    def _remove_tree(self, path: Path) -> None:
+        (_remove_own if self.own else remove_tree)(path)
+
+    def _size(self, path: Path) -> int:
+        return (_size_of_own if self.own else size_of)(path)
 
 
 def in_use(path: Path) -> bool:
@@ -155,6 +199,19 @@ def size_of(path: Path) -> int:
     if done.returncode != 0:
         done = process.run([*_entry(), *words])
     return int(done.text.split()[0]) * 1024
+
+
+def _remove_own(path: Path) -> None:
+    """Remove a directory; the kernel leaves some in one that was being made which nobody may look into."""
+    closed = ("-type", "d", "!", "-perm", "-u=rwx", "-exec", "chmod", "u+rwx", "{}", ";")
+    process.run(["find", path, *closed], check=False)  # what then stays closed is rmtree's error
+    shutil.rmtree(path)
+
+
+def _size_of_own(path: Path) -> int:
+    # du fails on what is closed or removed meanwhile, and tells the rest.
+    words = process.run(["du", "-sk", "--", path], check=False).text.split()
+    return int(words[0]) * 1024 if words else 0
 
 
 def _entry() -> tuple[str, ...]:

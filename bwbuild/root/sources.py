@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 
 from bwbuild import process
 from bwbuild.errors import SourceError
-from bwbuild.events import Level, Notice
-from bwbuild.root.apt import workplaces
-from bwbuild.root.bases import Base
+from bwbuild.events import Level, Notice, Tell
 from bwbuild.root.chamber import Chamber
+from bwbuild.root.ground import Base
+from bwbuild.root.workplace import workplace
 
 _INSIDE = "/mnt"
 #: Bases have no indexes of sources: those are large, and only this needs them.
@@ -35,19 +33,16 @@ chown "$2:$3" /mnt/*
 """
 
 
-def fetch(base: Base, cache: Path, name: str, directory: Path, tell: Callable[[Notice], None]) -> Path:
+def fetch(base: Base, cache: Path, name: str, directory: Path, tell: Tell) -> Path:
     """Fetch a source package into the empty ``directory``; the path of its .dsc there.
 
     :param name: of the source, with ``=VERSION`` behind it for another than the newest.
     :raises SourceError: the suite does not have it, or it can't be fetched.
     """
     tell(Notice(Level.INFO, f"fetching {name} from {base.suite.name}"))
-    records = workplaces(cache)
-    records.place.mkdir(parents=True, exist_ok=True, mode=0o755)
-    with ExitStack() as stack:
-        place = records.begin("source", stack)
+    with workplace(cache, "source") as place:
         chamber = Chamber(
-            identity=base.identity, place=place, lowers=(base.root,), network=True, binds={_INSIDE: directory}
+            identity=base.identity, place=place, root=base.root, network=True, binds={_INSIDE: directory}
         )
         owner = (str(os.getuid()), str(os.getgid()))
         # A caller who is root has no number inside; he may read and remove everybody's files anyway.

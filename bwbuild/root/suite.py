@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from bwbuild.errors import ConfigurationError, SourceError
+from bwbuild.errors import ConfigurationError, HostError, SourceError
 
 _NAME = re.compile(r"[a-z][a-z0-9.+-]{0,62}")
 #: Distributions of a changelog that are no suite to build for.
@@ -54,3 +54,15 @@ def of_changelog(distribution: str) -> str:
     for pocket in ("-proposed-updates", "-updates", "-security", "-backports-sloppy", "-backports"):
         distribution = distribution.removesuffix(pocket)
     return parse_name(distribution)
+
+
+def of_this_machine() -> str:
+    """The suite of this machine's own release.
+
+    :raises HostError: it does not say which one it is.
+    """
+    for line in Path("/etc/os-release").read_text(encoding="utf-8").splitlines():
+        name, _, value = line.partition("=")
+        if name == "VERSION_CODENAME" and value:
+            return parse_name(value.strip("\"'"))
+    raise HostError("/etc/os-release does not name this machine's release", hint="name a suite: -d SUITE")

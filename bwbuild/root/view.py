@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from bwbuild.host.facts import Host
-from bwbuild.root import bases, etc, layers, views
-from bwbuild.root.ground import Ground
+from bwbuild.root import etc, views
+from bwbuild.root.ground import Base, Ground, Layer
 from bwbuild.root.views import View
 from bwbuild.sandbox.policy import RootView
 from bwbuild.sandbox.spec import Bind, Directory, Given, Guest, Mount, Overlay, Scratch, Symlink, Tmpfs
@@ -91,8 +91,8 @@ def suite_view(ground: Ground) -> RootView:
             *(Symlink(text, Guest("/", name)) for name, text in sorted(ground.root_names.items()) if text),
         ),
         given=(
-            Given("base", ground.base.path, bases.RECORD),
-            Given("layer", ground.layer.path, layers.RECORD),
+            Given("base", ground.base.path, Base.RECORD),
+            Given("layer", ground.layer.path, Layer.RECORD),
         ),
     )
 

@@ -9,29 +9,23 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bwbuild import process
 from bwbuild.deb.database import DIRECTORY
 from bwbuild.errors import HostError, OutputError
 from bwbuild.root.contents import Contents, Cover
-from bwbuild.root.locks import AT_ONCE, EXCLUSIVE, SHARED, locked, turn
+from bwbuild.root.locks import turn
+from bwbuild.root.records import LOCK, Found, Records
 
 RECORD = "view.json"
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 #: What the view was made from: paths, separated by null bytes.
 _READ = "read"
-#: What the lock of those who make the view for a key is called after the key.
-_LOCK = ".lock"
-#: Seconds after which nobody is about to lock a lock file.
-_ABANDONED = 3600.0
 #: How often a view is made if the machine changes meanwhile.
 _TRIES = 3
 #: Changes when views are laid out in another way, so that none of the old ones is used.
@@ -121,11 +115,12 @@ def opened(base: Path, key: str, make: Maker, waiting: Callable[[], None]) -> It
     with ExitStack() as stack:
         try:
             base.mkdir(parents=True, exist_ok=True, mode=0o755)
-            view = _found(base, key, stack)
+            records = _records(base)
+            view = _found(records, key, stack)
             if view is None:
                 prune(base)
-                with turn(base / f"{key}{_LOCK}", waiting):
-                    view = _found(base, key, stack) or _made(base, key, make, stack)
+                with turn(base / f"{key}{LOCK}", waiting):
+                    view = _found(records, key, stack) or _made(records, key, make, stack)
         except OSError as error:
             raise _no_view(base, error) from error
         yield view
@@ -133,13 +128,7 @@ def opened(base: Path, key: str, make: Maker, waiting: Callable[[], None]) -> It
 
 def stored(base: Path) -> list[Stored]:
     """All views below ``base``, finished or left unfinished by somebody killed, the one used last first."""
-    found = []
-    for path in _directories(base):
-        with suppress(FileNotFoundError):  # it was removed meanwhile
-            item = _stored(path)
-            if item.packages or not item.in_use:
-                found.append(item)
-    return sorted(found, key=lambda view: view.used, reverse=True)
+    return [_stored(found) for found in _records(base).stored()]
 
 
 def remove(path: Path) -> bool:
@@ -147,12 +136,7 @@ def remove(path: Path) -> bool:
 
     :raises OSError: it can't be removed; it is no view any more all the same.
     """
-    with locked(path, EXCLUSIVE | AT_ONCE) as free:
-        if free:
-            # Without its record it is no view any more, whatever happens next.
-            (path / RECORD).unlink(missing_ok=True)
-            _remove_tree(path)
-    return free
+    return _records(path.parent).remove(path)
 
 
 def prune(base: Path) -> None:
@@ -160,42 +144,33 @@ def prune(base: Path) -> None:
 
     What can't be removed stays, for ``bwbuild clean`` to show: it is in nobody's way.
     """
-    total, now, stamp = 0, time.time(), database_stamp()
-    for used, path in sorted(_by_use(base), reverse=True):
-        record = _read(path)
+    records, total, now, stamp = _records(base), 0, time.time(), database_stamp()
+    for used, path in records.by_use():
+        record = records.read(path)
         total += record["size"] if record else 0
         allowed = OLD if record and record["database"] == stamp else OUTDATED
         if record is None or now - used > allowed or total > LARGE:
-            _try_to_remove(path)
-    for path in base.glob(f"*{_LOCK}"):
-        with suppress(OSError), locked(path, EXCLUSIVE | AT_ONCE) as free:
-            # A young one may belong to somebody who has made it, and is about to lock it.
-            if free and now - path.stat().st_mtime > _ABANDONED:
-                path.unlink()
+            records.try_to_remove(path)
+    records.prune_locks()
 
 
-def _by_use(base: Path) -> Iterator[tuple[float, Path]]:
-    for path in _directories(base):
-        with suppress(FileNotFoundError):
-            yield path.stat().st_mtime, path
+def _records(base: Path) -> Records:
+    return Records(base, RECORD, _LAYOUT, own=True, lasting=False)
 
 
-def _stored(path: Path) -> Stored:
-    used = path.stat().st_mtime
-    with locked(path, EXCLUSIVE | AT_ONCE) as free:
-        in_use = not free
-    record = _read(path)
+def _stored(found: Found) -> Stored:
+    path, record = found.path, found.record
     if record is None:
-        return Stored(path, 0 if in_use else _size(path), used, used, 0, False, in_use)
+        return Stored(path, found.size, found.used, found.used, 0, False, found.in_use)
     current = record["database"] == database_stamp() and _is_current(path, record)
-    return Stored(path, record["size"], record["made"], used, len(record["packages"]), current, in_use)
+    packages = len(record["packages"])
+    return Stored(path, found.size, record["made"], found.used, packages, current, found.in_use)
 
 
-def _found(base: Path, key: str, stack: ExitStack) -> View | None:
-    for path in _directories(base, key):
+def _found(records: Records, key: str, stack: ExitStack) -> View | None:
+    for path in records.directories(key):
         with ExitStack() as attempt:
-            # Not AT_ONCE: who has it alone only looks whether it is in use, or will be done with it soon.
-            record = _read(path) if attempt.enter_context(locked(path, SHARED)) else None
+            record = records.hold(path, attempt)
             if record is not None and _is_current(path, record):
                 if os.access(path, os.W_OK):  # a cache that is read-only remembers no last use
                     os.utime(path)
@@ -204,52 +179,41 @@ def _found(base: Path, key: str, stack: ExitStack) -> View | None:
     return None
 
 
-def _made(base: Path, key: str, make: Maker, stack: ExitStack) -> View:
+def _made(records: Records, key: str, make: Maker, stack: ExitStack) -> View:
     """A new view in place of those for ``key``, which nobody can use any more."""
-    for path in _directories(base, key):
-        _try_to_remove(path)
-    left = _TRIES
-    while left:
-        path = Path(tempfile.mkdtemp(prefix=f"{key}-", dir=base))
+    for path in records.directories(key):
+        records.try_to_remove(path)
+    for _ in range(_TRIES):
         with ExitStack() as attempt:
-            attempt.callback(_remove_incomplete, path)
-            # Until it is locked, others take it for the remains of somebody who was killed.
-            if attempt.enter_context(locked(path, SHARED)):
-                left -= 1
-                if _is_filled(path, make):
-                    stack.push(attempt.pop_all())
-                    return _view(path, _read(path))
+            path = records.begin(key, attempt)
+            fields = _filled(path, make)
+            if fields is not None:
+                records.complete(path, fields)
+                stack.push(attempt.pop_all())
+                return _view(path, records.read(path))
     raise HostError(
         "this machine was changed while the view of its packages was made",
         hint="wait until dpkg, apt and whatever else changes /usr or /etc is done, then start again",
     )
 
 
-def _is_filled(path: Path, make: Maker) -> bool:
-    """Make a view in an empty directory; False if what it is made from was changed meanwhile."""
-    path.chmod(0o755)
+def _filled(path: Path, make: Maker) -> dict[str, object] | None:
+    """Make a view in an empty directory: its record; None if what it is made from was changed meanwhile."""
     begun, stamp = path.stat().st_ctime_ns, database_stamp()
     made = make(path)
     times = _times(made.contents.read)
     if database_stamp() != stamp or any(time >= begun for time in times):
-        return False
-    record = {
-        "layout": _LAYOUT,
+        return None
+    (path / _READ).write_bytes(b"\0".join(map(os.fsencode, made.contents.read)))
+    return {
         "database": stamp,
-        "made": time.time(),
         "packages": dict(made.packages),
         "missing": made.missing,
         "covers": [asdict(cover) for cover in made.contents.covers],
         "bound": made.contents.bound,
         "failed": made.contents.failed,
         "read": _digest(times),
-        "size": _size(path),
     }
-    (path / _READ).write_bytes(b"\0".join(map(os.fsencode, made.contents.read)))
-    new = path / f"{RECORD}.new"
-    new.write_text(json.dumps(record), encoding="utf-8")
-    new.rename(path / RECORD)
-    return True
 
 
 def _view(path: Path, record: Any) -> View:
@@ -262,22 +226,6 @@ def _view(path: Path, record: Any) -> View:
         failed=tuple(record["failed"]),
         database=record["database"],
     )
-
-
-def _directories(base: Path, key: str = "") -> list[Path]:
-    try:
-        return sorted(path for path in base.iterdir() if path.name.startswith(key) and path.is_dir())
-    except FileNotFoundError:
-        return []
-
-
-def _read(path: Path) -> Any:
-    """The record of a view; None for one that is incomplete, of another layout or gone."""
-    try:
-        record = json.loads((path / RECORD).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):  # a power failure can leave it empty
-        return None
-    return record if record.get("layout") == _LAYOUT else None
 
 
 def _is_current(path: Path, record: Any) -> bool:
@@ -302,29 +250,6 @@ def _times(paths: Iterable[str]) -> list[int]:
 
 def _digest(times: list[int]) -> str:
     return hashlib.sha256(" ".join(map(str, times)).encode()).hexdigest()
-
-
-def _size(path: Path) -> int:
-    # du fails on what is removed meanwhile, and tells the rest.
-    words = process.run(["du", "-sk", "--", path], check=False).text.split()
-    return int(words[0]) * 1024 if words else 0
-
-
-def _remove_tree(path: Path) -> None:
-    """Remove a view; the kernel leaves directories in one that was being made which nobody may look into."""
-    closed = ("-type", "d", "!", "-perm", "-u=rwx", "-exec", "chmod", "u+rwx", "{}", ";")
-    process.run(["find", path, *closed], check=False)  # what then stays closed is rmtree's error
-    shutil.rmtree(path)
-
-
-def _remove_incomplete(path: Path) -> None:
-    if not (path / RECORD).exists():
-        _try_to_remove(path)
-
-
-def _try_to_remove(path: Path) -> None:
-    with suppress(OSError):
-        remove(path)
 
 
 def _no_view(base: Path, error: OSError) -> OutputError:

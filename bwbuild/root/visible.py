@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bwbuild.deb.database import DIRECTORY, Package
 from bwbuild.root import alternatives, diversions, generated
-from bwbuild.root.alternatives import Chosen
+from bwbuild.root.alternatives import Chosen, Group
 from bwbuild.root.ownership import Lists
 
 #: The sandbox mounts an empty directory there.
@@ -51,25 +51,11 @@ def survey(packages: Sequence[Package], lists: Lists) -> Visible:
     :raises HostError: dpkg's database does not fit together.
     """
     names = frozenset(package.name for package in packages)
-    own = {package: frozenset(lists.paths(package.file_stem)) for package in packages}
-    paths = set().union(*own.values())
+    shipped = [(package.name, frozenset(lists.paths(package.file_stem))) for package in packages]
     found = diversions.parse((DIRECTORY / "diversions").read_text(encoding="utf-8"))
-    moved = {}
-    moved_aside = set()
-    for diversion in found:
-        original, diverted = lists.normalised(diversion.original), lists.normalised(diversion.diverted)
-        shipped = any(original in of and package.name != diversion.package for package, of in own.items())
-        if shipped and diversion.package in names:
-            paths.add(diverted)
-            continue
-        moved_aside.add(diverted)
-        if shipped:
-            moved[original] = diverted
-    groups = [
-        alternatives.parse(file.name, file.read_text(encoding="utf-8"))
-        for file in sorted((DIRECTORY / "alternatives").iterdir())
-    ]
-    chosen = alternatives.choose(groups, paths.__contains__, lists.normalised)
+    aside = diversions.settle([diversion.normalised(lists.normalised) for diversion in found], shipped)
+    paths = set(aside.seen).union(*(of for _, of in shipped))
+    chosen = alternatives.choose(groups(), paths.__contains__, lists.normalised)
     links = {}
     for path, text in chosen.links.items():
         if path.startswith(f"{alternatives.LINKS}/") or os.path.dirname(path) not in paths:
@@ -83,11 +69,22 @@ def survey(packages: Sequence[Package], lists: Lists) -> Visible:
         paths=paths,
         chosen=chosen,
         links=links,
-        moved=moved,
-        moved_aside=frozenset(moved_aside),
+        moved=aside.moved,
+        moved_aside=aside.hidden,
         diversions=diversions.text(found, names),
         settings=generated.registered(_text(UCF)),
     )
+
+
+def groups() -> list[Group]:
+    """The groups of alternatives of this system.
+
+    :raises HostError: one does not parse.
+    """
+    return [
+        alternatives.parse(file.name, file.read_text(encoding="utf-8"))
+        for file in sorted((DIRECTORY / "alternatives").iterdir())
+    ]
 
 
 def _text(path: str) -> str:

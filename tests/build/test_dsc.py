@@ -34,7 +34,7 @@ from bwbuild.build.start import Named
 from bwbuild.build.unpack import unpacked
 from bwbuild.deb.source import read_source
 from bwbuild.errors import SourceError
-from bwbuild.events import Notice
+from bwbuild.events import Tell
 from bwbuild.host.facts import read_host
 from bwbuild.sandbox import unpack
 
@@ -198,7 +198,7 @@ def test_name_is_fetched_to_a_private_place(desk: Desk, here: Path) -> None:
     """What fetches is handed in; it gets name, version and a directory that is gone afterwards."""
     asked: list[tuple[str, str | None, Path]] = []
 
-    def fetch(name: str, version: str | None, place: Path, tell: Callable[[Notice], None]) -> Path:
+    def fetch(name: str, version: str | None, place: Path, tell: Tell) -> Path:
         asked.append((name, version, place))
         for path in desk.parent.iterdir():
             shutil.copy(path, place)

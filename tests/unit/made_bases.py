@@ -11,7 +11,8 @@ from pathlib import Path
 
 from bwbuild.events import Level, Notice
 from bwbuild.root import bases, layers
-from bwbuild.root.bases import Base, Wish
+from bwbuild.root.bases import Wish
+from bwbuild.root.ground import Base
 from bwbuild.root.suite import Suite
 from bwbuild.sandbox.spec import Identity, IdentityKind
 
@@ -62,7 +63,7 @@ class Cache:
 
     def age(self, base: Base, days: float) -> Base:
         """Make a base so many days older."""
-        file = base.path / bases.RECORD
+        file = base.path / base.RECORD
         record = json.loads(file.read_text())
         record["made"] -= days * DAY
         file.write_text(json.dumps(record))

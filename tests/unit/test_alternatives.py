@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bwbuild.errors import HostError
-from bwbuild.root.alternatives import LINKS, Chosen, Group, Link, best, choose, parse, text
+from bwbuild.root.alternatives import LINKS, Chosen, Group, Link, best, choose, parse, public_links, text
 
 EDITOR = """\
 manual
@@ -113,6 +113,20 @@ def test_a_link_of_another_group_is_not_absent() -> None:
     both = chosen("/usr/bin/ed", groups=[other, parse("editor", EDITOR.replace("/bin/ed\n", "/opt/ed\n"))])
     assert both.links["/usr/bin/editor"] == "/etc/alternatives/ed"
     assert "/usr/bin/editor" not in both.absent
+
+
+def test_public_links_lead_to_the_best_choice() -> None:
+    none = parse("pager", "auto\n/usr/bin/pager\n\n\n")
+    assert public_links([parse("editor", EDITOR), none], lambda path: path.replace("/usr/bin", "/bin")) == {
+        "/bin/editor": "/usr/bin/vim.basic",
+        "/usr/share/man/man1/editor.1.gz": "/usr/share/man/man1/vim.1.gz",
+        "/usr/share/man/de/man1/editor.1.gz": "/usr/share/man/de/man1/vim.1.gz",
+    }
+    ed = parse("editor", EDITOR.replace("-100", "100"))
+    assert public_links([ed]) == {
+        "/usr/bin/editor": "/bin/ed",
+        "/usr/share/man/man1/editor.1.gz": "/usr/share/man/man1/ed.1.gz",
+    }
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from made_bases import IDENTITY, SUITE
 
-from bwbuild.errors import ExitStatus
+from bwbuild.errors import BwbuildError, ExitStatus
 from bwbuild.events import Notice
 from bwbuild.process import Completed
 from bwbuild.root import apt
-from bwbuild.root.bases import Base
 from bwbuild.root.chamber import Chamber
+from bwbuild.root.ground import Base
 
 SIMULATED = """\
 Reading package lists...
@@ -151,7 +151,7 @@ def test_download_that_fails(
     answer: Apt, wish: apt.Wish, text: str, status: ExitStatus, told: tuple[str, str]
 ) -> None:
     answer.status, answer.text = 100, text
-    with pytest.raises(apt.BwbuildError) as caught:
+    with pytest.raises(BwbuildError) as caught:
         apt.download(wish, 1)
     assert caught.value.status is status
     assert told[0] in caught.value.message
@@ -198,7 +198,7 @@ def test_installation_that_fails(
     answer: Apt, wish: apt.Wish, text: str, status: ExitStatus, message: str
 ) -> None:
     answer.status, answer.text = 100, text
-    with pytest.raises(apt.BwbuildError) as caught:
+    with pytest.raises(BwbuildError) as caught:
         apt.install(wish, 1, wish.cache)
     assert caught.value.status is status
     assert caught.value.message.endswith(message)

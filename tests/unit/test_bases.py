@@ -179,7 +179,7 @@ def test_killed_one_is_never_used_and_removed_later(cache: Cache) -> None:
 @pytest.mark.parametrize("text", ["", "{", "{}", '{"layout": 0}'])
 def test_record_that_says_nothing_is_none(cache: Cache, text: str) -> None:
     base = cache.base()
-    (base.path / bases.RECORD).write_text(text)
+    (base.path / base.RECORD).write_text(text)
     assert cache.base().id != base.id
     assert base.id not in names(cache)
 

@@ -18,7 +18,7 @@ from bwbuild.root.chamber import Chamber
 def chamber(tmp_path: Path) -> Chamber:
     place = tmp_path / "work" / "apt-1"
     place.mkdir(parents=True)
-    return Chamber(identity=IDENTITY, place=place, lowers=(tmp_path / "base's root",))
+    return Chamber(identity=IDENTITY, place=place, root=tmp_path / "base's root")
 
 
 def script(chamber: Chamber, monkeypatch: pytest.MonkeyPatch, *argv: str) -> str:

@@ -15,7 +15,7 @@ from made_bases import SUITE, Cache, unused_for
 
 from bwbuild.errors import HostError, OutputError
 from bwbuild.root import apt, archives, bases, bootstrap, layers
-from bwbuild.root.bases import Base
+from bwbuild.root.ground import Base, Layer
 
 FORK = multiprocessing.get_context("fork")
 
@@ -169,8 +169,8 @@ def test_prune_takes_what_is_too_much(cache: Cache, base: Base, monkeypatch: pyt
     for number in range(3):
         cache.chosen = {f"p{number}:amd64": "1"}
         path = cache.layer(base, str(number))
-        record = json.loads((path / layers.RECORD).read_text())
-        (path / layers.RECORD).write_text(json.dumps(record | {"size": 100}))
+        record = json.loads((path / Layer.RECORD).read_text())
+        (path / Layer.RECORD).write_text(json.dumps(record | {"size": 100}))
         unused_for(path, 3 - number)
         paths.append(path)
     monkeypatch.setattr(layers, "LARGE", 250)
@@ -200,7 +200,7 @@ def test_prune_leaves_a_choice_that_is_being_written(cache: Cache, base: Base) -
 def test_prune_takes_places_that_nobody_works_in(cache: Cache, base: Base) -> None:
     cache.layer(base)
     left = cache.top / "work" / "apt-left"
-    left.mkdir()
+    left.mkdir(parents=True)
     layers.prune(cache.top, {base.id})
     assert not left.exists()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bwbuild.errors import HostError
-from bwbuild.root.diversions import Diversion, actual, by_original, parse, text, undone
+from bwbuild.root.diversions import Aside, Diversion, parse, settle, text
 
 TEXT = """\
 /bin/sh
@@ -53,19 +53,39 @@ def test_what_does_not_parse_names_the_file(wrong: str) -> None:
 def test_only_diversions_of_visible_packages_hold() -> None:
     visible = frozenset({"dash", "coreutils"})
     assert parse(text(parse(TEXT), visible)) == (DASH,)
-    assert undone(parse(TEXT), visible) == {
-        "/usr/bin/tool": "/usr/bin/tool.real",
-        "/usr/bin/mine": "/usr/bin/mine.distrib",
-    }
-    assert undone(parse(TEXT), visible | {"wrapper"}) == {"/usr/bin/mine": "/usr/bin/mine.distrib"}
+    coreutils = ("coreutils", frozenset({"/bin/sh", "/usr/bin/tool", "/usr/bin/mine"}))
+    shipped = [coreutils, ("dash", frozenset[str]())]
+    assert settle(parse(TEXT), shipped) == Aside(
+        seen=frozenset({"/bin/sh.distrib"}),
+        moved={"/usr/bin/tool": "/usr/bin/tool.real", "/usr/bin/mine": "/usr/bin/mine.distrib"},
+        hidden=frozenset({"/usr/bin/tool.real", "/usr/bin/mine.distrib"}),
+    )
+    assert settle(parse(TEXT), [*shipped, ("wrapper", frozenset[str]())]) == Aside(
+        seen=frozenset({"/bin/sh.distrib", "/usr/bin/tool.real"}),
+        moved={"/usr/bin/mine": "/usr/bin/mine.distrib"},
+        hidden=frozenset({"/usr/bin/mine.distrib"}),
+    )
+
+
+def test_where_nobody_visible_ships_the_original_nothing_is_moved() -> None:
+    diverted = frozenset(diversion.diverted for diversion in parse(TEXT))
+    shipped = [("dash", frozenset({"/bin/sh"})), ("original", frozenset({"/usr/bin/tool.real"}))]
+    assert settle(parse(TEXT), shipped) == Aside(frozenset(), {}, diverted)
+
+
+def test_two_spellings_of_a_path_may_be_diverted() -> None:
+    both = [Diversion("/bin/sh", "/bin/sh.one", "one"), Diversion("/usr/bin/sh", "/bin/sh.two", "two")]
+    here = [diversion.normalised(lambda path: path.removeprefix("/usr")) for diversion in both]
+    assert here == [both[0], Diversion("/bin/sh", "/bin/sh.two", "two")]
+    bash = ("bash", frozenset({"/bin/sh"}))
+    assert settle(here, [bash]).hidden == {"/bin/sh.one", "/bin/sh.two"}
+    assert settle(here, [bash, ("one", frozenset[str]())]).seen == {"/bin/sh.one"}
 
 
 def test_the_diverting_package_keeps_its_own_file() -> None:
-    table = by_original(parse(TEXT))
-    assert actual("/usr/bin/tool", "wrapper", table) == "/usr/bin/tool"
-    assert actual("/usr/bin/tool", "original", table) == "/usr/bin/tool.real"
-    assert actual("/usr/bin/mine", "anything", table) == "/usr/bin/mine.distrib"
-    assert actual("/usr/bin/tool.real", "original", table) == "/usr/bin/tool.real"
+    assert WRAPPER.actual("wrapper") == "/usr/bin/tool"
+    assert WRAPPER.actual("original") == "/usr/bin/tool.real"
+    assert LOCAL.actual("anything") == "/usr/bin/mine.distrib"
 
 
 @pytest.fixture
@@ -87,7 +107,7 @@ def test_dpkg_says_the_same(admin: Path) -> None:
     for diversion in diversions:
         # dpkg-divert is asked on behalf of no package: every one but the diverting one.
         truename = divert(admin, "--truename", diversion.original).strip()
-        assert actual(diversion.original, "another", by_original(diversions)) == truename
+        assert diversion.actual("another") == truename
         assert divert(admin, "--listpackage", diversion.original).strip() == (diversion.package or "LOCAL")
     assert divert(admin, "--truename", "/usr/bin/other").strip() == "/usr/bin/other"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bwbuild.build import ground
+from bwbuild.build import ground, places
 from bwbuild.config.settings import Settings
 from bwbuild.errors import HostError
 from bwbuild.events import Notice
@@ -53,11 +53,11 @@ def test_one_id_is_too_few(tmp_path: Path) -> None:
 
 def test_cache_of_root_is_not_in_his_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("os.getuid", lambda: 0)
-    assert ground.cache(Settings()) == Path("/var/cache/bwbuild")
-    assert ground.cache(Settings(cache=tmp_path)) == tmp_path
+    assert places.cache(Settings()) == Path("/var/cache/bwbuild")
+    assert places.cache(Settings(cache=tmp_path)) == tmp_path
 
 
 def test_cache_of_a_user_is_in_his_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("os.getuid", lambda: 1500)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert ground.cache(Settings()) == tmp_path / "bwbuild"
+    assert places.cache(Settings()) == tmp_path / "bwbuild"

@@ -5,12 +5,15 @@ from __future__ import annotations
 import ast
 import io
 import re
+import subprocess
+import sys
 import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from support import make_tree
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "bwbuild"
@@ -278,3 +281,39 @@ def test_heavy_libraries_are_imported_late() -> None:
                     else [node.module or ""]
                 )
                 assert not heavy & {top(name) for name in names}, found.path
+
+
+#: What only a build on the base of a suite needs.
+BASES = {f"bwbuild.root.{name}" for name in ("bases", "layers", "apt", "bootstrap", "chamber", "sources")}
+#: Modules of a build on this machine: first those that run the plan, then those that make a view for it.
+BUILD = (
+    *("bwbuild.cli.build", "bwbuild.cli.session", "bwbuild.cli.terminal", "bwbuild.build.execute"),
+    *("bwbuild.build.inputs", "bwbuild.root.declared", "bwbuild.root.remaking", "bwbuild.build.undeclared"),
+)
+
+
+def imported(code: str, home: Path, *arguments: str) -> set[str]:
+    """What a new Python that has run ``code`` has imported; nobody's settings are in ``home``."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{code}\nprint(*sys.modules, file=sys.stderr)", *arguments],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1"},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return set(done.stderr.split())
+
+
+def test_a_dry_run_in_a_tree_imports_nothing_of_bases(tmp_path: Path) -> None:
+    tree = make_tree(tmp_path / "tree")
+    code = "from bwbuild.cli.main import run\nassert run(sys.argv[1:]) == 0"
+    found = imported(code, tmp_path, "--dry-run", "--view", "host", str(tree))
+    assert "bwbuild.build.plan" in found
+    assert not BASES & found
+
+
+def test_a_build_on_this_machine_imports_nothing_of_bases(tmp_path: Path) -> None:
+    found = imported("\n".join(f"import {name}" for name in BUILD), tmp_path)
+    assert set(BUILD) <= found
+    assert not BASES & found
