@@ -1,8 +1,12 @@
-"""Sizes and durations as people read them."""
+"""Sizes, durations and times as people read them."""
 
 from __future__ import annotations
 
+from datetime import datetime
+
 _BINARY_PREFIXES = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def human_size(size: int) -> str:
@@ -45,3 +49,9 @@ def long_stopwatch(seconds: float) -> str:
     """``seconds``, cut to whole ones, as ``HH:MM:SS``, the form in Debian's build logs."""
     minutes, rest = divmod(max(0, int(seconds)), 60)
     return f"{minutes // 60:02}:{minutes % 60:02}:{rest:02}"
+
+
+def mail_date(when: datetime) -> str:
+    """``when``, with its time zone, as mails and changelogs have it: ``Thu, 01 Jan 2026 12:00:00 +0000``."""
+    # strftime's names follow the locale, and email.utils costs 12 ms to import.
+    return f"{_DAYS[when.weekday()]}, {when:%d} {_MONTHS[when.month - 1]} {when:%Y %H:%M:%S %z}"

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from bwbuild.build import inputs, places
 from bwbuild.build import scratch as scratches
-from bwbuild.build.plan import NO_UPPER, TMPFS_UPPER, Plan, choose_identity, make_plan
+from bwbuild.build.plan import Plan, choose_identity, make_plan
 from bwbuild.build.scratch import Record
 from bwbuild.build.start import Tree
+from bwbuild.build.workspaces import NO_UPPER, TMPFS_UPPER
 from bwbuild.config.settings import Settings, Sign, View
 from bwbuild.deb.buildoptions import BuildOptions
 from bwbuild.deb.source import find_tree, read_source

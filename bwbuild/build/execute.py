@@ -26,10 +26,11 @@ from bwbuild.build.summary import after_build, summary
 from bwbuild.config.settings import Keep
 from bwbuild.errors import BuildError, BwbuildError, ExitStatus, HostError, OutputError
 from bwbuild.events import Event, Level, Notice, Observer, Output, Section, fan_out
+from bwbuild.handover.artifacts import Verified
 from bwbuild.handover.keys import Key
 from bwbuild.handover.publish import check_output, publish
 from bwbuild.handover.sign import sign
-from bwbuild.handover.verify import Verified, collect
+from bwbuild.handover.verify import collect
 from bwbuild.host.doctor import Finding
 from bwbuild.root.views import database_stamp
 from bwbuild.sandbox import runner
@@ -68,7 +69,7 @@ def build(plan: Plan, around: Surroundings) -> Report:
     :raises OutputError: the log can't be written, so that there is nothing to tell the rest in.
     """
     check_output(plan.output)
-    title = LogTitle(plan.source.name, plan.source.version, plan.architecture)
+    title = LogTitle(plan.source.name, plan.version, plan.architecture)
     log = LogFile(title, plan.settings.log or plan.output)
     with log:
         return Build(plan, around, log).run()
@@ -278,7 +279,7 @@ class Build:
     def _report(self, artifacts: tuple[Artifact, ...], failure: BwbuildError | None) -> Report:
         plan = self.plan
         workspace = plan.sandbox.workspace
-        changes = next((item.path for item in artifacts if item.name == plan.changes), None)
+        published = {item.name: item.path for item in artifacts}
         return Report(
             status=failure.status if failure else ExitStatus.SUCCESS,
             job=plan.source.job,
@@ -286,14 +287,16 @@ class Build:
             finished=self.started,
             source=plan.source.name,
             source_version=plan.source.version,
-            distribution=plan.source.distribution,
+            built_version=plan.version,
+            distribution=plan.distribution,
             architecture=plan.options.host_arch or plan.host.architecture,
             build_architecture=plan.host.architecture,
             build_type=plan.options.type_name,
             options=plan.options.passed,
             phases=tuple(self.phases),
             artifacts=artifacts,
-            changes=changes,
+            changes=published.get(plan.changes),
+            source_changes=published.get(plan.source_changes),
             signature=self.signature,
             identity=plan.sandbox.identity.kind.value,
             view=plan.settings.view.value,

@@ -7,6 +7,7 @@ source package that has to be unpacked first.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -132,6 +133,7 @@ def collect(start: Path, wanted: Wanted, settings: Settings, environment: Mappin
         scratch_type=type_of(places.scratch(settings)),
         command=wanted.command,
         interactive=wanted.interactive,
+        now=int(time.time()),
     )
 
 

@@ -17,6 +17,7 @@ from typing import assert_never
 from bwbuild import __version__
 from bwbuild.errors import OutputError
 from bwbuild.events import Event, Field, Level, Notice, Output, Section, Step, Text, Usage
+from bwbuild.units import mail_date
 
 #: What fits between the ``| `` and `` |`` of a box of the usual 80 columns.
 BOX_WIDTH = 76
@@ -77,18 +78,9 @@ class Escaper:
         return escape(held)
 
 
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-
-
-def _mail_date(when: datetime) -> str:
-    # strftime's names follow the locale, and email.utils costs 12 ms to import.
-    return f"{_DAYS[when.weekday()]}, {when:%d} {_MONTHS[when.month - 1]} {when:%Y %H:%M:%S %z}"
-
-
 def boxed(title: str, when: datetime | None, rule: str) -> str:
     """A box around ``title`` with the time on the right; it grows with a title too long for 80 columns."""
-    stamp = _mail_date(when) if when is not None else ""
+    stamp = mail_date(when) if when is not None else ""
     gap = BOX_WIDTH - len(title) - len(stamp)
     line = f"{title}{' ' * max(gap, 1 if stamp else 0)}{stamp}"
     edge = f"+{rule * (len(line) + 2)}+"

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bwbuild.config.settings import BuildAs, IdentityChoice, Keep, Settings
+from bwbuild.build.workspaces import choose_workspace
+from bwbuild.config.settings import BuildAs, IdentityChoice, Settings
 from bwbuild.config.settings import Workspace as WorkspaceChoice
 from bwbuild.deb.buildoptions import BuildOptions
+from bwbuild.deb.names import without_epoch
+from bwbuild.deb.rebuild import Entry, Occasion, author, make_entry
 from bwbuild.deb.source import Source
-from bwbuild.errors import ConfigurationError, HostError
+from bwbuild.errors import ConfigurationError
 from bwbuild.events import Level, Notice
 from bwbuild.host.facts import Host
 from bwbuild.root import etc
@@ -22,21 +26,8 @@ from bwbuild.sandbox import identity as identities
 from bwbuild.sandbox import script
 from bwbuild.sandbox.bwrap import HELPERS
 from bwbuild.sandbox.environment import build_environment
-from bwbuild.sandbox.policy import PARENT, Request, RootView, compose
-from bwbuild.sandbox.spec import Guest, Identity, IdentityKind, Layering, Sandbox, Saved, Workspace
-
-#: File systems that refuse to be the upper layer of an overlay in a user namespace.
-NO_UPPER = frozenset(
-    {"overlay", "aufs", "ecryptfs", "vfat", "exfat", "ntfs3", "fuse", "fuseblk", "virtiofs", "9p"}
-    | {"nfs", "nfs4", "cifs", "smb3", "afs", "ceph"}
-)
-#: Directories of many owners and purposes, with sockets of agents and sessions: never writable for a build.
-SHARED = frozenset(
-    {"/", "/dev", "/etc", "/home", "/media", "/mnt", "/opt", "/proc", "/root", "/run", "/srv", "/sys", "/tmp"}
-    | {"/usr", "/var", "/var/lib", "/var/tmp"}
-)
-#: From this kernel on a tmpfs has the user attributes that an upper layer needs.
-TMPFS_UPPER = (6, 6)
+from bwbuild.sandbox.policy import Request, RootView, compose
+from bwbuild.sandbox.spec import Identity, IdentityKind, Sandbox, Workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +60,8 @@ class Inputs:
     output: Path | None = None
     #: what was found out while reading
     notes: tuple[Notice, ...] = ()
+    #: seconds since the epoch: the date of a changelog entry
+    now: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +86,43 @@ class Plan:
     view: View | None = None
     #: the base of a suite; None: the build stands on this machine
     ground: Ground | None = None
+    #: goes before the changelog; None: the version of the source is built
+    entry: Entry | None = None
+
+    @property
+    def version(self) -> str:
+        """The version that is built; that of the source is ``source.version``."""
+        return (self.entry or self.source).version
+
+    @property
+    def distribution(self) -> str:
+        """The distribution that the changelog names as it is built."""
+        return (self.entry or self.source).distribution
+
+    @property
+    def changed_by(self) -> str:
+        """Who made the first entry of the changelog as it is built."""
+        return (self.entry or self.source).changed_by
 
     @property
     def changes(self) -> str:
         """The name of the .changes that dpkg-buildpackage will write."""
-        name = f"{self.source.name}_{self.source.file_version}_{self.architecture}.changes"
-        return self.options.changes_file or name
+        return self._changes_names[0]
+
+    @property
+    def source_changes(self) -> str:
+        """The name of the .changes of the source alone that is made besides; empty if there is none."""
+        return self._changes_names[1]
+
+    @property
+    def _changes_names(self) -> tuple[str, str]:
+        stem = f"{self.source.name}_{without_epoch(self.version)}"
+        return self.options.changes_names(stem, self.host.architecture)
 
     @property
     def title(self) -> str:
         """Source, version and architecture on one line."""
-        return f"{self.source.name} {self.source.version} ({self.architecture})"
+        return f"{self.source.name} {self.version} ({self.architecture})"
 
     @property
     def script(self) -> str:
@@ -119,7 +138,8 @@ def make_plan(inputs: Inputs) -> Plan:
     """
     settings, source = inputs.settings, inputs.source
     identity = choose_identity(inputs.host, settings)
-    workspace, layering_note = _workspace(inputs, identity)
+    entry = _entry(inputs)
+    workspace, layering_note = choose_workspace(inputs, identity, entry)
     as_root = settings.build_as is BuildAs.ROOT
     user = "root" if identity.kind is IdentityKind.SINGLE else identities.BUILD_USER
     environment = build_environment(inputs.caller_environment, "root" if as_root else user)
@@ -131,7 +151,7 @@ def make_plan(inputs: Inputs) -> Plan:
             workspace=workspace,
             view=_root_view(inputs),
             environment=environment,
-            command=inputs.command or _buildpackage(inputs.options, identity, as_root=as_root),
+            command=_command(inputs, workspace, identity, as_root=as_root),
             as_root=as_root,
             interactive=inputs.interactive,
         )
@@ -146,9 +166,16 @@ def make_plan(inputs: Inputs) -> Plan:
         architecture=inputs.options.architecture(inputs.host.architecture),
         output=settings.output or inputs.output or source.tree.parent,
         origs=inputs.origs,
-        notes=(*inputs.notes, *_identity_notes(inputs, identity), *layering_note, *_view_notes(inputs)),
+        notes=(
+            *inputs.notes,
+            *_entry_notes(entry),
+            *_identity_notes(inputs, identity),
+            *layering_note,
+            *_view_notes(inputs),
+        ),
         view=inputs.view,
         ground=inputs.ground,
+        entry=entry,
     )
 
 
@@ -177,75 +204,53 @@ def _accounts(inputs: Inputs) -> tuple[str, str]:
     return found.passwd, found.group
 
 
-def _buildpackage(options: BuildOptions, identity: Identity, *, as_root: bool) -> tuple[str, ...]:
+def _entry(inputs: Inputs) -> Entry | None:
+    """What goes before the changelog."""
+    options, settings = inputs.options, inputs.settings
+    if not options.rebuild.wanted:
+        return None
+    if settings.workspace is WorkspaceChoice.IN_PLACE:
+        raise ConfigurationError(
+            "--in-place would write the new version into your own debian/changelog",
+            hint="leave out --in-place, or write the entry yourself: dch --bin-nmu, dch --local",
+        )
+    suite = settings.dist if settings.dist not in (None, "auto") else None
+    architecture = options.host_arch or inputs.host.architecture
+    maintainer = author(options.maintainer, inputs.caller_environment)
+    return make_entry(
+        options.rebuild, inputs.source, Occasion(maintainer, inputs.now, architecture, suite or "")
+    )
+
+
+def _entry_notes(entry: Entry | None) -> tuple[Notice, ...]:
+    if entry is None:
+        return ()
+    text = (
+        f"version {entry.version}: the workspace has an entry for it before the changelog, the tree has not"
+    )
+    return (Notice(Level.INFO, text),)
+
+
+def _command(inputs: Inputs, workspace: Workspace, identity: Identity, *, as_root: bool) -> tuple[str, ...]:
+    words = inputs.command or _buildpackage(inputs, identity, as_root=as_root)
+    return words if workspace.changelog is None else (f"{HELPERS}/with-changelog", *words)
+
+
+def _buildpackage(inputs: Inputs, identity: Identity, *, as_root: bool) -> tuple[str, ...]:
+    options = inputs.options
     words = ["dpkg-buildpackage", "-us", "-uc"]
+    if inputs.settings.build_path is not None:
+        # dpkg records no other path than one below /build unless it is told to.
+        words.append("--buildinfo-option=--always-include-path")
     if identity.kind is IdentityKind.RANGE and not as_root and options.root_command is None:
         words.append(f"-r{HELPERS}/as-root")
-    return (*words, *options.passed)
-
-
-def _workspace(inputs: Inputs, identity: Identity) -> tuple[Workspace, tuple[Notice, ...]]:
-    source = inputs.source
-    if inputs.settings.workspace is WorkspaceChoice.IN_PLACE:
-        return _in_place(inputs, identity)
-    layering, why = choose_layering(inputs, identity)
-    workspace = Workspace(
-        tree=source.tree,
-        layering=layering,
-        inside=PARENT / source.directory,
-        hidden=inputs.version_control,
-        beside=tuple(inputs.origs[name] for name in sorted(inputs.origs)),
-        saved=_saved(inputs),
-    )
-    return workspace, (Notice(Level.INFO, why),) if why else ()
-
-
-def _saved(inputs: Inputs) -> Saved:
-    """A build with -nc goes on in a kept workspace, which stays kept."""
-    if inputs.options.no_clean or not inputs.options.makes_changes:
-        return Saved.ALWAYS
-    if inputs.settings.shell_on_failure and inputs.settings.keep is Keep.NEVER:
-        return Saved.FAILURE
-    return Saved(inputs.settings.keep.value)
-
-
-def choose_layering(inputs: Inputs, identity: Identity) -> tuple[Layering, str]:
-    """How the private workspace is laid over the tree, and why if not by the usual overlay."""
-    if identity.outer_first is not None:
-        return Layering.COPY, "workspace: a copy of the tree, since the caller is root and root is not inside"
-    if inputs.foreign is not None:
-        return (
-            Layering.COPY,
-            f"workspace: a copy of the tree, since {inputs.foreign} belongs to somebody else",
-        )
-    if inputs.host.has_mounts_below(inputs.source.tree):
-        return Layering.COPY, "workspace: a copy of the tree, since something is mounted below it"
-    if inputs.scratch_type not in NO_UPPER:
-        return Layering.OVERLAY, ""
-    where = (
-        f"the scratch directory's file system ({inputs.scratch_type}) can't carry an overlay's upper layer"
-    )
-    if inputs.host.kernel >= TMPFS_UPPER:
-        return Layering.MEMORY, f"workspace: in memory, since {where}; --scratch DIR names another one"
-    return Layering.COPY, f"workspace: a copy of the tree, since {where}; --scratch DIR names another one"
-
-
-def _in_place(inputs: Inputs, identity: Identity) -> tuple[Workspace, tuple[Notice, ...]]:
-    tree = inputs.source.tree
-    if identity.outer_first is not None:
-        raise HostError(
-            "--in-place as root needs root inside to be root outside, who alone may write this tree",
-            hint="leave out --in-place, run bwbuild as the tree's owner, or accept it: --identity single",
-        )
-    if str(tree.parent) in SHARED or inputs.home.is_relative_to(tree.parent):
-        raise ConfigurationError(
-            f"--in-place would give the build all of {tree.parent}",
-            hint="move the tree into a directory of its own, or leave out --in-place",
-        )
-    warning = (
-        f"in-place: the build can change all of {tree.parent}, with hooks in .git and other packages' trees"
-    )
-    return Workspace(tree, Layering.NONE, Guest(tree)), (Notice(Level.WARNING, warning),)
+    words += options.passed
+    stem = f"{inputs.source.name}_{inputs.source.file_version}"
+    _, of_source = options.changes_names(stem, inputs.host.architecture)
+    if not of_source:
+        return tuple(words)
+    genchanges = ("dpkg-genchanges", "--build=source", *options.of_changes, f"-O../{of_source}")
+    return ("sh", "-ec", f'"$@"; exec {shlex.join(genchanges)}', "bwbuild", *words)
 
 
 def _view_notes(inputs: Inputs) -> tuple[Notice, ...]:

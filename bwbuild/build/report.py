@@ -151,6 +151,7 @@ class Report:
     :ivar job: what the user asked to build: a path or a name.
     :ivar source: the source package's name; empty when it was not found out.
     :ivar source_version: with its epoch; empty when it was not found out.
+    :ivar built_version: of what is built; another than the source's after --binNMU and --append-to-version.
     :ivar distribution: the first of the changelog, such as ``unstable``.
     :ivar architecture: the one that is built for; ``build_architecture``: the one that builds.
     :ivar build_type: as dpkg-buildpackage's ``--build``.
@@ -159,6 +160,7 @@ class Report:
     :ivar phases: in the order of time.
     :ivar artifacts: in the order of the .changes file.
     :ivar changes: the published .changes file; None if there is none.
+    :ivar source_changes: the published one that lists the source alone; None if there is none.
     :ivar identity: ``range`` or ``single``; ``view``: ``declared``, ``host`` or ``learned``.
     :ivar weakenings: what the user allowed beyond the defaults, one sentence each.
     :ivar log: the log file; None if none was written.
@@ -171,6 +173,7 @@ class Report:
     finished: datetime
     source: str = ""
     source_version: str = ""
+    built_version: str = ""
     distribution: str = ""
     architecture: str = ""
     build_architecture: str = ""
@@ -180,6 +183,7 @@ class Report:
     resources: Resources = Resources()
     artifacts: tuple[Artifact, ...] = ()
     changes: Path | None = None
+    source_changes: Path | None = None
     signature: Signature = Signature()
     identity: str = ""
     view: str = ""
@@ -197,7 +201,8 @@ class Report:
     @property
     def title(self) -> str:
         """``SOURCE VERSION (ARCH)`` as far as it is known."""
-        name = " ".join(part for part in (self.source or self.job, self.source_version) if part)
+        version = self.built_version or self.source_version
+        name = " ".join(part for part in (self.source or self.job, version) if part)
         return f"{name} ({self.architecture})" if self.architecture else name
 
 

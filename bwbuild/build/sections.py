@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from bwbuild.build.plan import Plan
 from bwbuild.events import Event, Field, Section, Text
-from bwbuild.handover.verify import Verified
+from bwbuild.handover.artifacts import Verified
 from bwbuild.process import pasteable
 
 
@@ -14,9 +14,9 @@ def introduction(plan: Plan) -> Iterator[Event]:
     """The head of the log and the section about the environment."""
     source, host = plan.source, plan.host
     yield Field("Package", source.name)
-    yield Field("Version", source.version)
+    yield Field("Version", plan.version)
     yield Field("Source Version", source.version)
-    yield Field("Distribution", source.distribution)
+    yield Field("Distribution", plan.distribution)
     yield Field("Machine Architecture", host.architecture)
     yield Field("Host Architecture", plan.options.host_arch or host.architecture)
     yield Field("Build Architecture", host.architecture)
@@ -46,8 +46,9 @@ def command(plan: Plan) -> Iterator[Event]:
 def contents(verified: Verified) -> Iterator[Event]:
     """The verified .changes and .buildinfo, as build machines show them."""
     yield Section("Changes")
-    yield Section(verified.changes.name, 3)
-    yield Text(verified.changes.path.read_text(encoding="utf-8"))
+    for changes in filter(None, (verified.changes, verified.source_changes)):
+        yield Section(changes.name, 3)
+        yield Text(changes.path.read_text(encoding="utf-8"))
     buildinfo = verified.named(".buildinfo")
     if buildinfo is not None:
         yield Section("Buildinfo")

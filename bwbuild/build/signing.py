@@ -23,7 +23,7 @@ def decide(plan: Plan) -> Key | Signature:
         return Signature(reason="as asked")
     if not plan.options.makes_changes:
         return Signature(reason="no .changes is made")
-    if wanted is Sign.AUTO and plan.source.distribution == UNRELEASED:
+    if wanted is Sign.AUTO and plan.distribution == UNRELEASED:
         return Signature(reason="the distribution is UNRELEASED")
     key = find_key(
         Wishes(
@@ -31,7 +31,7 @@ def decide(plan: Plan) -> Key | Signature:
             setting=plan.settings.sign_key or "",
             environment=os.environ.get("DEB_SIGN_KEYID", ""),
             devscripts=read_devscripts(),
-            changed_by=plan.source.changed_by,
+            changed_by=plan.changed_by,
         )
     )
     if not isinstance(key, NoKey):

@@ -75,7 +75,7 @@ def summary_values(report: Report) -> dict[str, str]:
         "Source-Version": report.source_version,
         "Space": space,
         "Status": status,
-        "Version": report.source_version,
+        "Version": report.built_version or report.source_version,
     }
     return {key: value for key, value in values.items() if value}
 
@@ -134,7 +134,7 @@ def _facts(report: Report) -> list[Line]:
     facts = {
         "Time": f"{human_duration(used.wall)}, CPU {human_duration(used.cpu)}",
         "Memory": f"{about}{human_size(used.peak_memory)} at its peak{process}" if used.peak_memory else "",
-        "Changes": str(report.changes or ""),
+        "Changes": ", ".join(str(path) for path in (report.changes, report.source_changes) if path),
         "Signature": report.signature.key or unsigned,
         "Weakened": "; ".join(report.weakenings),
         "Log": str(report.log or ""),

@@ -52,8 +52,10 @@ def expected(plan: Plan) -> Expected:
     native = plan.options.host_arch or plan.host.architecture
     return Expected(
         source=source.name,
-        version=source.version,
+        version=plan.version,
+        source_version=source.version if plan.entry else None,
         changes=plan.changes,
+        source_changes=plan.source_changes,
         origs=plan.origs,
         architectures=frozenset({native, "all", "source"}),
         binaries=frozenset(source.binaries),

@@ -6,7 +6,7 @@ import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 
 class Kind(ABC):
@@ -123,6 +123,29 @@ class FilePath(Kind):
             return Path.cwd() / Path(text).expanduser()
         except RuntimeError as error:
             raise ValueError(f"a path whose ~ can be expanded ({error})") from None
+
+
+@dataclass(frozen=True)
+class InsidePath(Kind):
+    """An absolute path of the sandbox."""
+
+    @property
+    def expected(self) -> str:
+        """What it must look like."""
+        return "an absolute path without control characters and without empty parts, . and .."
+
+    @property
+    def metavar(self) -> str:
+        """DIR."""
+        return "DIR"
+
+    def from_text(self, text: str) -> PurePosixPath:
+        """The path; a slash at its end goes."""
+        path = PurePosixPath(text)
+        clean = text == str(path) or (text == f"{path}/" and path.name)
+        if not (clean and text.isprintable() and path.root == "/") or ".." in path.parts:
+            raise ValueError(self.expected)
+        return path
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import Enum
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from bwbuild.config.kinds import Choice, Duration, FilePath, Kind, Switch, Text
+from bwbuild.config.kinds import Choice, Duration, FilePath, InsidePath, Kind, Switch, Text
 
 
 class Workspace(Enum):
@@ -156,6 +156,12 @@ class Settings:
     )
     build_as: BuildAs = option(
         "build-as", Choice(BuildAs), BuildAs.USER, "Who runs dpkg-buildpackage inside."
+    )
+    build_path: PurePosixPath | None = option(
+        "build-path",
+        InsidePath(),
+        None,
+        "Where the tree's parent is inside; default: /build/reproducible-path.",
     )
     sign: Sign = option("sign.mode", Choice(Sign), Sign.AUTO, "Whether debsign signs the results.")
     sign_key: str | None = option("sign.key", Text("KEY"), None, "The key that signs: id or fingerprint.")

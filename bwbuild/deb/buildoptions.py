@@ -11,64 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from bwbuild.deb import rebuild
+from bwbuild.deb.buildwishes import ALL, ANY, BUILD_TYPES, SOURCE, BuildOptions
 from bwbuild.errors import UsageError
 
-SOURCE, ANY, ALL = "source", "any", "all"
-_BUILD_TYPES = {"full": {SOURCE, ANY, ALL}, "binary": {ANY, ALL}, SOURCE: {SOURCE}, ANY: {ANY}, ALL: {ALL}}
+__all__ = ["ALL", "ANY", "ROWS", "SOURCE", "SPELLINGS", "BuildOptions", "find", "parse"]
+
 _SHORT_TYPES = {"-b": "binary", "-B": "any", "-A": "all", "-S": "source", "-F": "full"}
 _SHORT_TYPES |= {"-g": "source,all", "-G": "source,any"}
-
-
-@dataclass(frozen=True, slots=True)
-class BuildOptions:
-    """What the caller asks of dpkg-buildpackage."""
-
-    #: options as they are passed on, in their order
-    passed: tuple[str, ...] = ()
-    #: what is built: a subset of source, any, all
-    types: frozenset[str] = frozenset({SOURCE, ANY, ALL})
-    #: whether ``types`` was typed
-    types_given: bool = False
-    #: False after -us -uc or --no-sign, True after --force-sign
-    sign: bool | None = None
-    sign_key: str | None = None
-    sign_program: str | None = None
-    unsigned: frozenset[str] = frozenset()
-    #: build on what the last build of the tree left
-    no_clean: bool = False
-    #: don't check build dependencies
-    unchecked: bool = False
-    #: relations to add to the source's: (Depends or Conflicts, relation)
-    added: tuple[tuple[str, str], ...] = ()
-    #: whether one of sbuild's switches changed ``types``
-    parts_given: bool = False
-    host_arch: str | None = None
-    #: None: not typed
-    profiles: tuple[str, ...] | None = None
-    changes_file: str | None = None
-    #: the caller's own gain-root command, such as fakeroot
-    root_command: str | None = None
-    #: targets of debian/rules to run in place of a build
-    targets: tuple[str, ...] = ()
-
-    @property
-    def makes_changes(self) -> bool:
-        """Whether a .changes file comes out."""
-        return not self.targets
-
-    @property
-    def type_name(self) -> str:
-        """The build type in sbuild's and dpkg's words: full, binary, source, any, all or a list of them."""
-        for name, types in _BUILD_TYPES.items():
-            if self.types == types:
-                return name
-        return ",".join(sorted(self.types, reverse=True))
-
-    def architecture(self, native: str) -> str:
-        """The architecture in the names of .changes, .buildinfo and log, as dpkg-buildpackage takes it."""
-        if ANY in self.types:
-            return self.host_arch or native
-        return ALL if ALL in self.types else SOURCE
 
 
 Effect = Callable[[BuildOptions, str], BuildOptions]
@@ -90,15 +40,15 @@ def _set_types(names: str) -> Effect:
     def effect(options: BuildOptions, value: str) -> BuildOptions:
         types: set[str] = set()
         for name in (names or value).split(","):
-            if name not in _BUILD_TYPES:
+            if name not in BUILD_TYPES:
                 raise UsageError(
-                    f"--build={value}: unknown type {name!r}", hint="use " + ", ".join(_BUILD_TYPES)
+                    f"--build={value}: unknown type {name!r}", hint="use " + ", ".join(BUILD_TYPES)
                 )
-            types |= _BUILD_TYPES[name]
+            types |= BUILD_TYPES[name]
         if options.types_given and options.types != types:
             message = f"two build types: {options.type_name} and {names or value}"
             raise UsageError(message, hint="give one of -b -B -A -S -g -G -F, or --build=TYPE,TYPE")
-        return replace(options, types=frozenset(types), types_given=True)
+        return replace(options, types=frozenset(types), types_given=True, asked=frozenset(types))
 
     return effect
 
@@ -147,9 +97,28 @@ def _part(name: str, *, wanted: bool) -> Effect:
 
     def effect(options: BuildOptions, _value: str) -> BuildOptions:
         types = options.types | {name} if wanted else options.types - {name}
-        return replace(options, types=types, parts_given=True)
+        asked = options.asked | {name} if wanted else options.asked - {name}
+        return replace(options, types=types, parts_given=True, asked=asked)
 
     return effect
+
+
+def _rebuild(name: str) -> Effect:
+    def effect(options: BuildOptions, value: str) -> BuildOptions:
+        return replace(options, rebuild=options.rebuild.with_value(name, value))
+
+    return effect
+
+
+def _source_only(*, wanted: bool) -> Effect:
+    def effect(options: BuildOptions, _value: str) -> BuildOptions:
+        return replace(options, source_only=wanted)
+
+    return effect
+
+
+def _maintainer_of_sbuild(options: BuildOptions, value: str) -> BuildOptions:
+    return replace(options, maintainer=value, passed=(*options.passed, f"-m{value}"))
 
 
 def _changes_file(options: BuildOptions, value: str) -> BuildOptions:
@@ -197,10 +166,7 @@ _PASSED_ON = (
     ("--source-option=.*|--buildinfo-id=.*", "--source-option --buildinfo-id"),
     ("-s[iadnsAkurKUR]|-s(?:gpg|pgp)", "-si -sa -sd -sn"),
     ("-v.+|-C.+|-[EW]", "-v -C"),
-    (
-        "-[me].+|--(?:source|build|changed|release)-by=.*",
-        "-m -e --source-by --build-by --changed-by --release-by",
-    ),
+    ("-e.+|--(?:changed|release)-by=.*", "-e --changed-by --release-by"),
     ("-z.*|-Z.*|--compression(?:-level)?=.+", "-z -Z --compression --compression-level"),
     ("-i.*|-I.*|--(?:diff|tar)-ignore(?:=.*)?", "-i -I --diff-ignore --tar-ignore"),
 )
@@ -218,6 +184,7 @@ ROWS: tuple[Row, ...] = (
     _row("(?:-p|--sign-command=)(.+)", "-p --sign-command", _set("sign_program"), passes=False),
     _row("--sign-backend=(.*)", "--sign-backend", _refuse_backend, passes=False),
     _row("--sign-keyfile=(.*)", "--sign-keyfile", _keyfile, passes=False),
+    _row("(?:-m|--(?:source|build)-by=)(.+)", "-m --source-by --build-by", _set("maintainer")),
     _row("(?:-P|--build-profiles=)(.*)", "-P --build-profiles", _profiles),
     _row("-nc|--no-pre-clean", "-nc --no-pre-clean", _no_clean),
     _row("-d|--no-check-builddeps", "-d --no-check-builddeps", _set("unchecked")),
@@ -253,6 +220,17 @@ ROWS: tuple[Row, ...] = (
         _add("Conflicts"),
         separate=True,
         passes=False,
+    ),
+    _row(
+        "--maintainer=(.+)|--maintainer", "--maintainer", _maintainer_of_sbuild, separate=True, passes=False
+    ),
+    *(
+        _row(f"--{name}=(.*)|--{name}", f"--{name}", _rebuild(name), separate=True, passes=False)
+        for name in rebuild.OPTIONS
+    ),
+    *(
+        _row(word, word, _source_only(wanted=wanted), passes=False)
+        for word, wanted in (("--source-only-changes", True), ("--no-source-only-changes", False))
     ),
     # debsign asks for the passphrase itself, which is the pause that this option wants.
     _row("-ap|--sign-pausa|--sign-pause", "-ap --sign-pause", passes=False),
@@ -293,10 +271,34 @@ def parse(words: Sequence[str]) -> BuildOptions:
             options = row.effect(options, value)
         if row.passes:
             options = replace(options, passed=options.passed + tuple(taken))
-    return _finished(options)
+    options = _finished(options)
+    if options.source_only and (SOURCE not in options.types or options.targets):
+        raise UsageError(
+            "--source-only-changes needs a build that makes the source package",
+            hint="leave out the option that says otherwise, such as -b or -nc; -F and -S make it",
+        )
+    return options
+
+
+def _binary_only(options: BuildOptions) -> BuildOptions:
+    """A rebuild makes what the architecture has of its own, as with sbuild: the rest is the source's."""
+    clash = sorted(options.asked & {SOURCE} if options.rebuild.whole else options.asked & {SOURCE, ALL})
+    if clash:
+        made = {SOURCE: "a source package", ALL: "architecture-independent packages"}
+        raise UsageError(
+            "a build under another version than the source's can't make "
+            + " or ".join(made[name] for name in clash),
+            hint="build with -B, or write the entry into the tree with dch and make a new source of it",
+        )
+    if options.types_given:
+        return options
+    return replace(options, types=options.types & {ANY} | options.asked, parts_given=True)
 
 
 def _finished(options: BuildOptions) -> BuildOptions:
+    options.rebuild.check()
+    if options.rebuild.wanted:
+        options = _binary_only(options)
     if options.unsigned and "changes" not in options.unsigned:
         raise UsageError(
             f"unsigned {' and '.join(sorted(options.unsigned))} under a signed .changes",

@@ -62,6 +62,8 @@ class Listing:
     source: str
     version: str
     files: tuple[ChangesFile, ...]
+    #: of the source, other than ``version`` for a binNMU
+    source_version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,8 @@ class Changes:
     architectures: tuple[str, ...]
     changed_by: str
     files: tuple[ChangesFile, ...]
+    #: of the source, other than ``version`` for a binNMU
+    source_version: str
 
     def listed(self, suffix: str) -> ChangesFile | None:
         """The listed file whose name ends in ``suffix``, such as ``.dsc``, of which there is at most one."""
@@ -92,7 +96,7 @@ def read_changes(path: Path, *, extra: Collection[str] = ()) -> Changes:
     form = paragraph.line("format")
     if form != "1.8":
         raise VerificationError(f"{path.name}: the format {printable(form)} is not 1.8")
-    source, version = _identity(paragraph)
+    source, version, source_version = _identity(paragraph)
     architectures = tuple(paragraph.line("architecture").split(" "))
     for architecture in architectures:
         check_architecture(architecture)
@@ -106,6 +110,7 @@ def read_changes(path: Path, *, extra: Collection[str] = ()) -> Changes:
         architectures=architectures,
         changed_by=paragraph.line("changed-by" if "changed-by" in paragraph.fields else "maintainer"),
         files=files,
+        source_version=source_version,
     )
 
 
@@ -130,7 +135,8 @@ def source_listing(paragraph: Paragraph, check_name: Callable[[str], None] = che
     if _DSC_FORMAT.fullmatch(form) is None:
         raise VerificationError(f"{paragraph.file}: {printable(form)} is no format of a source package")
     fields = {"md5": "files", "sha1": "checksums-sha1", "sha256": "checksums-sha256"}
-    return Listing(*_identity(paragraph), _files(paragraph, fields, check_name))
+    source, version, source_version = _identity(paragraph)
+    return Listing(source, version, _files(paragraph, fields, check_name), source_version)
 
 
 def read_buildinfo(path: Path) -> Listing:
@@ -144,7 +150,8 @@ def read_buildinfo(path: Path) -> Listing:
     if form != "1.0":
         raise VerificationError(f"{path.name}: the format {printable(form)} is not 1.0")
     fields = {"md5": "checksums-md5", "sha1": "checksums-sha1", "sha256": "checksums-sha256"}
-    return Listing(*_identity(paragraph), _files(paragraph, fields))
+    source, version, source_version = _identity(paragraph)
+    return Listing(source, version, _files(paragraph, fields), source_version)
 
 
 def with_sums(text: str, changed: Mapping[str, ChangesFile]) -> str:
@@ -168,7 +175,8 @@ def with_sums(text: str, changed: Mapping[str, ChangesFile]) -> str:
     return "\n".join(lines)
 
 
-def _identity(paragraph: Paragraph) -> tuple[str, str]:
+def _identity(paragraph: Paragraph) -> tuple[str, str, str]:
+    """Name, version, and the version of the source."""
     match = _SOURCE.fullmatch(paragraph.line("source"))
     if match is None:
         raise VerificationError(f"{paragraph.file}: Source is neither a name nor a name with a version")
@@ -176,7 +184,7 @@ def _identity(paragraph: Paragraph) -> tuple[str, str]:
     check_source_name(match[1])
     check_version(match[2] or version)
     check_version(version)
-    return match[1], version
+    return match[1], version, match[2] or version
 
 
 def _files(

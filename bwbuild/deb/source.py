@@ -46,6 +46,8 @@ class Source:
     relations: Mapping[str, str] = dataclasses.field(default_factory=dict)
     #: what the caller named in place of the tree, such as the path of a .dsc
     given: str = ""
+    #: the first entry is that of a binary-only build: the source itself has the version of the second
+    binary_only: bool = False
 
     @property
     def job(self) -> str:
@@ -120,6 +122,10 @@ def read_source(tree: Path) -> Source:
         binaries=tuple(filter(None, (field_value(stanza, "Package") for stanza in stanzas[1:]))),
         extra_fields=tuple(sorted({extra for stanza in stanzas for extra in _extra_fields(stanza)})),
         relations=needs,
+        binary_only=any(
+            key.lower() == "binary-only" and value.lower() == "yes"
+            for key, value in entry.other_pairs.items()
+        ),
     )
 
 

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bwbuild.deb.changes import Changes, ChangesFile, Listing
-from bwbuild.deb.names import binary_file, is_orig_tarball, printable, upstream_version, without_epoch
+from bwbuild.deb.names import (
+    binary_file,
+    is_orig_tarball,
+    is_source_file,
+    printable,
+    upstream_version,
+    without_epoch,
+)
 from bwbuild.errors import VerificationError
 
 
@@ -16,7 +23,9 @@ class Expected:
     """What was known of the build before it ran.
 
     :param version: the field Version of the .changes, so with ``+b1`` for a binNMU.
+    :param source_version: the source's, where that is another one; None where any is all right.
     :param changes: file name of the .changes.
+    :param source_changes: file name of the one that lists the source alone; empty where none is made.
     :param origs: name to the upstream tarball (or its signature) outside that the build was given.
     :param distribution: the field Distribution; None where any is all right.
     :param architectures: what may stand in Architecture and in names of packages; None: any.
@@ -28,6 +37,8 @@ class Expected:
     version: str
     changes: str
     origs: Mapping[str, Path]
+    source_version: str | None = None
+    source_changes: str = ""
     distribution: str | None = None
     architectures: frozenset[str] | None = None
     binaries: frozenset[str] | None = None
@@ -46,11 +57,16 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """Artifacts in the quarantine ``directory``; ``artifacts`` is everything to publish, .changes last."""
+    """Artifacts in the quarantine ``directory``.
+
+    :ivar changes: lists all others but ``source_changes``, which lists the source alone.
+    :ivar artifacts: everything to publish; ``source_changes`` and ``changes`` come last.
+    """
 
     directory: Path
     changes: Artifact
     artifacts: tuple[Artifact, ...]
+    source_changes: Artifact | None = None
 
     def named(self, suffix: str) -> Artifact | None:
         """The artifact whose name ends in ``suffix``, such as ``.dsc``."""
@@ -63,6 +79,8 @@ def check_identity(changes: Changes, expected: Expected) -> None:
     :raises VerificationError: says what was found and what was expected.
     """
     pairs = [("Source", changes.source, expected.source), ("Version", changes.version, expected.version)]
+    if expected.source_version is not None:
+        pairs.append(("the version of the source", changes.source_version, expected.source_version))
     if expected.distribution is not None:
         pairs.append(("Distribution", changes.distribution, expected.distribution))
     for field, found, wanted in pairs:
@@ -75,6 +93,25 @@ def check_identity(changes: Changes, expected: Expected) -> None:
         _check_belongs(file.name, expected)
 
 
+def check_source_changes(found: Changes, changes: Changes, expected: Expected) -> None:
+    """Refuse a .changes of the source alone that has anything else, or contradicts the other one.
+
+    :raises VerificationError: says where they differ.
+    """
+    name = expected.source_changes
+    check_identity(found, replace(expected, changes=name, distribution=changes.distribution))
+    if found.architectures != ("source",):
+        raise mismatch(f"{name}: Architecture is not the source's", " ".join(found.architectures), "source")
+    listed = {file.name: file for file in changes.files}
+    for file in found.files:
+        part = is_source_file(file.name, found.source, found.version)
+        if file.name not in listed or not (part or file.name.endswith((".dsc", ".buildinfo"))):
+            raise VerificationError(f"{name} lists {file.name}, which is no part of the source")
+        check_equal(file, listed[file.name], f"{name} and {expected.changes} disagree about {file.name}")
+    if found.listed(".dsc") is None:
+        raise VerificationError(f"{name} lists no .dsc")
+
+
 def check_common(listing: Listing, file_name: str, changes: Changes) -> None:
     """Refuse a .dsc or .buildinfo that names another source or contradicts the .changes about a file.
 
@@ -85,6 +122,12 @@ def check_common(listing: Listing, file_name: str, changes: Changes) -> None:
     if listing.version != changes.version:
         raise mismatch(
             f"{file_name}: Version is not the one of the .changes", listing.version, changes.version
+        )
+    if listing.source_version != changes.source_version:
+        raise mismatch(
+            f"{file_name}: the version of the source is not the one of the .changes",
+            listing.source_version,
+            changes.source_version,
         )
     ours = {file.name: file for file in changes.files}
     for file in listing.files:

@@ -1,8 +1,8 @@
 """Put verified artifacts where the user looks for them: all of them, or none.
 
 Everything is copied to a hidden directory in the output directory first, so that what follows is renames in
-one file system. Then, under a lock, the old .changes of the same name goes away, each artifact replaces its
-old form in one step, and the new .changes comes last. A reader who follows a .changes thus never gets a mix:
+one file system. Then, under a lock, each old .changes of the same name goes away, each artifact replaces its
+old form in one step, and each new .changes comes last. A reader who follows a .changes thus never gets a mix:
 while the files change there is none. When anything fails, the old files come back in the same order.
 """
 
@@ -125,7 +125,8 @@ def _give(target: int, place: int) -> None:
 def _exchange(names: Sequence[str], stage: Staging) -> None:
     """Bring ``names``, .changes last, from the hidden directory to the output, or change nothing."""
     try:
-        _withdraw(names[-1], stage)
+        for name in filter(_is_changes, names):
+            _withdraw(name, stage)
         for name in names:
             _keep(name, stage)
             os.replace(name, name, src_dir_fd=stage.new, dst_dir_fd=stage.place)
@@ -133,6 +134,10 @@ def _exchange(names: Sequence[str], stage: Staging) -> None:
     except BaseException:
         _undo(names, stage)
         raise
+
+
+def _is_changes(name: str) -> bool:
+    return name.endswith(".changes")
 
 
 def _withdraw(name: str, stage: Staging) -> None:
@@ -154,7 +159,8 @@ def _keep(name: str, stage: Staging) -> None:
 def _undo(names: Sequence[str], stage: Staging) -> None:
     """Put the old files back; what is still in the hidden directory was not exchanged yet."""
     stuck = []
-    for undo, name in ((_retract, names[-1]), *((_restore, name) for name in names)):
+    retracted = ((_retract, name) for name in names if _is_changes(name))
+    for undo, name in (*retracted, *((_restore, name) for name in names)):
         try:
             undo(name, stage)
         except OSError as error:
@@ -168,7 +174,7 @@ def _undo(names: Sequence[str], stage: Staging) -> None:
 
 
 def _retract(name: str, stage: Staging) -> None:
-    """Take a published name back: the .changes, before what it describes changes again."""
+    """Take a published name back: a .changes, before what it describes changes again."""
     if not stage.has_new(name):
         os.replace(name, name, src_dir_fd=stage.place, dst_dir_fd=stage.new)
 

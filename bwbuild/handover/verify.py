@@ -26,6 +26,7 @@ from bwbuild.handover.artifacts import (
     check_complete,
     check_equal,
     check_identity,
+    check_source_changes,
 )
 
 __all__ = ["LARGEST", "Artifact", "Expected", "Verified", "collect", "unlisted"]
@@ -35,7 +36,7 @@ LARGEST = 64 << 30
 
 
 def collect(parent: Path, quarantine: Path, expected: Expected, *, largest: int = LARGEST) -> Verified:
-    """Copy the .changes and all that it lists from ``parent`` to ``quarantine``, verified.
+    """Copy the .changes, or both, and all that is listed from ``parent`` to ``quarantine``, verified.
 
     :param parent: the directory that the sandbox wrote; no process of the sandbox may be alive.
     :param quarantine: an empty directory of the caller's with mode 0700.
@@ -43,11 +44,12 @@ def collect(parent: Path, quarantine: Path, expected: Expected, *, largest: int 
     :raises VerificationError: anything is not as the .changes says, or the .changes not as expected.
     :raises OutputError: the quarantine can't hold the copies.
     """
-    check_artifact_name(expected.changes)
+    for name in filter(None, (expected.changes, expected.source_changes)):
+        check_artifact_name(name)
     with files.directory(parent) as source, files.directory(quarantine) as target:
         _check_private(quarantine, target)
         intake = _Intake(source, target, quarantine, expected)
-        own = intake.take_changes()
+        own = intake.take_changes(expected.changes)
         changes = read_changes(quarantine / expected.changes, extra=expected.extra_fields)
         check_identity(changes, expected)
         for file in changes.files:
@@ -55,7 +57,13 @@ def collect(parent: Path, quarantine: Path, expected: Expected, *, largest: int 
                 raise VerificationError(f"{file.name} has {file.size} bytes, more than the {largest} allowed")
         taken = [intake.take(file) for file in changes.files]
         _check_documents(quarantine, changes, expected)
-    return Verified(quarantine, own, (*taken, own))
+        if not expected.source_changes:
+            return Verified(quarantine, own, (*taken, own))
+        of_source = intake.take_changes(expected.source_changes)
+        found = read_changes(of_source.path, extra=expected.extra_fields)
+        check_source_changes(found, changes, expected)
+        _check_documents(quarantine, found, expected)
+    return Verified(quarantine, own, (*taken, of_source, own), of_source)
 
 
 def unlisted(parent: Path, verified: Verified, before: Collection[str] = ()) -> tuple[str, ...]:
@@ -78,8 +86,7 @@ class _Intake:
     quarantine: Path
     expected: Expected
 
-    def take_changes(self) -> Artifact:
-        name = self.expected.changes
+    def take_changes(self, name: str) -> Artifact:
         if files.kind_of(name, self.source) is None:
             # pathlib can't list a descriptor, and the path may be another directory by now.
             entries = sorted(os.listdir(self.source))  # noqa: PTH208

@@ -32,6 +32,11 @@ from bwbuild.sandbox.spec import (
 #: The parent of the tree inside; the same on every build machine of Debian, so .buildinfo records it.
 PARENT = Guest("/build/reproducible-path")
 
+#: Names in / that the sandbox fills itself, and so do lib32, lib64 and the like.
+SYSTEM = frozenset(
+    {"bin", "boot", "dev", "etc", "lib", "proc", "root", "run", "sbin", "sys", "tmp", "usr", "var"}
+)
+
 #: What the root side keeps: all that fakeroot pretends. Never sys_admin: with it package code could remount
 #: what is read-only. setpcap serves init to empty the bounding set, and is gone before the build starts.
 ROOT_CAPABILITIES = (
@@ -117,16 +122,22 @@ def _fresh(_request: Request, sandbox: Sandbox) -> Sandbox:
 
 def _workspace(request: Request, sandbox: Sandbox) -> Sandbox:
     workspace = request.workspace
+    parent = Guest(workspace.inside.parent)
+    # bwrap makes missing parents of a mount point with mode 0700, which the build user could not pass.
+    above = tuple(Directory(Guest(path)) for path in reversed(parent.parents) if path != Guest("/"))
     if workspace.layering is Layering.NONE:
-        parent = Guest(workspace.inside.parent)
-        # bwrap makes missing parents of a mount point with mode 0700, which the build user could not pass.
-        above = tuple(Directory(Guest(path)) for path in reversed(parent.parents) if path != Guest("/"))
         bind = Bind(workspace.tree.parent, parent, writable=True)
         return replace(sandbox, workspace=workspace, mounts=(*sandbox.mounts, *above, bind))
     tree = Bind(workspace_source(workspace), workspace.inside, writable=True)
     beside = Scratch("ns/parent" if workspace.layering is Layering.OVERLAY else "parent")
-    mounts: tuple[Mount, ...] = (Directory(PARENT.parent), Bind(beside, PARENT, writable=True), tree)
+    mounts: tuple[Mount, ...] = (*above, Bind(beside, parent, writable=True), tree)
     return replace(sandbox, workspace=workspace, mounts=sandbox.mounts + mounts)
+
+
+def is_free(parent: Guest) -> bool:
+    """Whether the tree's parent may be at ``parent``, where the sandbox has nothing of its own."""
+    top = parent.parts[1] if len(parent.parts) > 1 else ""
+    return bool(top) and top not in SYSTEM and not top.startswith("lib")
 
 
 def workspace_source(workspace: Workspace) -> Scratch:

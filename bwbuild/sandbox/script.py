@@ -97,7 +97,8 @@ def launcher(sandbox: Sandbox, etc_files: Mapping[str, str], title: str) -> str:
 def inside_files() -> dict[str, str]:
     """The helpers that run inside: name -> text."""
     directory = Path(__file__).with_name("inside")
-    return {name: (directory / name).read_text(encoding="utf-8") for name in ("as-root", "broker", "init")}
+    names = ("as-root", "broker", "init", "with-changelog")
+    return {name: (directory / name).read_text(encoding="utf-8") for name in names}
 
 
 def entry(identity: Identity) -> tuple[str, ...]:
@@ -135,6 +136,9 @@ def _lay_out(sandbox: Sandbox) -> Iterator[str]:
     # The tree is mounted there; a link that an earlier build left would lead the mount elsewhere.
     point = shlex.quote(f"parent/{workspace.inside.name}")
     yield f"if [ -L {point} ]; then rm {point}; fi; mkdir -p {point}"
+    if workspace.changelog is not None:
+        yield from _files({"inside/changelog": workspace.changelog})
+        yield f"cat -- {tree}/debian/changelog >> inside/changelog"
     for file in workspace.beside:
         # What an earlier build left under that name may be a link, which nothing may be written through.
         copy = "cp --remove-destination --reflink=auto --preserve=mode,timestamps"

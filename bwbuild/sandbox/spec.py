@@ -167,6 +167,8 @@ class Workspace:
     beside: tuple[Path, ...] = ()
     #: concerns a layer in memory alone
     saved: Saved = Saved.NEVER
+    #: text before the tree's own debian/changelog, for the helper with-changelog; None: it is not called
+    changelog: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

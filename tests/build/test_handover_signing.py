@@ -131,8 +131,8 @@ def build(tree: Path, kind: str) -> Path:
     return tree.parent
 
 
-def take(parent: Path, tmp_path: Path, name: str = "quarantine") -> Verified:
-    (changes,) = parent.glob("*.changes")
+def take(parent: Path, tmp_path: Path, name: str = "quarantine", *, source_changes: str = "") -> Verified:
+    (changes,) = (path for path in parent.glob("*.changes") if path.name != source_changes)
     quarantine = tmp_path / name
     quarantine.mkdir(0o700)
     origs = {path.name: path for path in parent.glob("*.orig.*")}
@@ -143,6 +143,7 @@ def take(parent: Path, tmp_path: Path, name: str = "quarantine") -> Verified:
             source="tiny",
             version="1:1.0-1",
             changes=changes.name,
+            source_changes=source_changes,
             origs=origs,
             distribution="unstable",
             binaries=frozenset({"tiny"}),
@@ -205,6 +206,31 @@ def test_partial_builds_are_signed(built: Path, tmp_path: Path, key: Key, kind: 
         artifact = signed.named(suffix)
         assert artifact is not None
         check_by_gpg(artifact.path, key)
+
+
+def test_both_changes_are_signed(built: Path, tmp_path: Path, key: Key) -> None:
+    parent = tmp_path / "parent"
+    shutil.copytree(built, parent)
+    name = "tiny_1.0-1_source.changes"
+    call("dpkg-genchanges", "--build=source", f"-O../{name}", cwd=parent / "tiny-1.0")
+    verified = take(parent, tmp_path, source_changes=name)
+    # A second signature of what both list is another one only if it is of another second.
+    slow = tmp_path / "slow"
+    slow.write_text('#!/bin/sh\nsleep 1.1\nexec gpg "$@"\n')
+    slow.chmod(0o755)
+    signed = sign(verified, key, terminal=False, program=str(slow))
+    output = tmp_path / "output"
+    output.mkdir()
+    publish(signed, output)
+    assert signed.source_changes
+    assert [artifact.name for artifact in signed.artifacts[-2:]] == [name, signed.changes.name]
+    digests = {artifact.name: artifact.sha256 for artifact in signed.artifacts}
+    for changes in (signed.source_changes, signed.changes):
+        check_by_gpg(output / changes.name, key)
+        listed = Changes((output / changes.name).read_text())["Checksums-Sha256"]
+        assert all(digests[entry["name"]] == entry["sha256"] for entry in listed)
+    for file, digest in digests.items():
+        assert call("sha256sum", output / file).split()[0] == digest
 
 
 def test_quarantine_with_a_hostile_path(built: Path, tmp_path: Path, key: Key) -> None:

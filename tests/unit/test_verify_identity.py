@@ -242,3 +242,26 @@ def test_orig_that_only_the_dsc_lists(build: Build, tmp_path: Path, given: bytes
 @pytest.mark.parametrize("changes", ["../x_1.changes", "-x_1.changes", "x.changes"])
 def test_expected_name_is_checked_too(build: Build, changes: str) -> None:
     refused(build, replaced(build, changes=changes))
+
+
+@pytest.mark.parametrize(
+    ("of_changes", "of_buildinfo", "says"),
+    [
+        ("foo (1:1.0-1)", "foo (1:1.0-1)", ""),
+        ("foo (1:0.9-1)", "foo (1:1.0-1)", "the version of the source"),
+        ("foo", "foo (1:1.0-1)", "the version of the source"),
+        ("foo (1:1.0-1)", "foo (1:0.9-1)", "the version of the source"),
+        ("foo (1:1.0-1)", "foo", "the version of the source"),
+    ],
+)
+def test_source_of_a_binnmu(build: Build, of_changes: str, of_buildinfo: str, says: str) -> None:
+    files = {DEB: build.files[DEB]}
+    text = buildinfo_text(files).replace("Source: foo\n", f"Source: {of_buildinfo}\n")
+    files[BUILDINFO] = text.replace("Version: 1:1.0-1\n", "Version: 1:1.0-1+b1\n").encode()
+    build.files = files
+    build.write(changes_text(files, Source=of_changes, Version="1:1.0-1+b1", Architecture="amd64"))
+    expected = replaced(build, version="1:1.0-1+b1", source_version="1:1.0-1")
+    if says:
+        assert says in refused(build, expected).message
+    else:
+        assert collect(build.parent, build.quarantine, expected).changes.name == CHANGES
