@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bwbuild.build import scratch as scratches
-from bwbuild.build import sections, session, signing, verdict
+from bwbuild.build import sections, session, signing, space, verdict
 from bwbuild.build.history import Estimate, History, PastBuild, StepTimes
 from bwbuild.build.interrupt import interruptions
 from bwbuild.build.log import LogFile, LogTitle
-from bwbuild.build.plan import Plan
+from bwbuild.build.plan import Plan, on_disk
 from bwbuild.build.report import Artifact, Failure, Kept, Phase, Report, Resources, Signature, Workspace
 from bwbuild.build.resources import ChildTimes
 from bwbuild.build.scan import OutputScanner
@@ -43,6 +43,10 @@ if TYPE_CHECKING:
 CHANGED = "packages of this machine were changed during the build, so that it may have seen both states"
 #: What a disk may answer at any time; any other error of the operating system is a bug.
 _DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG})
+
+
+class _MemoryFullError(Exception):
+    """The build has filled its workspace in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +87,8 @@ class Build:
         self.around = around
         self.started = datetime.now(UTC)
         self.phases: list[Phase] = []
-        self.scanner = OutputScanner(self._step)
-        self.steps = StepTimes()
-        self.tell = fan_out(log, self.scanner, self.steps, around.tell)
         self.log = log
+        self._listen()
         self.history = History(self.tell)
         self.monitor: TreeMonitor | None = None
         self.kept = Kept()
@@ -124,12 +126,16 @@ class Build:
             self.log(event)
         return report
 
+    def _listen(self) -> None:
+        self.scanner = OutputScanner(self._step)
+        self.steps = StepTimes()
+        self.tell = fan_out(self.log, self.scanner, self.steps, self.around.tell)
+
     def _step(self, event: Event) -> None:
         self.tell(event)
 
     def _introduce(self) -> None:
-        estimate = self.history.estimate(self.plan.source.name, self.plan.options.type_name)
-        self.around.announce(self.plan.title, estimate)
+        self.around.announce(self.plan.title, self.plan.past)
         for event in sections.introduction(self.plan):
             self.tell(event)
 
@@ -142,6 +148,16 @@ class Build:
             self.phases.append(Phase(name, time.monotonic() - start))
 
     def _in_scratch(self) -> tuple[Artifact, ...]:
+        try:
+            return self._attempt()
+        except _MemoryFullError:
+            text = "the workspace in memory was full; building once more, on disk (--workspace-memory never)"
+            self.tell(Notice(Level.WARNING, text))
+            self.plan = on_disk(self.plan)
+            self._listen()
+            return self._attempt()
+
+    def _attempt(self) -> tuple[Artifact, ...]:
         base = self.around.base
         with ExitStack() as stack:
             with self._phase("prepare"):
@@ -185,11 +201,12 @@ class Build:
         listeners = runner.Listeners(lambda data: self.tell(Output(data)), tick=self._tick)
         with self._phase("build"):
             outcome = session.launch(self.plan, scratch, listeners, self.plan.settings.timeout)
-        if self.plan.sandbox.workspace.layering in (Layering.OVERLAY, Layering.COPY):
-            self.disk = self._disk_space(scratch)
+        self.disk = self._space(scratch)
         for event in after_build(datetime.now(UTC), successful=outcome.exit_code == 0):
             self.log(event)
         self._compare_host()
+        if outcome.exit_code and space.memory_is_full(self.plan, scratch, self.scanner.excerpt()):
+            raise _MemoryFullError
         try:
             verdict.check(outcome, self.scanner.excerpt(), self.plan, self._explain)
         except BuildError:
@@ -218,9 +235,9 @@ class Build:
 
         return explain(self.plan, self.around.base)
 
-    def _disk_space(self, scratch: Scratch) -> int | None:
+    def _space(self, scratch: Scratch) -> int | None:
         try:
-            return scratches.size(scratch.path, scratch.record)
+            return space.taken(self.plan, scratch)
         except BwbuildError as error:
             # A figure in the log is not worth the build.
             self.tell(Notice(Level.WARNING, f"the disk space was not measured: {error.message}"))
@@ -326,5 +343,6 @@ class Build:
                 report.resources.cpu,
                 report.resources.peak_memory,
                 self.steps.steps,
+                self.disk or 0,
             )
         )

@@ -18,7 +18,7 @@ import platformdirs
 
 from bwbuild.build.log import visible
 from bwbuild.errors import ExitStatus
-from bwbuild.events import Event, Level, Notice, Observer, Step
+from bwbuild.events import Event, Level, Notice, Step
 
 #: How many builds of one source are kept, and how many of them an estimate looks at.
 KEPT_BUILDS = 50
@@ -26,12 +26,13 @@ SAMPLES = 5
 #: How many steps of one build are kept.
 KEPT_STEPS = 500
 
-_VERSION = 1
+_VERSION = 2
 _SCHEMA = """
 CREATE TABLE build (
     id INTEGER PRIMARY KEY,
     source TEXT NOT NULL, version TEXT NOT NULL, architecture TEXT NOT NULL, build_type TEXT NOT NULL,
-    status INTEGER NOT NULL, wall REAL NOT NULL, cpu REAL NOT NULL, peak INTEGER NOT NULL
+    status INTEGER NOT NULL, wall REAL NOT NULL, cpu REAL NOT NULL, peak INTEGER NOT NULL,
+    space INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX build_of_source ON build (source, build_type, status);
 CREATE TABLE step (
@@ -47,6 +48,7 @@ class PastBuild:
     """One build that ended.
 
     :ivar wall: seconds; ``cpu``: seconds; ``peak``: bytes.
+    :ivar space: bytes that its workspace took; 0 where that is not known.
     :ivar steps: the name of each step and the seconds from the build's start to its own, in their order.
     """
 
@@ -59,18 +61,21 @@ class PastBuild:
     cpu: float
     peak: int
     steps: tuple[tuple[str, float], ...] = ()
+    space: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """How long a build will take.
+    """What a build will take.
 
     :ivar seconds: the whole build.
+    :ivar space: bytes of its workspace; 0 where that is not known.
     :ivar steps: when each step began, in seconds from the start, in the order of time.
     """
 
     seconds: float
     steps: tuple[tuple[str, float], ...] = ()
+    space: int = 0
 
     def remaining(self, step: str, elapsed: float) -> float:
         """Seconds from now to the end, when the build is ``elapsed`` seconds old and in ``step``.
@@ -112,7 +117,7 @@ class History:
     :param path: the file, made with its directory where it is missing; by default in the user's state home.
     """
 
-    def __init__(self, tell: Observer, path: Path | None = None) -> None:
+    def __init__(self, tell: Callable[[Notice], None], path: Path | None = None) -> None:
         self._tell = tell
         self.path = path or default_path()
 
@@ -171,17 +176,20 @@ def _make_tables(database: sqlite3.Connection) -> None:
         for statement in _SCHEMA.split(";"):
             database.execute(statement)
         database.execute(f"PRAGMA user_version = {_VERSION}")
+    elif version == 1:
+        database.execute("ALTER TABLE build ADD COLUMN space INTEGER NOT NULL DEFAULT 0")
+        database.execute(f"PRAGMA user_version = {_VERSION}")
     elif version != _VERSION:
         raise sqlite3.DatabaseError(f"it has version {version}, this bwbuild knows version {_VERSION}")
 
 
 def _insert(database: sqlite3.Connection, build: PastBuild) -> None:
     cursor = database.execute(
-        "INSERT INTO build (source, version, architecture, build_type, status, wall, cpu, peak)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO build (source, version, architecture, build_type, status, wall, cpu, peak, space)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *(build.source, build.version, build.architecture, build.build_type),
-            *(int(build.status), build.wall, build.cpu, build.peak),
+            *(int(build.status), build.wall, build.cpu, build.peak, build.space),
         ),
     )
     database.executemany(
@@ -197,18 +205,19 @@ def _insert(database: sqlite3.Connection, build: PastBuild) -> None:
 
 def _estimate(database: sqlite3.Connection, source: str, build_type: str) -> Estimate | None:
     builds = database.execute(
-        "SELECT id, wall FROM build WHERE source = ? AND build_type = ? AND status = ?"
+        "SELECT id, wall, space FROM build WHERE source = ? AND build_type = ? AND status = ?"
         " ORDER BY id DESC LIMIT ?",
         (source, build_type, int(ExitStatus.SUCCESS), SAMPLES),
     ).fetchall()
     if not builds:
         return None
     starts: list[tuple[str, float]] = []
-    for build, _ in builds:
+    for build, _, _ in builds:
         # A step that comes again, as in an override, counts from its first time.
         query = "SELECT name, min(start) FROM step WHERE build = ? GROUP BY name"
         starts += database.execute(query, (build,))
-    return Estimate(_median([wall for _, wall in builds]), _typical(starts))
+    space = max(space for _, _, space in builds)
+    return Estimate(_median([wall for _, wall, _ in builds]), _typical(starts), space)
 
 
 def _typical(starts: Sequence[tuple[str, float]]) -> tuple[tuple[str, float], ...]:

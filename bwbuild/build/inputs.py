@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bwbuild.build import declared, places
+from bwbuild.build.history import History
 from bwbuild.build.plan import Inputs
 from bwbuild.build.start import DscFile, Fetch, Start, Tree
 from bwbuild.config.settings import IdentityChoice, Missing, Settings, View, Workspace
@@ -48,6 +49,9 @@ def read(wanted: Wanted, settings: Settings, environment: Mapping[str, str], tel
     """
     with ExitStack() as stack:
         inputs = stack.enter_context(_collected(wanted, settings, environment, tell))
+        if not wanted.command:
+            past = History(tell).estimate(inputs.source.name, wanted.options.type_name)
+            inputs = replace(inputs, past=past)
         if settings.dist is not None:
             yield _on_base(inputs, settings.dist, stack, tell)
         elif settings.view is View.HOST:
@@ -120,6 +124,9 @@ def collect(start: Path, wanted: Wanted, settings: Settings, environment: Mappin
     ):
         sources.check_rules(source)
     host = read_host()
+    looked = (
+        sources.survey(source.tree, *mapped(host.caller, settings)) if private else sources.Survey(None, 0)
+    )
     return Inputs(
         settings=settings,
         source=source,
@@ -129,7 +136,8 @@ def collect(start: Path, wanted: Wanted, settings: Settings, environment: Mappin
         origs=sources.orig_tarballs(source),
         home=Path(os.path.realpath(environment.get("HOME", "/"))),
         version_control=sources.version_control(source.tree),
-        foreign=sources.foreign_file(source.tree, *mapped(host.caller, settings)) if private else None,
+        foreign=looked.foreign,
+        tree_size=looked.size,
         scratch_type=type_of(places.scratch(settings)),
         command=wanted.command,
         interactive=wanted.interactive,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bwbuild.build.workspaces import choose_workspace
 from bwbuild.config.settings import BuildAs, IdentityChoice, Settings
@@ -29,6 +30,9 @@ from bwbuild.sandbox.environment import build_environment
 from bwbuild.sandbox.policy import Request, RootView, compose
 from bwbuild.sandbox.spec import Identity, IdentityKind, Sandbox, Workspace
 
+if TYPE_CHECKING:
+    from bwbuild.build.history import Estimate
+
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
@@ -47,6 +51,10 @@ class Inputs:
     version_control: tuple[str, ...] = ()
     #: a file of the tree whose owner the sandbox can't know
     foreign: Path | None = None
+    #: bytes that the tree takes on disk
+    tree_size: int = 0
+    #: what earlier builds of the source took
+    past: Estimate | None = None
     #: the type of the file system that holds the scratch directory
     scratch_type: str = ""
     #: run this in place of dpkg-buildpackage
@@ -86,6 +94,8 @@ class Plan:
     view: View | None = None
     #: the base of a suite; None: the build stands on this machine
     ground: Ground | None = None
+    #: what earlier builds of the source took
+    past: Estimate | None = None
     #: goes before the changelog; None: the version of the source is built
     entry: Entry | None = None
 
@@ -176,7 +186,14 @@ def make_plan(inputs: Inputs) -> Plan:
         view=inputs.view,
         ground=inputs.ground,
         entry=entry,
+        past=inputs.past,
     )
+
+
+def on_disk(plan: Plan) -> Plan:
+    """The same with the private layer of the workspace on disk."""
+    workspace = replace(plan.sandbox.workspace, memory=None)
+    return replace(plan, sandbox=replace(plan.sandbox, workspace=workspace))
 
 
 def choose_identity(host: Host, settings: Settings) -> Identity:

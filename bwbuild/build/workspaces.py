@@ -12,6 +12,7 @@ from bwbuild.errors import ConfigurationError, HostError
 from bwbuild.events import Level, Notice
 from bwbuild.sandbox.policy import PARENT, SYSTEM, is_free
 from bwbuild.sandbox.spec import Guest, Identity, Layering, Saved, Workspace
+from bwbuild.units import human_size
 
 if TYPE_CHECKING:
     from bwbuild.build.plan import Inputs
@@ -28,6 +29,8 @@ SHARED = frozenset(
 )
 #: From this kernel on a tmpfs has the user attributes that an upper layer needs.
 TMPFS_UPPER = (6, 6)
+#: What is assumed that a build of an unknown source writes: so many times its tree, and bytes on top.
+UNKNOWN_FACTOR, UNKNOWN_REST = 32, 256 << 20
 
 
 def choose_workspace(
@@ -44,6 +47,9 @@ def choose_workspace(
     if inputs.settings.workspace is WorkspaceChoice.IN_PLACE:
         return _in_place(inputs, identity)
     layering, why = choose_layering(inputs, identity)
+    memory = in_memory(inputs) if layering is Layering.OVERLAY else None
+    if memory is not None:
+        why = f"workspace: in memory, at most {human_size(memory)}; --workspace-memory never forbids it"
     workspace = Workspace(
         tree=source.tree,
         layering=layering,
@@ -51,6 +57,7 @@ def choose_workspace(
         hidden=inputs.version_control,
         beside=tuple(inputs.origs[name] for name in sorted(inputs.origs)),
         saved=_saved(inputs),
+        memory=memory,
         changelog=entry.text if entry else _own_changelog(inputs),
     )
     return workspace, (Notice(Level.INFO, why),) if why else ()
@@ -75,6 +82,35 @@ def choose_layering(inputs: Inputs, identity: Identity) -> tuple[Layering, str]:
     if inputs.host.kernel >= TMPFS_UPPER:
         return Layering.MEMORY, f"workspace: in memory, since {where}; --scratch DIR names another one"
     return Layering.COPY, f"workspace: a copy of the tree, since {where}; --scratch DIR names another one"
+
+
+def in_memory(inputs: Inputs) -> int | None:
+    """The bytes that the private layer may take in memory; None: it belongs on disk.
+
+    A build surely fits where its workspace, as far as is known, takes a good deal less than a quarter of all
+    memory, and half of that is free. One that is to be gone on with, or that the user has named a place for,
+    is on disk.
+
+    :raises HostError: memory was asked for and can't be had.
+    """
+    settings, memory = inputs.settings, inputs.host.memory
+    if settings.workspace_memory == 0:
+        return None
+    if settings.workspace_memory is not None:
+        if inputs.host.kernel < TMPFS_UPPER:
+            release = ".".join(map(str, TMPFS_UPPER))
+            raise HostError(
+                f"a workspace in memory needs Linux {release}, for overlays on a tmpfs",
+                hint="--workspace-memory never",
+            )
+        return settings.workspace_memory
+    limit = memory.total // 4
+    lasts = inputs.command or _saved(inputs) is Saved.ALWAYS or settings.scratch is not None
+    if lasts or inputs.host.kernel < TMPFS_UPPER or memory.available < memory.total // 2:
+        return None
+    expected = inputs.past.space if inputs.past else 0
+    expected = expected or inputs.tree_size * UNKNOWN_FACTOR + UNKNOWN_REST
+    return limit if expected * 3 // 2 < limit else None
 
 
 def _own_changelog(inputs: Inputs) -> str | None:

@@ -19,7 +19,10 @@ Command = Callable[..., Any]
 #: Settings that decide about bases of suites.
 SUITE = ("dist", "missing", "fetch", "base.mirror", "base.components", "base.keyring", "base.refresh")
 #: Settings that decide about the sandbox; every command that makes one takes them.
-SANDBOX = ("workspace", "view", *SUITE, "identity", "build-as", "build-path", "keep", "scratch", "cache")
+SANDBOX = (
+    *("workspace", "workspace-memory", "build-path", "view", *SUITE),
+    *("identity", "build-as", "keep", "scratch", "cache"),
+)
 #: Settings that only a build has.
 BUILD = ("output", "sign.mode", "sign.key", "shell-on-failure", "report", "log", "timeout", "verbosity")
 

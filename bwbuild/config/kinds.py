@@ -207,3 +207,43 @@ class Duration(Kind):
     def shown(self, value: object) -> str:
         """Seconds."""
         return f"{value:g}" if isinstance(value, int | float) else ""
+
+
+@dataclass(frozen=True)
+class Size(Kind):
+    """A number of bytes, written as a number or as ``512M``; ``auto`` is None, ``never`` is 0."""
+
+    @property
+    def expected(self) -> str:
+        """The forms."""
+        return "auto, never, or a size such as 512M or 4G"
+
+    @property
+    def metavar(self) -> str:
+        """The words, or SIZE."""
+        return "auto|never|SIZE"
+
+    def from_text(self, text: str) -> int | None:
+        """Bytes; the prefixes are binary ones."""
+        words = {"auto": None, "never": 0}
+        if text in words:
+            return words[text]
+        match = re.fullmatch(r"(\d+)([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
+        if match is None or int(match[1]) == 0:
+            raise ValueError(self.expected)
+        return int(match[1]) << 10 * " KMGT".index(match[2].upper() or " ")
+
+    def from_toml(self, value: object) -> int | None:
+        """A number of bytes, or text."""
+        if isinstance(value, int) and not isinstance(value, bool):
+            return self.from_text(str(value))
+        if isinstance(value, str):
+            return self.from_text(value)
+        raise ValueError(self.expected)
+
+    def shown(self, value: object) -> str:
+        """A word, or bytes with the largest prefix that loses nothing."""
+        if not isinstance(value, int):
+            return "auto"
+        power = next((power for power in (4, 3, 2, 1) if value and value % (1 << 10 * power) == 0), 0)
+        return f"{value >> 10 * power}{' KMGT'[power].strip()}" if value else "never"

@@ -12,7 +12,7 @@ from enum import Enum
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from bwbuild.config.kinds import Choice, Duration, FilePath, InsidePath, Kind, Switch, Text
+from bwbuild.config.kinds import Choice, Duration, FilePath, InsidePath, Kind, Size, Switch, Text
 
 
 class Workspace(Enum):
@@ -116,6 +116,12 @@ class Settings:
         Choice(Workspace),
         Workspace.PRIVATE,
         "Build in a private copy-on-write layer, or in the real tree and its parent.",
+    )
+    workspace_memory: int | None = option(
+        "workspace-memory",
+        Size(),
+        None,
+        "Memory for the private layer, not disk; auto: where the build surely fits and half is free.",
     )
     view: View = option(
         "view",

@@ -154,11 +154,21 @@ def version_control(tree: Path) -> tuple[str, ...]:
     return tuple(name for name in VERSION_CONTROL if os.path.lexists(tree / name))
 
 
-def foreign_file(tree: Path, uids: frozenset[range], gids: frozenset[range]) -> Path | None:
-    """The first file of the tree whose user or group is outside ``uids`` and ``gids``.
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a look at all files of a tree shows.
 
-    An overlay can't copy such a file up: its owner has no number in the sandbox.
+    :ivar foreign: the first file whose user or group has no number in the sandbox; an overlay can't copy such
+        a file up. None: there is none.
+    :ivar size: bytes that the files take on disk; only up to ``foreign`` where there is one.
     """
+
+    foreign: Path | None
+    size: int
+
+
+def survey(tree: Path, uids: frozenset[range], gids: frozenset[range]) -> Survey:
+    """Look at all files of a tree; ``uids`` and ``gids`` are those that the sandbox has numbers for."""
     known: dict[tuple[int, int], bool] = {}
 
     def is_foreign(status: os.stat_result) -> bool:
@@ -169,7 +179,8 @@ def foreign_file(tree: Path, uids: frozenset[range], gids: frozenset[range]) -> 
         return not known[owner]
 
     if is_foreign(tree.stat()):
-        return tree
+        return Survey(tree, 0)
+    size = 0
     todo = [os.fspath(tree)]
     while todo:
         directory = todo.pop()
@@ -178,14 +189,16 @@ def foreign_file(tree: Path, uids: frozenset[range], gids: frozenset[range]) -> 
                 for entry in entries:
                     if directory == os.fspath(tree) and entry.name in VERSION_CONTROL:
                         continue
-                    if is_foreign(entry.stat(follow_symlinks=False)):
-                        return Path(entry.path)
+                    status = entry.stat(follow_symlinks=False)
+                    if is_foreign(status):
+                        return Survey(Path(entry.path), size)
+                    size += status.st_blocks * 512
                     if entry.is_dir(follow_symlinks=False):
                         todo.append(entry.path)
         except PermissionError:
             # A directory that its owner can't read has nothing that his build could read either.
             continue
-    return None
+    return Survey(None, size)
 
 
 def _read(path: Path) -> str:

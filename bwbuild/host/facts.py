@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bwbuild.host import mounts
+from bwbuild.host.memory import Memory, read_memory
 from bwbuild.process import run
 
 #: Top-level names that are links into /usr on a merged system.
@@ -48,6 +49,7 @@ class Host:
     mapped_ids: tuple[range, ...]
     #: ids that something on this machine uses already: users, groups and everybody's subordinate ids
     taken_ids: tuple[range, ...]
+    memory: Memory
 
     def has_mounts_below(self, path: Path) -> bool:
         """Whether something is mounted below ``path``; the kernel refuses it as an overlay's layer then."""
@@ -72,6 +74,7 @@ def read_host() -> Host:
         group=group,
         mapped_ids=parse_id_map(_text("/proc/self/uid_map")),
         taken_ids=(*_account_ids(passwd), *_account_ids(group), *_every_subordinate_id()),
+        memory=read_memory(),
     )
 
 

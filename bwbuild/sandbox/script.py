@@ -26,6 +26,9 @@ _END = "END_OF_FILE"
 #: one, find -xdev the other.
 OVERLAY_OPTIONS = "userxattr,xino=on"
 
+#: The file system in memory for the upper layer of a workspace that could be on disk too.
+_MEMORY = "ns/memory"
+
 _COPY = """\
 if ! [ -e started ]; then
   mkdir tree
@@ -189,15 +192,25 @@ def _namespace(sandbox: Sandbox) -> Iterator[str]:
     yield ": > started"
     yield 'if [ -n "${BWBUILD_STATUS-}" ]; then set -- --json-status-fd "$BWBUILD_STATUS"; fi'
     saved = sandbox.workspace.saved
-    ends = sandbox.workspace.layering is not Layering.MEMORY or saved is Saved.NEVER
+    memory = sandbox.workspace.memory is not None
+    ends = not memory and (sandbox.workspace.layering is not Layering.MEMORY or saved is Saved.NEVER)
     yield from _bwrap_command(bwrap.argv(sandbox), ends=ends)
-    if not ends:
-        if saved is Saved.FAILURE:
-            yield '[ "$status" != 0 ] || exit 0'
-        # The layer dies with the namespace; an archive of it is what a later build or shell can go on with.
+    if ends:
+        return
+    # The layer dies with the namespace; a copy of it is what a later build or shell can go on with.
+    if memory:
+        yield f'stat -f -c "%b %f %S" {_MEMORY} > used'
+    if saved is Saved.NEVER:
+        yield 'exit "$status"'
+        return
+    if saved is Saved.FAILURE:
+        yield '[ "$status" != 0 ] || exit 0'
+    if memory:
+        yield f"cp -a {_MEMORY}/upper upper.new; rmdir upper; mv upper.new upper"
+    else:
         yield "tar --xattrs --xattrs-include='user.*' -C ns/upper -cf upper.tar.new ."
         yield "mv upper.tar.new upper.tar"
-        yield 'exit "$status"'
+    yield 'exit "$status"'
 
 
 def _given(given: Given) -> Iterator[str]:
@@ -244,14 +257,21 @@ def _tree(sandbox: Sandbox) -> Iterator[str]:
         yield _hide("ns/tree.lower", "ns/tree.over", workspace.hidden)
     place = ""
     marker = "started"
+    if workspace.memory is not None:
+        place = f"{_MEMORY}/"
+        yield f"mkdir {_MEMORY}; mount -t tmpfs -o mode=755,size={workspace.memory} bwbuild {_MEMORY}"
+        yield f"mkdir {place}upper {place}work"
+        yield f"chown {sandbox.identity.uid}:{sandbox.identity.gid} {place}upper {place}work"
+        yield f"chmod --reference=ns/tree.lower {place}upper"
     if workspace.layering is Layering.MEMORY:
         place, marker = "ns/", "upper.tar"
         yield "mkdir ns/upper ns/work"
         yield f"chown {sandbox.identity.uid}:{sandbox.identity.gid} ns/upper"
         yield "chmod --reference=ns/tree.lower ns/upper"
         yield "[ ! -e upper.tar ] || tar --xattrs --xattrs-include='user.*' -C ns/upper -xpf upper.tar"
-    yield _UPPER.format(marker=marker, upper=f"{place}upper").rstrip("\n")
-    if not place:
+    if workspace.memory is None:
+        yield _UPPER.format(marker=marker, upper=f"{place}upper").rstrip("\n")
+    if workspace.layering is Layering.OVERLAY:
         # A bind would show where the scratch directory is; an overlay shows the names that it was given.
         yield "mkdir ns/empty ns/parent"
         layers = "lowerdir=ns/empty,upperdir=parent,workdir=parent.work"

@@ -169,6 +169,8 @@ class Workspace:
     saved: Saved = Saved.NEVER
     #: text before the tree's own debian/changelog, for the helper with-changelog; None: it is not called
     changelog: str | None = None
+    #: the overlay's upper layer is on a tmpfs of so many bytes, and is saved to disk; None: it is on disk
+    memory: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

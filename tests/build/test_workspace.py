@@ -412,6 +412,40 @@ def test_scratch_that_can_not_be_made(desk: Desk) -> None:
 
 
 @as_user
+def test_workspace_in_memory(desk: Desk) -> None:
+    before = snapshot(desk.tree)
+    desk.ok("-b", "--workspace-memory", "64M", "--report", desk.top / "report.json")
+    assert "workspace: in memory, at most 64 MiB" in desk.log()
+    assert "MADE out" in desk.log()
+    # What lay in memory is counted too.
+    assert desk.report(desk.top / "report.json")["resources"]["disk"] > 16 << 10
+    assert snapshot(desk.tree) == before
+    assert desk.left() == []
+
+
+def test_workspace_in_memory_stays_after_a_failure(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path, Rules(during="ln -s a b; mkdir -m 700 d; echo made > d/f; rm input; exit 1"))
+    (desk.tree / "input").write_text("old\n")
+    assert desk.run("-b", "--workspace-memory", "64M").status == 10
+    script = "readlink b; cat d/f; stat -c %a d; test ! -e input; touch more"
+    assert desk.inside(script, "-nc").split() == ["a", "made", "700"]
+
+
+def test_workspace_that_outgrows_memory_is_built_on_disk(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path, Rules(during="head -c 48M /dev/zero > large && rm -f large"))
+    done = desk.ok("-b", "--workspace-memory", "32M", "--report", desk.top / "report.json")
+    assert "the workspace in memory was full; building once more, on disk" in done.both
+    assert desk.report(desk.top / "report.json")["workspace"]["layering"] == "overlay"
+    assert desk.left() == []
+
+
+def test_failure_in_memory_that_is_no_want_of_space(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path, Rules(during="echo wrong >&2; exit 1"))
+    done = desk.run("-b", "--workspace-memory", "32M", "--keep", "never")
+    assert done.status == 10
+    assert "building once more" not in done.both + desk.log()
+
+
 def test_scratch_on_a_full_disk(desk: Desk) -> None:
     small = desk.top / "small"
     small.mkdir()

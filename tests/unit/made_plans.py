@@ -13,6 +13,7 @@ from bwbuild.config.settings import Settings
 from bwbuild.deb import buildoptions
 from bwbuild.deb.source import Source
 from bwbuild.host.facts import Caller, Host
+from bwbuild.host.memory import Memory
 
 RANGES = (range(100000, 165536),)
 CALLER = Caller(1500, 1500, "joe", RANGES, RANGES)
@@ -35,6 +36,7 @@ HOST = Host(
     group="root:x:0:\ngames:x:60:joe\njoe:x:1500:\nnogroup:x:65534:\n",
     mapped_ids=(range(4294967295),),
     taken_ids=(range(1), range(1500, 1501), *RANGES),
+    memory=Memory(16 << 30, 12 << 30),
 )
 
 SOURCE = Source(

@@ -14,6 +14,7 @@ from bwbuild.host import probes
 from bwbuild.host.causes import Answer, Cause, Conditions, cause_of
 from bwbuild.host.doctor import Finding, Status, advice
 from bwbuild.host.facts import Caller, Host
+from bwbuild.host.memory import Memory
 
 PLAIN = Conditions(user="dev", limits={"user": "96365", "net": "96365"}, free_ids=165536)
 UBUNTU = Conditions(user="dev", apparmor="1")
@@ -206,7 +207,9 @@ def test_free_ids_overlap_nobody() -> None:
 
 def host(uids: tuple[range, ...], gids: tuple[range, ...]) -> Host:
     caller = Caller(1000, 1000, "dev", uids, gids)
-    return Host(caller, "amd64", (6, 1), {}, False, frozenset(), "", "", (range(4294967295),), ())
+    return Host(
+        caller, "amd64", (6, 1), {}, False, frozenset(), "", "", (range(4294967295),), (), Memory(0, 0)
+    )
 
 
 def test_subordinate_ids() -> None:

@@ -127,9 +127,9 @@ def test_a_broken_file_is_a_warning(history: History, told: list[Event], content
 def test_a_newer_file_is_left_alone(history: History, told: list[Event]) -> None:
     history.record(BUILD)
     with sqlite3.connect(history.path) as database:
-        database.execute("PRAGMA user_version = 2")
+        database.execute("PRAGMA user_version = 3")
     history.record(BUILD)
-    assert "version 2" in str(told)
+    assert "version 3" in str(told)
     assert rows(history, "build") == 1
 
 
@@ -172,3 +172,24 @@ def test_step_times() -> None:
     steps(Output(b"x"))
     steps(Step("dh_b"))
     assert steps.steps == (("dh_a", 1.0), ("dh_b", 3.5))
+
+
+def test_space_is_the_largest_of_late(history: History) -> None:
+    for space in (5, 9, 7):
+        history.record(replace(BUILD, space=space))
+    estimate = history.estimate("hello", "binary")
+    assert estimate is not None
+    assert estimate.space == 9
+
+
+def test_a_file_of_the_first_version_goes_on(history: History, told: list[Event]) -> None:
+    history.record(BUILD)
+    with sqlite3.connect(history.path) as database:
+        database.execute("ALTER TABLE build DROP COLUMN space")
+        database.execute("PRAGMA user_version = 1")
+    estimate = history.estimate("hello", "binary")
+    assert estimate is not None
+    assert (estimate.seconds, estimate.space) == (10.0, 0)
+    history.record(replace(BUILD, space=4))
+    assert rows(history, "build") == 2
+    assert told == []

@@ -3,15 +3,18 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from made_plans import ALONE, HOST, SUPERUSER, inputs, plan
 
-from bwbuild.build.plan import make_plan
-from bwbuild.config.settings import BuildAs, IdentityChoice, Workspace
+from bwbuild.build.history import Estimate
+from bwbuild.build.plan import make_plan, on_disk
+from bwbuild.config.settings import BuildAs, IdentityChoice, Keep, Workspace
 from bwbuild.deb.buildoptions import ROWS
 from bwbuild.errors import ConfigurationError, HostError
 from bwbuild.events import Level
+from bwbuild.host.memory import Memory
 from bwbuild.sandbox.spec import IdentityKind, Layering, Saved
 
 
@@ -102,6 +105,55 @@ def test_layering_on_file_systems_without_upper_layers(
     assert [note.level for note in made.notes] == [Level.INFO]
     assert kind in made.notes[0].text
     assert "--scratch" in made.notes[0].text
+
+
+NEW = replace(HOST, kernel=(6, 6))
+QUARTER = HOST.memory.total // 4
+
+
+def test_small_builds_are_in_memory() -> None:
+    made = plan(host=NEW, tree_size=4 << 20)
+    assert made.sandbox.workspace.memory == QUARTER
+    assert made.sandbox.workspace.layering is Layering.OVERLAY
+    assert "in memory" in made.notes[0].text
+    assert "--workspace-memory never" in made.notes[0].text
+    assert on_disk(made).sandbox.workspace.memory is None
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"host": replace(NEW, kernel=(6, 5))},
+        {"host": replace(NEW, memory=Memory(16 << 30, 7 << 30))},
+        {"host": replace(NEW, memory=Memory(1 << 30, 1 << 30))},
+        {"tree_size": 200 << 20},
+        {"past": Estimate(10.0, space=3 << 30)},
+        {"scratch": Path("/elsewhere")},
+        {"keep": Keep.ALWAYS},
+        {"command": ("true",)},
+        {"workspace_memory": 0},
+        {"host": replace(NEW, caller=SUPERUSER)},
+        {"foreign": Path("/home/joe/work/tiny/theirs")},
+        {"scratch_type": "nfs"},
+    ],
+)
+def test_other_builds_are_on_disk(more: dict[str, Any]) -> None:
+    assert plan(**{"host": NEW, "tree_size": 4 << 20, **more}).sandbox.workspace.memory is None
+
+
+def test_going_on_is_on_disk() -> None:
+    assert plan("-nc", host=NEW).sandbox.workspace.memory is None
+
+
+def test_what_a_build_took_counts_for_more_than_its_tree() -> None:
+    assert plan(host=NEW, tree_size=200 << 20, past=Estimate(10.0, space=1 << 20)).sandbox.workspace.memory
+
+
+def test_memory_as_asked() -> None:
+    made = plan(host=NEW, tree_size=1 << 40, workspace_memory=5 << 20, scratch=Path("/elsewhere"))
+    assert made.sandbox.workspace.memory == 5 << 20
+    with pytest.raises(HostError, match=r"needs Linux 6\.6"):
+        plan(workspace_memory=5 << 20)
 
 
 def test_layering_with_a_foreign_file() -> None:

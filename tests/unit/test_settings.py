@@ -11,7 +11,7 @@ import pytest
 
 from bwbuild.cli.main import COMMANDS, commands
 from bwbuild.cli.options import BUILD, SANDBOX, SHORTHANDS
-from bwbuild.config.kinds import Choice, Duration, FilePath, Switch, Text
+from bwbuild.config.kinds import Choice, Duration, FilePath, Size, Switch, Text
 from bwbuild.config.settings import DEFAULTS, OPTIONS, Keep, Settings
 
 
@@ -115,3 +115,33 @@ def test_choice_and_text() -> None:
         Choice(Keep).from_text("Never")
     with pytest.raises(ValueError, match="not empty"):
         Text().from_text("")
+
+
+@pytest.mark.parametrize(
+    ("text", "size", "shown"),
+    [
+        ("auto", None, "auto"),
+        ("never", 0, "never"),
+        ("4G", 4 << 30, "4G"),
+        ("512MiB", 512 << 20, "512M"),
+        ("1536m", 1536 << 20, "1536M"),
+        ("1000", 1000, "1000"),
+    ],
+)
+def test_sizes(text: str, size: int | None, shown: str) -> None:
+    assert Size().from_text(text) == size
+    assert Size().shown(size) == shown
+    assert Size().from_text(shown) == size
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "4.5G", "G", "4X", "lots"])
+def test_wrong_sizes(text: str) -> None:
+    with pytest.raises(ValueError, match="auto, never, or a size"):
+        Size().from_text(text)
+
+
+def test_sizes_in_toml() -> None:
+    assert Size().from_toml(4096) == 4096
+    assert Size().from_toml("1G") == 1 << 30
+    with pytest.raises(ValueError, match="auto, never"):
+        Size().from_toml(True)

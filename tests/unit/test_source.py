@@ -11,10 +11,10 @@ from support import CHANGELOG, CONTROL, ROOT, make_tree
 
 from bwbuild.deb.source import (
     find_tree,
-    foreign_file,
     orig_tarballs,
     parse_control,
     read_source,
+    survey,
     version_control,
 )
 from bwbuild.errors import SourceError
@@ -219,9 +219,18 @@ def test_foreign_file(tree: Path) -> None:
     uid, gid = tree.stat().st_uid, tree.stat().st_gid
     ours = frozenset({range(uid, uid + 1)}), frozenset({range(gid, gid + 1)})
     nobody: frozenset[range] = frozenset()
-    assert foreign_file(tree, *ours) is None
-    assert foreign_file(tree, nobody, ours[1]) == tree
-    assert foreign_file(tree, ours[0], nobody) == tree
+    assert survey(tree, *ours).foreign is None
+    assert survey(tree, nobody, ours[1]).foreign == tree
+    assert survey(tree, ours[0], nobody).foreign == tree
+
+
+def test_size_of_a_tree(tree: Path) -> None:
+    everybody = frozenset({range(1 << 32)})
+    before = survey(tree, everybody, everybody).size
+    (tree / "large").write_bytes(b"x" * 300_000)
+    (tree / "sparse").touch()
+    os.truncate(tree / "sparse", 1 << 40)
+    assert 300_000 <= survey(tree, everybody, everybody).size - before < 400_000
 
 
 def test_foreign_file_in_version_control_does_not_matter(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,7 +246,7 @@ def test_foreign_file_in_version_control_does_not_matter(tree: Path, monkeypatch
     (tree / "link").symlink_to("/")
     monkeypatch.setattr(os, "scandir", watched)
     everybody = frozenset({range(1 << 32)})
-    assert foreign_file(tree, everybody, everybody) is None
+    assert survey(tree, everybody, everybody).foreign is None
     inside = {os.path.relpath(path, tree) for path in looked}
     assert inside == {".", "debian", "debian/source", "sub", "sub/.git"}
 
@@ -246,7 +255,7 @@ def test_closed_directories_are_passed_over(tree: Path) -> None:
     (tree / "closed").mkdir(mode=0)
     everybody = frozenset({range(1 << 32)})
     try:
-        assert foreign_file(tree, everybody, everybody) is None
+        assert survey(tree, everybody, everybody).foreign is None
     finally:
         (tree / "closed").chmod(0o700)
 
