@@ -86,3 +86,13 @@ def fan_out(*observers: Observer) -> Observer:
             observer(event)
 
     return observe
+
+
+def notices(tell: Callable[[Notice], None]) -> Observer:
+    """An observer that hands on the sentences alone, where nobody keeps the rest."""
+
+    def observe(event: Event) -> None:
+        if isinstance(event, Notice):
+            tell(event)
+
+    return observe

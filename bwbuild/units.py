@@ -1,12 +1,14 @@
-"""Sizes, durations and times as people read them."""
+"""Sizes, durations, times and texts as people read them."""
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 _BINARY_PREFIXES = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_SECRET = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 def human_size(size: int) -> str:
@@ -55,3 +57,8 @@ def mail_date(when: datetime) -> str:
     """``when``, with its time zone, as mails and changelogs have it: ``Thu, 01 Jan 2026 12:00:00 +0000``."""
     # strftime's names follow the locale, and email.utils costs 12 ms to import.
     return f"{_DAYS[when.weekday()]}, {when:%d} {_MONTHS[when.month - 1]} {when:%Y %H:%M:%S %z}"
+
+
+def without_passwords(text: str) -> str:
+    """``text`` with the addresses in it as others may see them: without user and password."""
+    return _SECRET.sub("", text)

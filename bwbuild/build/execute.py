@@ -30,7 +30,6 @@ from bwbuild.handover.artifacts import Verified
 from bwbuild.handover.keys import Key
 from bwbuild.handover.publish import check_output, publish
 from bwbuild.handover.sign import sign
-from bwbuild.handover.verify import collect
 from bwbuild.host.doctor import Finding
 from bwbuild.root.views import database_stamp
 from bwbuild.sandbox import runner
@@ -87,6 +86,8 @@ class Build:
         self.around = around
         self.started = datetime.now(UTC)
         self.phases: list[Phase] = []
+        if plan.ground is not None and plan.ground.layer.seconds:
+            self.phases.append(Phase("install", plan.ground.layer.seconds))
         self.log = log
         self._listen()
         self.history = History(self.tell)
@@ -138,6 +139,10 @@ class Build:
         self.around.announce(self.plan.title, self.plan.past)
         for event in sections.introduction(self.plan):
             self.tell(event)
+        for event in self.plan.told.events:
+            self.log(event)  # the terminal has shown what of it matters when it happened
+        for event in sections.environment(self.plan):
+            self.tell(event)
 
     @contextmanager
     def _phase(self, name: str) -> Iterator[None]:
@@ -182,7 +187,9 @@ class Build:
             self.tell(Notice(Level.INFO, "no .changes was made, so nothing is published"))
             return ()
         with self._phase("verify"):
-            verified = self._collect(scratch)
+            from bwbuild.build.results import take  # noqa: PLC0415 - it would only delay the start
+
+            verified = take(self.plan, scratch.path, self.log)
         if isinstance(key, Key):
             with self._phase("sign"):
                 verified = self._sign(verified, key)
@@ -254,16 +261,6 @@ class Build:
             if usage is not None:
                 self.tell(usage)
 
-    def _collect(self, scratch: Scratch) -> Verified:
-        in_place = self.plan.sandbox.workspace.layering is Layering.NONE
-        parent = self.plan.source.tree.parent if in_place else scratch.path / "parent"
-        quarantine = scratch.path / "quarantine"
-        quarantine.mkdir(mode=0o700, exist_ok=False)
-        verified = collect(parent, quarantine, verdict.expected(self.plan))
-        for event in sections.contents(verified):
-            self.log(event)
-        return verified
-
     def _sign(self, verified: Verified, key: Key) -> Verified:
         with self.around.suspended():
             program = self.plan.options.sign_program or ""
@@ -306,6 +303,8 @@ class Build:
             source_version=plan.source.version,
             built_version=plan.version,
             distribution=plan.distribution,
+            suite=plan.ground.base.suite.name if plan.ground else "",
+            base=plan.ground.base.id if plan.ground else "",
             architecture=plan.options.host_arch or plan.host.architecture,
             build_architecture=plan.host.architecture,
             build_type=plan.options.type_name,

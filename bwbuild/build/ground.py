@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from bwbuild.build import dependencies, places
 from bwbuild.build.plan import Inputs, choose_identity
+from bwbuild.build.reading import FETCH, INSTALL, UPDATE, Recorder, with_versions
+from bwbuild.build.report import utc
 from bwbuild.build.start import Fetch
 from bwbuild.config.settings import Settings
+from bwbuild.deb.database import installed
 from bwbuild.errors import HostError, SourceError
-from bwbuild.events import Tell
+from bwbuild.events import Event, Field, Observer, Section, Text
 from bwbuild.host.facts import read_host, root_names
 from bwbuild.root import bases, layers, sources
-from bwbuild.root.ground import Ground
+from bwbuild.root.ground import Base, Ground, Layer
+from bwbuild.root.mirrors import mirrors
 from bwbuild.root.suite import Suite, of_changelog, parse_name
 from bwbuild.sandbox.spec import Identity, IdentityKind
+from bwbuild.units import human_duration
 
 
 @contextmanager
-def opened(inputs: Inputs, name: str, tell: Tell) -> Iterator[Ground]:
+def opened(inputs: Inputs, name: str, tell: Recorder) -> Iterator[Ground]:
     """The base of the suite ``name`` with the source's build dependencies, made where the cache lacks them.
 
     :param name: ``auto``: the suite of the changelog.
@@ -37,7 +43,11 @@ def opened(inputs: Inputs, name: str, tell: Tell) -> Iterator[Ground]:
         )
     suite = of_changelog(inputs.source.distribution) if name == "auto" else parse_name(name)
     identity = choose_identity(inputs.host, settings)
+    tell(Section(UPDATE))
     with bases.opened(wish(settings, suite, inputs.host.architecture, identity, tell)) as base:
+        for event in _about_base(base, made_now=base.made >= tell.began):
+            tell(event)
+        tell(Section(INSTALL))
         asked = dependencies.wanted(
             inputs.source, inputs.options, inputs.host.architecture, inputs.caller_environment
         )
@@ -49,20 +59,26 @@ def opened(inputs: Inputs, name: str, tell: Tell) -> Iterator[Ground]:
             tell=tell,
             fetch=settings.fetch,
         )
+        for line in wanted.control.splitlines():
+            if line.startswith("Build-"):
+                tell(Field(*line.split(": ", 1)))
         with layers.opened(wanted) as layer:
+            for event in _about_layer(layer):
+                tell(event)
             yield Ground(
                 base=base,
                 layer=layer,
                 passwd=(base.root / "etc" / "passwd").read_text(encoding="utf-8"),
                 group=(base.root / "etc" / "group").read_text(encoding="utf-8"),
                 root_names=root_names(base.root),
+                packages=_installed(base, layer),
             )
 
 
 def fetcher(settings: Settings) -> Fetch:
     """What fetches source packages from the suite of the settings, which is there."""
 
-    def fetch(name: str, version: str | None, directory: Path, tell: Tell) -> Path:
+    def fetch(name: str, version: str | None, directory: Path, tell: Observer) -> Path:
         if settings.dist in (None, "auto"):
             raise SourceError(
                 f"{name} has no changelog yet that could name a suite", hint="name the suite: -d SUITE"
@@ -74,14 +90,16 @@ def fetcher(settings: Settings) -> Fetch:
             )
         host = read_host()
         suite, identity = parse_name(settings.dist or ""), choose_identity(host, settings)
+        tell(Section(UPDATE))
         with bases.opened(wish(settings, suite, host.architecture, identity, tell)) as base:
+            tell(Section(FETCH))
             wanted = f"{name}={version}" if version else name
             return sources.fetch(base, places.cache(settings), wanted, directory, tell)
 
     return fetch
 
 
-def wish(settings: Settings, suite: str, architecture: str, identity: Identity, tell: Tell) -> bases.Wish:
+def wish(settings: Settings, suite: str, architecture: str, identity: Identity, tell: Observer) -> bases.Wish:
     """Which base is wanted.
 
     :raises HostError: the identity has one id only, to which no system can be unpacked.
@@ -105,3 +123,32 @@ def wish(settings: Settings, suite: str, architecture: str, identity: Identity, 
         tell=tell,
         fetch=settings.fetch,
     )
+
+
+def _about_base(base: Base, *, made_now: bool) -> Iterator[Event]:
+    when = utc(datetime.fromtimestamp(base.made, UTC))
+    yield Field("Base", base.id)
+    yield Field("Suite", base.suite.name)
+    yield Field("Architecture", base.suite.architecture)
+    yield Field("Made", f"{when} ({'for this build' if made_now else 'from the cache'})")
+    for mirror in mirrors(base.root):
+        yield Field("Mirror", mirror)
+
+
+def _about_layer(layer: Layer) -> Iterator[Event]:
+    number = len(layer.packages)
+    if not number:
+        yield Text("The base has all that is declared; nothing is installed over it.")
+        return
+    how = f"installed in {human_duration(layer.seconds)}" if layer.seconds else "taken from the cache"
+    yield Text(f"Over the base: {number} packages, {how}.")
+    if not layer.seconds:
+        yield Field("Packages", with_versions(layer.packages))
+
+
+def _installed(base: Base, layer: Layer) -> dict[str, str]:
+    """What dpkg's database says that the build sees."""
+    status = Path("var", "lib", "dpkg", "status")
+    own = layer.upper / status
+    path = own if own.exists() else base.root / status
+    return installed(path.read_text(encoding="utf-8", errors="surrogateescape"))

@@ -16,12 +16,14 @@ from pathlib import Path
 from bwbuild.build import declared, places
 from bwbuild.build.history import History
 from bwbuild.build.plan import Inputs
+from bwbuild.build.reading import FETCH, INSTALL, Recorder
 from bwbuild.build.start import DscFile, Fetch, Start, Tree
 from bwbuild.config.settings import IdentityChoice, Missing, Settings, View, Workspace
 from bwbuild.deb import source as sources
 from bwbuild.deb.buildoptions import BuildOptions
+from bwbuild.deb.database import DIRECTORY, installed
 from bwbuild.errors import DependencyError
-from bwbuild.events import Level, Notice, Tell
+from bwbuild.events import Field, Level, Notice, Section, Tell, Text
 from bwbuild.host.facts import Caller, read_host
 from bwbuild.host.mounts import type_of
 from bwbuild.root import suite
@@ -48,21 +50,37 @@ def read(wanted: Wanted, settings: Settings, environment: Mapping[str, str], tel
     :raises DependencyError: the view is to show what the machine does not have.
     """
     with ExitStack() as stack:
-        inputs = stack.enter_context(_collected(wanted, settings, environment, tell))
+        told = Recorder(tell)
+        inputs = stack.enter_context(_collected(wanted, settings, environment, told))
         if not wanted.command:
-            past = History(tell).estimate(inputs.source.name, wanted.options.type_name)
+            past = History(told).estimate(inputs.source.name, wanted.options.type_name)
             inputs = replace(inputs, past=past)
         if settings.dist is not None:
-            yield _on_base(inputs, settings.dist, stack, tell)
+            inputs = _on_base(inputs, settings.dist, stack, told)
         elif settings.view is View.HOST:
-            yield inputs
+            told(Section(INSTALL))
+            told(Text("Nothing is installed: the build sees all packages of this machine."))
         else:
-            yield _declared(inputs, stack, tell)
+            inputs = _declared(inputs, stack, told)
+        # Only a build has a log.
+        yield inputs if wanted.command else replace(inputs, told=told.told(_packages(inputs)))
 
 
-def _declared(inputs: Inputs, stack: ExitStack, tell: Tell) -> Inputs:
+def _packages(inputs: Inputs) -> Mapping[str, str]:
+    """What the build sees: id -> version."""
+    if found := inputs.ground or inputs.view:
+        return found.packages
+    status = DIRECTORY / "status"
+    return installed(status.read_text(encoding="utf-8", errors="surrogateescape"))
+
+
+def _declared(inputs: Inputs, stack: ExitStack, tell: Recorder) -> Inputs:
+    tell(Section(INSTALL))
     try:
-        return replace(inputs, view=stack.enter_context(declared.opened(inputs, tell)))
+        view = stack.enter_context(declared.opened(inputs, tell))
+        number = len(view.packages)
+        tell(Text(f"Nothing is installed: the build sees {number} packages of this machine."))
+        return replace(inputs, view=view)
     except DependencyError as error:
         if inputs.settings.missing is not Missing.BASE:
             raise
@@ -71,7 +89,7 @@ def _declared(inputs: Inputs, stack: ExitStack, tell: Tell) -> Inputs:
         return _on_base(inputs, name, stack, tell)
 
 
-def _on_base(inputs: Inputs, name: str, stack: ExitStack, tell: Tell) -> Inputs:
+def _on_base(inputs: Inputs, name: str, stack: ExitStack, tell: Recorder) -> Inputs:
     from bwbuild.build import ground  # noqa: PLC0415 - a build on this machine needs none of it
 
     return replace(inputs, ground=stack.enter_context(ground.opened(inputs, name, tell)))
@@ -79,12 +97,15 @@ def _on_base(inputs: Inputs, name: str, stack: ExitStack, tell: Tell) -> Inputs:
 
 @contextmanager
 def _collected(
-    wanted: Wanted, settings: Settings, environment: Mapping[str, str], tell: Tell
+    wanted: Wanted, settings: Settings, environment: Mapping[str, str], tell: Recorder
 ) -> Iterator[Inputs]:
     """All inputs but view and ground; what is no tree yet is unpacked."""
     start = wanted.start
+    tell(Section(FETCH))
     if isinstance(start, Tree):
-        yield collect(start.path, wanted, settings, environment)
+        inputs = collect(start.path, wanted, settings, environment)
+        tell(Field("Source tree", str(inputs.source.tree)))
+        yield inputs
         return
     from bwbuild.build.unpack import unpacked  # noqa: PLC0415 - a tree needs none of it
 

@@ -131,7 +131,8 @@ def _own_text(event: Section | Field | Notice | Text, now: Callable[[], datetime
             title = visible(title)
             if level >= 3:
                 return f"\n{title}\n{'-' * len(title)}\n\n"
-            return boxed(title, now(), "=" if level == 1 else "-")
+            # Readers compare the titles of the smaller boxes, which have no time in sbuild's logs.
+            return boxed(title, now(), "=") if level == 1 else boxed(title, None, "-")
         case Field(key, value):
             # A continuation line starts with a blank: a value can't pose as the next field.
             return f"{visible(key)}: {value.rstrip().replace(chr(10), chr(10) + ' ')}\n"

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bwbuild.build.reading import UNTOLD, Told
 from bwbuild.build.workspaces import choose_workspace
 from bwbuild.config.settings import BuildAs, IdentityChoice, Settings
 from bwbuild.config.settings import Workspace as WorkspaceChoice
@@ -70,6 +71,8 @@ class Inputs:
     notes: tuple[Notice, ...] = ()
     #: seconds since the epoch: the date of a changelog entry
     now: int = 0
+    #: what was told while reading, for the log
+    told: Told = UNTOLD
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,8 @@ class Plan:
     past: Estimate | None = None
     #: goes before the changelog; None: the version of the source is built
     entry: Entry | None = None
+    #: what was told while reading, for the log
+    told: Told = UNTOLD
 
     @property
     def version(self) -> str:
@@ -113,6 +118,11 @@ class Plan:
     def changed_by(self) -> str:
         """Who made the first entry of the changelog as it is built."""
         return (self.entry or self.source).changed_by
+
+    @property
+    def suite(self) -> str:
+        """The suite that is built for: the base's, else what the changelog names."""
+        return self.ground.base.suite.name if self.ground else self.distribution
 
     @property
     def changes(self) -> str:
@@ -187,6 +197,7 @@ def make_plan(inputs: Inputs) -> Plan:
         ground=inputs.ground,
         entry=entry,
         past=inputs.past,
+        told=inputs.told,
     )
 
 

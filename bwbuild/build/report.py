@@ -26,7 +26,11 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A part of the build and the seconds it took; the one of dpkg-buildpackage is called ``build``."""
+    """A part of the build and the seconds it took.
+
+    The one of dpkg-buildpackage is called ``build``; ``install`` is there where packages had to be installed
+    over a base, which comes before the build and is no part of its time.
+    """
 
     name: str
     seconds: float
@@ -153,6 +157,8 @@ class Report:
     :ivar source_version: with its epoch; empty when it was not found out.
     :ivar built_version: of what is built; another than the source's after --binNMU and --append-to-version.
     :ivar distribution: the first of the changelog, such as ``unstable``.
+    :ivar suite: of the base that was built on, such as ``bookworm``; empty on this machine itself.
+    :ivar base: the id of that base; empty on this machine itself.
     :ivar architecture: the one that is built for; ``build_architecture``: the one that builds.
     :ivar build_type: as dpkg-buildpackage's ``--build``.
     :ivar options: what was passed on to dpkg-buildpackage.
@@ -175,6 +181,8 @@ class Report:
     source_version: str = ""
     built_version: str = ""
     distribution: str = ""
+    suite: str = ""
+    base: str = ""
     architecture: str = ""
     build_architecture: str = ""
     build_type: str = ""

@@ -11,7 +11,7 @@ from bwbuild.build import ground, places
 from bwbuild.build.plan import choose_identity
 from bwbuild.config.settings import Settings
 from bwbuild.errors import OutputError, UsageError
-from bwbuild.events import Level, Notice, Tell
+from bwbuild.events import Level, Notice, Tell, notices
 from bwbuild.host.facts import read_host
 from bwbuild.root import bases, bootstrap, layers
 from bwbuild.root.chamber import Chamber
@@ -46,7 +46,7 @@ def wish(settings: Settings, suite: str, architecture: str | None, tell: Tell) -
     identity = choose_identity(host, settings)
     wanted = architecture or host.architecture
     bootstrap.check_architecture(wanted, host.architecture)
-    return ground.wish(settings, parse_name(suite), wanted, identity, tell)
+    return ground.wish(settings, parse_name(suite), wanted, identity, notices(tell))
 
 
 def create(wanted: bases.Wish) -> None:

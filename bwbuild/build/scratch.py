@@ -161,7 +161,7 @@ def reused(path: Path, record: Record) -> Iterator[Scratch]:
         if not free:
             hint = "wait for it, or leave out -nc"
             raise OutputError(f"another build uses the kept workspace {path}", hint=hint)
-        _remove([path / name for name in ("parent", "quarantine")], record)
+        _remove([path / name for name in ("parent", "quarantine", "inspected")], record)
         _write_record(path, record)
         yield Scratch(path, record)
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from bwbuild.deb.names import SOURCE_NAME, VERSION
 from bwbuild.errors import SourceError
-from bwbuild.events import Tell
+from bwbuild.events import Observer
 
 #: Fetches a source package, given its name, its version or None for the newest, the directory that it goes
 #: to, and whom to tell what goes on; returns the path of its .dsc.
-Fetch = Callable[[str, str | None, Path, Tell], Path]
+Fetch = Callable[[str, str | None, Path, Observer], Path]
 
 
 @dataclass(frozen=True, slots=True)

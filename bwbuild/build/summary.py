@@ -46,7 +46,7 @@ def after_build(when: datetime, *, successful: bool) -> tuple[Event, ...]:
 def summary(report: Report) -> tuple[Event, ...]:
     """The last section of the log."""
     space = f"{_kibibytes(report.resources.disk)}k" if report.resources.disk is not None else "no"
-    needed = f"Build needed {long_stopwatch(report.resources.wall)}, {space} disk space"
+    needed = f"Build needed {long_stopwatch(_all_seconds(report))}, {space} disk space"
     return (
         Section("Summary"),
         *(Field(key, value) for key, value in sorted(summary_values(report).items())),
@@ -59,25 +59,34 @@ def summary_values(report: Report) -> dict[str, str]:
     status, stage = _SBUILD[report.status]
     disk = report.resources.disk
     space = str(_kibibytes(disk)) if disk is not None else "n/a"
-    build = sum(phase.seconds for phase in report.phases if phase.name == "build")
     values = {
         "Build Architecture": report.build_architecture,
         "Build Type": report.build_type,
         "Build-Space": space,
-        "Build-Time": str(round(build)),
-        "Distribution": report.distribution,
+        "Build-Time": str(round(_seconds(report, "build"))),
+        "Distribution": report.suite or report.distribution,
         "Fail-Stage": stage,
         "Host Architecture": report.architecture,
+        "Install-Time": str(round(_seconds(report, "install"))),
         "Job": report.job,
         "Machine Architecture": report.build_architecture,
         "Package": report.source,
-        "Package-Time": str(round(report.resources.wall)),
+        "Package-Time": str(round(_all_seconds(report))),
         "Source-Version": report.source_version,
         "Space": space,
         "Status": status,
         "Version": report.built_version or report.source_version,
     }
     return {key: value for key, value in values.items() if value}
+
+
+def _seconds(report: Report, name: str) -> float:
+    return sum(phase.seconds for phase in report.phases if phase.name == name)
+
+
+def _all_seconds(report: Report) -> float:
+    # As sbuild counts: it installs dependencies as a part of the build.
+    return report.resources.wall + _seconds(report, "install")
 
 
 def _kibibytes(size: int) -> int:

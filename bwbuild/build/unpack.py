@@ -23,7 +23,7 @@ from bwbuild.deb.names import is_orig_tarball, upstream_version
 from bwbuild.deb.signature import Verdict, check_signature
 from bwbuild.deb.source import Source
 from bwbuild.errors import HostError, SourceError
-from bwbuild.events import Level, Notice, Tell
+from bwbuild.events import Field, Level, Notice, Observer, Text
 from bwbuild.host.facts import read_host
 from bwbuild.sandbox import runner
 from bwbuild.sandbox.spec import Identity, IdentityKind, Layering
@@ -58,7 +58,7 @@ class Unpacked:
 
 @contextmanager
 def unpacked(
-    start: DscFile | Named, base: Path, tell: Tell, *, fetch: Fetch | None = None, lasting: bool = False
+    start: DscFile | Named, base: Path, tell: Observer, *, fetch: Fetch | None = None, lasting: bool = False
 ) -> Iterator[Unpacked]:
     """Check and unpack ``start`` in a new scratch directory below ``base``.
 
@@ -80,6 +80,8 @@ def unpacked(
                 dsc = _fetched(start, fetch, scratch, tell)
             assert dsc is not None  # noqa: S101 - for the type checker: read above, or fetched
             note = signature_note(dsc)
+            tell(Field("Source package", str(dsc.path if isinstance(start, DscFile) else start)))
+            tell(Field("Signature", note.text))
             tree = _unpack(dsc, scratch, tell)
             try:
                 yield Unpacked(dsc, tree, note)
@@ -108,7 +110,7 @@ def _record(start: DscFile | Named, dsc: Dsc | None) -> Record:
     return scratches.new_record(place, names, Layering.COPY, Identity(IdentityKind.SINGLE, 0, 0))
 
 
-def _fetched(named: Named, fetch: Fetch, scratch: Scratch, tell: Tell) -> Dsc:
+def _fetched(named: Named, fetch: Fetch, scratch: Scratch, tell: Observer) -> Dsc:
     place = scratch.path / "fetched"
     place.mkdir(mode=0o700)
     dsc = read_dsc(fetch(named.name, named.version, place, tell))
@@ -117,13 +119,15 @@ def _fetched(named: Named, fetch: Fetch, scratch: Scratch, tell: Tell) -> Dsc:
     return dsc
 
 
-def _unpack(dsc: Dsc, scratch: Scratch, tell: Tell) -> Path:
+def _unpack(dsc: Dsc, scratch: Scratch, tell: Observer) -> Path:
     """The tree of ``dsc``, made in ``scratch``."""
     tell(Notice(Level.INFO, f"unpacking {dsc.path.name}"))
     files, made, parent = (scratch.path / name for name in (FILES.name, UNPACKED.name, "parent"))
     for place in (files, made, parent):
         place.mkdir(mode=0o755)
     check_files(dsc, files)
+    sums = [f"{file.sha256} {file.size} {file.name}" for file in dsc.files.values()]
+    tell(Text("\n".join(["Sizes and checksums are those that the .dsc lists:", *sums])))
     (files / dsc.file_name).write_text(dsc.text, encoding="utf-8")
     _run_dpkg_source(dsc, scratch)
     tree = parent / dsc.directory

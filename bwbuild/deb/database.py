@@ -13,6 +13,7 @@ from bwbuild.errors import HostError
 
 DIRECTORY = Path("/var/lib/dpkg")
 
+_ARCHITECTURE, _VERSION = "\nArchitecture: ", "\nVersion: "
 #: From the one that apt prefers among providers to the one that it likes least.
 _PRIORITIES = {"required": 0, "important": 1, "standard": 2, "optional": 3, "extra": 4}
 _PROVIDED = re.compile(r"([^\s,:()]+)(?::([a-z0-9-]+))?(?: \((\S+) ([^\s()]+)\))?")
@@ -210,6 +211,19 @@ def parse_status(text: str) -> Database:
     )
 
 
+def installed(text: str) -> dict[str, str]:
+    """The installed packages of a status file with the content ``text``: id -> version.
+
+    Much quicker than :func:`parse_status`, for those who ask nothing else.
+    """
+    found = {}
+    for paragraph in text.split("\n\n"):
+        if _value(paragraph, "\nStatus: ").endswith(" installed"):
+            name = paragraph.strip("\n").partition("\n")[0].partition(": ")[2]
+            found[f"{name}:{_value(paragraph, _ARCHITECTURE)}"] = _value(paragraph, _VERSION)
+    return found
+
+
 def read_database(directory: Path = DIRECTORY) -> Database:
     """dpkg's database in ``directory``; bytes that are no UTF-8 are kept as surrogate escapes.
 
@@ -240,8 +254,8 @@ def _package(paragraph: str) -> Package:
         )
     return Package(
         name,
-        _value(paragraph, "\nArchitecture: "),
-        _value(paragraph, "\nVersion: "),
+        _value(paragraph, _ARCHITECTURE),
+        _value(paragraph, _VERSION),
         words[2],
         words[1],
         _value(paragraph, "\nMulti-Arch: "),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bwbuild import process
 from bwbuild.errors import DependencyError, HostError
-from bwbuild.events import Level, Notice, Tell
+from bwbuild.events import Level, Notice, Observer, Text
 from bwbuild.root.chamber import Chamber
 from bwbuild.root.ground import Base
 from bwbuild.root.space import FULL, full
@@ -48,7 +48,7 @@ class Wish:
     control: str
     options: tuple[str, ...]
     cache: Path
-    tell: Tell
+    tell: Observer
     fetch: bool = True
 
     @property
@@ -87,6 +87,7 @@ def download(wish: Wish, number: int) -> None:
             )
         return
     done = _apt(wish, argv, network=True, line=_Fetching(number, wish.tell))
+    wish.tell(Text(done.text))
     if done.returncode != 0:
         text = done.text
         if FULL in text or "enough free space" in text:
@@ -116,6 +117,7 @@ def install(wish: Wish, number: int, layer: Path) -> None:
     argv = ("-o", "Debug::NoLocking=1", "-o", "Dpkg::Options::=--force-unsafe-io", "--no-download")
     counter = _Counter("Setting up ", number, "installed", wish.tell)
     done = _apt(wish, (*argv, *wish.options, "build-dep", _WANTED), layer=layer, line=counter)
+    wish.tell(Text(done.text))
     if done.returncode == 0:
         return
     if FULL in done.text:
@@ -132,7 +134,7 @@ def install(wish: Wish, number: int, layer: Path) -> None:
 class _Counter:
     """Counts lines that begin a step, and tells now and then how many there were."""
 
-    def __init__(self, mark: str, number: int, word: str, tell: Tell) -> None:
+    def __init__(self, mark: str, number: int, word: str, tell: Observer) -> None:
         self._mark, self._number, self._word, self._tell = mark, number, word, tell
         self._count = 0
         self._last = time.monotonic()
@@ -150,7 +152,7 @@ class _Counter:
 class _Fetching:
     """Tells how much there is to fetch, once apt knows it, and how far it is."""
 
-    def __init__(self, number: int, tell: Tell) -> None:
+    def __init__(self, number: int, tell: Observer) -> None:
         self._tell = tell
         self._number = number
         self._counter = _Counter("Get:", number, "fetched", tell)

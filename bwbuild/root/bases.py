@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bwbuild.errors import BwbuildError, HostError
-from bwbuild.events import Level, Notice, Tell
+from bwbuild.events import Level, Notice, Observer
 from bwbuild.root import bootstrap
 from bwbuild.root.ground import Base
 from bwbuild.root.locks import turn
@@ -57,7 +57,7 @@ class Wish:
     identity: Identity
     cache: Path
     refresh: float
-    tell: Tell
+    tell: Observer
     fetch: bool = True
 
 

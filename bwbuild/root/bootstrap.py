@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bwbuild import process
 from bwbuild.errors import BwbuildError, ConfigurationError, HostError
-from bwbuild.events import Level, Notice, Tell
+from bwbuild.events import Level, Notice, Observer, Text
 from bwbuild.root.space import FULL, full
 from bwbuild.root.suite import Suite
 from bwbuild.sandbox.script import in_namespace
@@ -58,7 +58,7 @@ _ALSO = {"amd64": ("i386",), "arm64": ("armhf", "armel"), "armhf": ("armel",)}
 _BINFMT = Path("/proc/sys/fs/binfmt_misc")
 
 
-def make(suite: Suite, path: Path, identity: Identity, tell: Tell) -> None:
+def make(suite: Suite, path: Path, identity: Identity, tell: Observer) -> None:
     """Make ``path/root``; its files belong to ids of ``identity``.
 
     :raises HostError: it can't be made; the cause is named where it is known.
@@ -76,6 +76,7 @@ def make(suite: Suite, path: Path, identity: Identity, tell: Tell) -> None:
         _bring_keyring(suite.keyring, path / _keyring(suite.keyring))
     text = in_namespace(identity, _lines(suite))
     done = process.follow(["sh", "-c", text], show, cwd=path, env=environment)
+    tell(Text(done.text))
     if done.returncode != 0:
         raise explained(suite, done.text.splitlines(), done.returncode)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
@@ -38,13 +38,18 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A complete layer; ``packages`` are those over the base's: name:architecture -> version."""
+    """A complete layer.
+
+    :ivar packages: those over the base's: name:architecture -> version.
+    :ivar seconds: what it took to make it just now; 0: it was there.
+    """
 
     #: The file in ``path`` that makes it complete.
     RECORD: ClassVar[str] = "layer.json"
 
     path: Path
     packages: Mapping[str, str]
+    seconds: float = 0.0
 
     @property
     def upper(self) -> Path:
@@ -57,6 +62,7 @@ class Ground:
     """A base and what is installed over it, with what its /etc says of accounts.
 
     :ivar root_names: top-level name -> text of the link; "" for a directory of its own.
+    :ivar packages: all that are installed in both: name:architecture -> version.
     """
 
     base: Base
@@ -64,3 +70,4 @@ class Ground:
     passwd: str
     group: str
     root_names: Mapping[str, str]
+    packages: Mapping[str, str] = field(default_factory=dict)

@@ -135,6 +135,7 @@ def _made_in_turn(wish: Wish, key: str, chosen: Mapping[str, str], stack: ExitSt
 
 
 def _made(wish: Wish, key: str, chosen: Mapping[str, str], stack: ExitStack) -> Layer:
+    begun = time.monotonic()
     prune(wish.cache, {path.name for path in wish.base.path.parent.iterdir()})
     records = _records(wish.cache)
     with ExitStack() as attempt:
@@ -149,7 +150,7 @@ def _made(wish: Wish, key: str, chosen: Mapping[str, str], stack: ExitStack) -> 
                 apt.install(wish, len(chosen), path)
         records.complete(path, {"base": wish.base.id, "packages": dict(chosen)})
         stack.push(attempt.pop_all())
-    return Layer(path, chosen)
+    return Layer(path, chosen, time.monotonic() - begun)
 
 
 def _found(wish: Wish, key: str, stack: ExitStack) -> Layer | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bwbuild import process
 from bwbuild.errors import SourceError
-from bwbuild.events import Level, Notice, Tell
+from bwbuild.events import Level, Notice, Observer, Text
 from bwbuild.root.chamber import Chamber
 from bwbuild.root.ground import Base
 from bwbuild.root.workplace import workplace
@@ -33,7 +33,7 @@ chown "$2:$3" /mnt/*
 """
 
 
-def fetch(base: Base, cache: Path, name: str, directory: Path, tell: Tell) -> Path:
+def fetch(base: Base, cache: Path, name: str, directory: Path, tell: Observer) -> Path:
     """Fetch a source package into the empty ``directory``; the path of its .dsc there.
 
     :param name: of the source, with ``=VERSION`` behind it for another than the newest.
@@ -48,6 +48,7 @@ def fetch(base: Base, cache: Path, name: str, directory: Path, tell: Tell) -> Pa
         # A caller who is root has no number inside; he may read and remove everybody's files anyway.
         inside = owner if base.identity.outer_first is None else ("0", "0")
         done = chamber.run(["sh", "-c", _FETCH, "sh", name, *inside])
+    tell(Text(done.text))
     found = sorted(directory.glob("*.dsc"))
     if done.returncode != 0 or len(found) != 1:
         raise SourceError(

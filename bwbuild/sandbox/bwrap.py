@@ -74,7 +74,8 @@ def _(mount: Bind) -> tuple[Word, ...]:
 
 @mount_words.register
 def _(mount: Tmpfs) -> tuple[Word, ...]:
-    words: tuple[Word, ...] = ("--perms", f"{mount.mode:04o}", "--tmpfs", str(mount.target))
+    size = () if mount.size is None else ("--size", str(mount.size))
+    words: tuple[Word, ...] = ("--perms", f"{mount.mode:04o}", *size, "--tmpfs", str(mount.target))
     return (*words, "--remount-ro", str(mount.target)) if mount.read_only else words
 
 

@@ -46,11 +46,12 @@ class Bind:
 
 @dataclass(frozen=True, slots=True)
 class Tmpfs:
-    """A fresh file system in memory at ``target``."""
+    """A fresh file system in memory at ``target``; ``size`` in bytes, None: as the kernel has it."""
 
     target: Guest
     mode: int
     read_only: bool = False
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

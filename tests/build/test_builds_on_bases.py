@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -90,6 +91,48 @@ def test_two_at_once_make_a_layer_once(bases: Bases, top: Path) -> None:
         output, _ = one.communicate(timeout=suites.LONG)
         assert one.returncode == 0, output
     assert len(layers(top)) == 1
+
+
+def sections(log: str) -> list[str]:
+    return re.findall(r"^\| (.*?) +\|$", log, re.MULTILINE)[1:]
+
+
+BUILDD = [
+    *("Update chroot", "Fetch source files", "Install package build dependencies", "Build environment"),
+    *("Build", "Changes", "Buildinfo", "Package contents", "Post Build", "Summary"),
+]
+
+
+def test_log_of_a_layer_made_now_and_of_one_from_the_cache(bases: Bases, top: Path) -> None:
+    desk = bases.desk(top, depends="bwt-good, bwt-owner")
+    desk.ok("-d", OWN, "-b", "--no-sign", "--report", top / "report")
+    (base,) = (path for path in (bases.cache / "bases").glob(f"{OWN}-*") if path.is_dir())
+    first = desk.log()
+    assert sections(first) == BUILDD
+    head, _, rest = first.partition("| Update chroot ")
+    assert f"\nDistribution: {OWN}\n" in head
+    before, _, rest = rest.partition("| Build environment ")
+    assert f"\nBase: {base.name}\nSuite: {OWN}\nArchitecture: " in before
+    assert " (from the cache)\n" in before
+    assert f"\nMirror: {suites.MIRROR} {OWN} main\n" in before
+    assert "\nBuild-Depends: bwt-good, bwt-owner\n" in before
+    assert "\nSetting up bwt-good (1) ...\n" in before
+    assert "\nOver the base: 2 packages, installed in " in before
+    assert re.search(r"^Package versions: .*\bbwt-good_1 bwt-owner_1 ", rest, re.MULTILINE)
+    assert re.search(r"^Toolchain package versions: binutils_\S+ dpkg-dev_", rest, re.MULTILINE)
+    assert "\n-rw-r--r-- root/root         6 " in rest
+    assert int(re.findall(r"^Install-Time: (\d+)$", rest, re.MULTILINE)[0]) >= 1
+    assert f"\nDistribution: {OWN}\n" in rest
+    report = desk.report(top / "report")
+    assert (report["distribution"], report["suite"], report["base"]) == ("unstable", OWN, base.name)
+    assert report["phases"][0]["name"] == "install"
+
+    desk.ok("-d", OWN, "-b", "--no-sign")
+    second = desk.log()
+    assert sections(second) == BUILDD
+    assert "Setting up" not in second
+    assert "\nOver the base: 2 packages, taken from the cache.\nPackages: bwt-good_1 bwt-owner_1\n" in second
+    assert "\nInstall-Time: 0\n" in second
 
 
 def test_another_release(bases: Bases, top: Path) -> None:

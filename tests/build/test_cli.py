@@ -16,7 +16,17 @@ from bwbuild.errors import ExitStatus
 KEYS = {
     *("version", "status", "exit_status", "job", "started", "finished", "source", "source_version"),
     *("built_version", "source_changes"),
-    *("distribution", "architecture", "build_architecture", "build_type", "options", "phases", "resources"),
+    *(
+        "distribution",
+        "suite",
+        "base",
+        "architecture",
+        "build_architecture",
+        "build_type",
+        "options",
+        "phases",
+        "resources",
+    ),
     *(
         "artifacts",
         "changes",

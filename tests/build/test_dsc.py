@@ -91,6 +91,11 @@ def test_results_come_to_where_the_caller_is(desk: Desk, here: Path) -> None:
     (log,) = (path for path in here.glob("*.build") if path.is_symlink())
     text = log.read_text("utf-8")
     assert "tiny_1.dsc is not signed" in text
+    fetched = text.partition("| Fetch source files ")[2].partition("| Install package build ")[0]
+    assert f"Source package: {dsc_of(desk)}\nSignature: tiny_1.dsc is not signed" in fetched
+    tarball = desk.parent / "tiny_1.tar.xz"
+    sums = f"{hashlib.sha256(tarball.read_bytes()).hexdigest()} {tarball.stat().st_size} {tarball.name}"
+    assert f"\nSizes and checksums are those that the .dsc lists:\n{sums}\n" in fetched
     assert "Build Path: /build/reproducible-path/tiny-1" in text
 
 

@@ -10,7 +10,7 @@ import pytest
 from made_bases import IDENTITY, SUITE
 
 from bwbuild.errors import BwbuildError, ExitStatus
-from bwbuild.events import Notice
+from bwbuild.events import Event, Notice, Text
 from bwbuild.process import Completed
 from bwbuild.root import apt
 from bwbuild.root.chamber import Chamber
@@ -34,6 +34,8 @@ class Apt:
     text: str = ""
     asked: list[tuple[tuple[str, ...], Chamber]] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
+    #: for the log alone
+    kept: list[str] = field(default_factory=list)
 
     def run(
         self, chamber: Chamber, argv: tuple[str, ...], line: Callable[[str], None] | None = None
@@ -46,8 +48,11 @@ class Apt:
             line(text)
         return Completed(argv, self.status, self.text.encode(), b"")
 
-    def tell(self, notice: Notice) -> None:
-        self.said.append(notice.text)
+    def tell(self, event: Event) -> None:
+        if isinstance(event, Text):
+            self.kept.append(event.text)
+        elif isinstance(event, Notice):
+            self.said.append(event.text)
 
 
 @pytest.fixture
@@ -109,6 +114,7 @@ def test_download_says_how_much(answer: Apt, wish: apt.Wish) -> None:
     answer.text = "Need to get 18.7 MB of archives.\nGet:1 http://m hello\n"
     apt.download(wish, 30)
     assert answer.said == ["fetching 18.7 MB for 30 packages"]
+    assert answer.kept == [answer.text.rstrip("\n")]
     ((argv, chamber),) = answer.asked
     assert chamber.network
     assert "--download-only" in argv

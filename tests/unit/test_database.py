@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bwbuild.deb.database import Database, Side, parse_status, read_database
+from bwbuild.deb.database import Database, Side, installed, parse_status, read_database
 from bwbuild.deb.relations import parse
 from bwbuild.errors import HostError
 
@@ -218,6 +218,21 @@ def test_versions(relation: str, expected: bool) -> None:
 )
 def test_architectures(package: str, relation: str, side: Side, expected: bool) -> None:
     assert bool(satisfying(database(("foo", package)), relation, side)) is expected
+
+
+def test_what_is_installed_is_what_the_parser_says() -> None:
+    text = "".join(
+        f"Package: {name}\nStatus: {status}\nArchitecture: {architecture}\nVersion: {version}\n\n"
+        for name, status, architecture, version in (
+            ("foo", "install ok installed", "amd64", "1:2-3"),
+            ("foo", "hold ok installed", "i386", "1:2-3"),
+            ("gone", "deinstall ok config-files", "amd64", "1"),
+            ("half", "install reinstreq half-installed", "all", "1"),
+        )
+    )
+    assert installed(text) == {"foo:amd64": "1:2-3", "foo:i386": "1:2-3"}
+    parsed = parse_status(text).packages.values()
+    assert installed(text) == {package.id: package.version for package in parsed if package.is_usable}
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,9 @@ def test_this_machine() -> None:
     assert any(0 in ids for ids in host.taken_ids)
     for name, target in host.root_names.items():
         assert Path("/", name).resolve() == Path("/", target or name).resolve()
-    assert read_host() == host
+    again = read_host()
+    # Free memory is of a moment, all else stays.
+    assert replace(again, memory=host.memory) == host
 
 
 @pytest.mark.parametrize(

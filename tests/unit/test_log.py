@@ -101,7 +101,7 @@ def test_boxes_have_the_shape_that_readers_expect() -> None:
     assert rendered(Section("Build")).decode().splitlines() == [
         "",
         "+" + "-" * 78 + "+",
-        "| Build                                        Sat, 31 Jan 2026 12:00:00 +0000 |",
+        "| Build                                                                        |",
         "+" + "-" * 78 + "+",
         "",
     ]

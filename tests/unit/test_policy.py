@@ -226,6 +226,7 @@ def test_argv_in_place() -> None:
         (Bind(Path("/a"), Guest("/c"), optional=True), ("--ro-bind-try", "/a", "/c")),
         (Bind(Scratch("x"), Guest("/c"), writable=True), ("--bind", Scratch("x"), "/c")),
         (Tmpfs(Guest("/t"), 0o1777), ("--perms", "1777", "--tmpfs", "/t")),
+        (Tmpfs(Guest("/t"), 0o1777, size=5), ("--perms", "1777", "--size", "5", "--tmpfs", "/t")),
         (Tmpfs(Guest("/t"), 0, read_only=True), ("--perms", "0000", "--tmpfs", "/t", "--remount-ro", "/t")),
         (Directory(Guest("/d")), ("--perms", "0755", "--dir", "/d")),
         (Symlink("usr/bin", Guest("/bin")), ("--symlink", "usr/bin", "/bin")),

@@ -25,6 +25,7 @@ from bwbuild.build.resources import ChildTimes, Peak
 from bwbuild.build.scan import Excerpt
 from bwbuild.build.summary import after_build, outcome, summary, summary_values
 from bwbuild.errors import BuildError, ExitStatus, OutputError
+from bwbuild.events import Text
 from bwbuild.lookup.search import Found
 
 NOON = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
@@ -95,6 +96,8 @@ def test_json_has_every_field_with_its_name() -> None:
         "source_version": "1:2.10-3",
         "built_version": "",
         "distribution": "unstable",
+        "suite": "",
+        "base": "",
         "architecture": "amd64",
         "build_architecture": "amd64",
         "build_type": "binary",
@@ -198,6 +201,7 @@ def test_the_summary_has_sbuilds_keys() -> None:
         "Build-Time": "18",
         "Distribution": "unstable",
         "Host Architecture": "amd64",
+        "Install-Time": "0",
         "Job": "../hello",
         "Machine Architecture": "amd64",
         "Package": "hello",
@@ -207,6 +211,23 @@ def test_the_summary_has_sbuilds_keys() -> None:
         "Status": "successful",
         "Version": "1:2.10-3",
     }
+
+
+def test_a_build_on_a_base_is_for_its_suite() -> None:
+    phases = (Phase("install", 12.4), *SUCCESS.phases)
+    report = replace(SUCCESS, suite="bookworm", base="bookworm-amd64-x", phases=phases)
+    values = summary_values(report)
+    assert (values["Distribution"], values["Install-Time"]) == ("bookworm", "12")
+    assert (values["Build-Time"], values["Package-Time"]) == ("18", "33"), "sbuild's time is all of it"
+    assert summary(report)[-1] == Text(
+        f"{'-' * 80}\nFinished at 2026-01-31T12:00:20Z\nBuild needed 00:00:32, 5k disk space"
+    )
+    plain = json.loads(to_json(report))
+    assert (plain["distribution"], plain["suite"], plain["base"]) == (
+        "unstable",
+        "bookworm",
+        "bookworm-amd64-x",
+    )
 
 
 @pytest.mark.parametrize("status", ExitStatus)

@@ -1,0 +1,83 @@
+"""A small sandbox for one program of this machine that reads what a stranger made.
+
+It sees the machine's /usr read-only and what it is given; no network, no /proc, nothing of the caller's.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bwbuild.host.facts import Host
+from bwbuild.sandbox.bwrap import Word, mount_words
+from bwbuild.sandbox.environment import FIXED
+from bwbuild.sandbox.spec import Bind, Directory, Guest, Kernel, Mount, ReadOnly, Scratch, Symlink, Tmpfs
+
+_NOBODY = 65534
+_NAMESPACES = ("user", "pid", "ipc", "uts", "cgroup", "net")
+
+
+@dataclass(frozen=True, slots=True)
+class Small:
+    """What runs, and what it is given.
+
+    :ivar mounts: of directories of the scratch directory; the command starts in the last one.
+    :ivar tmp: bytes that /tmp may hold; None: as many as the kernel allows.
+    :ivar anonymous: the caller has another number than his own: as root's, tar would try to give files away.
+    """
+
+    command: Sequence[str]
+    mounts: tuple[Bind, ...]
+    tmp: int | None = None
+    anonymous: bool = False
+
+
+def launcher(host: Host, small: Small) -> str:
+    """A shell script that starts it.
+
+    It is run as launchers of builds are, with the same variables; see :mod:`bwbuild.sandbox.script`.
+    """
+    words = (*_options(host, small), "--", *small.command)
+    quoted = [f'"$BWBUILD_SCRATCH"/{w.name}' if isinstance(w, Scratch) else shlex.quote(w) for w in words]
+    start = " ".join(['exec setpriv --pdeathsig KILL bwrap --json-status-fd "$BWBUILD_STATUS"', *quoted])
+    lines = (
+        "#!/bin/sh",
+        "set -eu",
+        "umask 022",
+        '[ "$PPID" = "$BWBUILD_PARENT" ] || exit 125',
+        start,
+    )
+    return "\n".join(lines) + "\n"
+
+
+def _options(host: Host, small: Small) -> Iterator[Word]:
+    for namespace in _NAMESPACES:
+        yield f"--unshare-{namespace}"
+    caller = host.caller
+    uid, gid = (_NOBODY, _NOBODY) if small.anonymous else (caller.uid, caller.gid)
+    yield from ("--uid", str(uid), "--gid", str(gid))
+    yield from ("--hostname", "bwbuild", "--die-with-parent", "--new-session", "--cap-drop", "ALL")
+    yield "--clearenv"
+    for name, value in sorted({**FIXED, "TMPDIR": "/tmp", "DPKG_COLORS": "never"}.items()):
+        yield from ("--setenv", name, value)
+    for mount in _mounts(host, small):
+        yield from mount_words(mount)
+    yield from ("--chdir", str(small.mounts[-1].target))
+
+
+def _mounts(host: Host, small: Small) -> Iterator[Mount]:
+    yield Bind(Path("/usr"), Guest("/usr"))
+    if host.has_usr_local:
+        yield Tmpfs(Guest("/usr/local"), 0o755, read_only=True)
+    for name, text in sorted(host.root_names.items()):
+        target = Guest("/", name)
+        yield Symlink(text, target) if text else Bind(Path("/", name), target)
+    yield Directory(Guest("/etc"))
+    # Which distribution's series of patches is applied depends on it.
+    yield Bind(Path("/etc/dpkg/origins"), Guest("/etc/dpkg/origins"), optional=True)
+    yield Kernel("dev", Guest("/dev"))
+    yield Tmpfs(Guest("/tmp"), 0o1777, size=small.tmp)
+    yield from small.mounts
+    yield ReadOnly(Guest("/"))
