@@ -12,6 +12,7 @@ from pathlib import Path
 from bwbuild.build import inputs, places
 from bwbuild.build import scratch as scratches
 from bwbuild.build.plan import Plan, choose_identity, make_plan
+from bwbuild.build.restraints import restraints
 from bwbuild.build.scratch import Record
 from bwbuild.build.start import Tree
 from bwbuild.build.workspaces import NO_UPPER, TMPFS_UPPER
@@ -25,7 +26,7 @@ from bwbuild.host.causes import Answer, Cause, Conditions, cause_of
 from bwbuild.host.doctor import Finding, Status
 from bwbuild.host.facts import Host, read_host
 from bwbuild.host.mounts import type_of
-from bwbuild.sandbox import runner, script
+from bwbuild.sandbox import runner, script, seccomp
 from bwbuild.sandbox.spec import Identity, IdentityKind, Layering
 
 _LAYERS = """\
@@ -81,6 +82,7 @@ def examine(settings: Settings, start: Path) -> tuple[Finding, ...]:
         probes.switches(conditions),
         probes.surroundings(conditions),
         probes.subordinate_ids(host, conditions),
+        _system_calls(settings, host),
     ]
     try:
         identity = choose_identity(host, settings)
@@ -99,13 +101,24 @@ def explain(plan: Plan, base: Path) -> tuple[Finding, ...]:
     layering = plan.sandbox.workspace.layering
     case = Case(plan.host, plan.sandbox.identity, base, layering, plan.settings.view)
     conditions = probes.read_conditions(plan.host)
-    tried = (probes.kernel(conditions), *_quick(case, conditions), *probes.packages(probes.query_packages()))
-    return failed(tried)
+    quick = (probes.kernel(conditions), _system_calls(plan.settings, plan.host), *_quick(case, conditions))
+    return failed((*quick, *probes.packages(probes.query_packages())))
 
 
 def failed(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
     """Those that keep a build from starting."""
     return tuple(finding for finding in findings if finding.status is Status.FAILED)
+
+
+def _system_calls(settings: Settings, host: Host) -> Finding:
+    if not settings.seccomp:
+        return Finding("system calls", Status.INFO, "not filtered, as wanted (seccomp is false)")
+    try:
+        programs = [seccomp.program(wanted) for wanted in restraints(settings, host.architecture).filters]
+    except HostError as error:
+        return Finding("system calls", Status.FAILED, "can't be filtered", error.message, error.hint)
+    instructions = sum(map(len, programs)) // seccomp.INSTRUCTION
+    return probes.system_calls(probes.filter_actions(), instructions)
 
 
 def _layering(identity: Identity, host: Host, base: Path) -> Layering:

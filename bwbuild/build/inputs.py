@@ -17,7 +17,9 @@ from bwbuild.build import declared, places
 from bwbuild.build.history import History
 from bwbuild.build.plan import Inputs
 from bwbuild.build.reading import FETCH, INSTALL, Recorder
+from bwbuild.build.restraints import for_unpacking
 from bwbuild.build.start import DscFile, Fetch, Start, Tree
+from bwbuild.build.workspaces import SHARED
 from bwbuild.config.settings import IdentityChoice, Missing, Settings, View, Workspace
 from bwbuild.deb import source as sources
 from bwbuild.deb.buildoptions import BuildOptions
@@ -26,7 +28,9 @@ from bwbuild.errors import DependencyError
 from bwbuild.events import Field, Level, Notice, Section, Tell, Text
 from bwbuild.host.facts import Caller, read_host
 from bwbuild.host.mounts import type_of
+from bwbuild.host.sockets import first_below
 from bwbuild.root import suite
+from bwbuild.sandbox import seccomp
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,8 @@ def read(wanted: Wanted, settings: Settings, environment: Mapping[str, str], tel
     :raises HostError: the machine lacks something.
     :raises DependencyError: the view is to show what the machine does not have.
     """
+    if settings.seccomp:
+        seccomp.library()  # before what may take minutes
     with ExitStack() as stack:
         told = Recorder(tell)
         inputs = stack.enter_context(_collected(wanted, settings, environment, told))
@@ -114,7 +120,8 @@ def _collected(
 
         check_output(settings.output or Path.cwd())  # before what may take minutes
     base, fetch = places.scratch(settings), _fetcher(settings)
-    with unpacked(start, base, tell, fetch=fetch, lasting=wanted.lasting) as made:
+    restrained = for_unpacking(settings, read_host().architecture)
+    with unpacked(start, base, tell, restrained, fetch=fetch, lasting=wanted.lasting) as made:
         inputs = collect(made.tree, wanted, settings, environment)
         made.check(inputs.source)
         given = str(made.dsc.path if isinstance(start, DscFile) else start)
@@ -158,12 +165,18 @@ def collect(start: Path, wanted: Wanted, settings: Settings, environment: Mappin
         home=Path(os.path.realpath(environment.get("HOME", "/"))),
         version_control=sources.version_control(source.tree),
         foreign=looked.foreign,
+        opening=None if private else _opening(source.tree.parent),
         tree_size=looked.size,
         scratch_type=type_of(places.scratch(settings)),
         command=wanted.command,
         interactive=wanted.interactive,
         now=int(time.time()),
     )
+
+
+def _opening(parent: Path) -> tuple[Path, str] | None:
+    # All of a directory of everybody's is refused anyway, and takes long to look through.
+    return None if str(parent) in SHARED else first_below(parent)
 
 
 def mapped(caller: Caller, settings: Settings) -> tuple[frozenset[range], frozenset[range]]:

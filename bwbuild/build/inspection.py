@@ -20,6 +20,7 @@ from bwbuild.handover.packages import check_control, check_member
 from bwbuild.host.facts import Host
 from bwbuild.sandbox import inspection, runner
 from bwbuild.sandbox.inspection import ANSWERS, CONTENTS, CONTROL, CURRENT, INFO, NAMES
+from bwbuild.sandbox.spec import Restraints
 from bwbuild.units import human_duration, human_size
 
 #: Seconds that all packages of a build may take, and bytes that take one more: dpkg-deb is ten times as fast.
@@ -38,7 +39,9 @@ class Inspected:
     shown: str
 
 
-def inspect(artifacts: Sequence[Artifact], scratch: Path, host: Host) -> tuple[Inspected, ...]:
+def inspect(
+    artifacts: Sequence[Artifact], scratch: Path, host: Host, restraints: Restraints
+) -> tuple[Inspected, ...]:
     """Look into the binary packages among ``artifacts``, which are in the quarantine of ``scratch``.
 
     What was found is kept in ``scratch`` for :func:`check`.
@@ -50,7 +53,7 @@ def inspect(artifacts: Sequence[Artifact], scratch: Path, host: Host) -> tuple[I
     (scratch / ANSWERS.name).mkdir(mode=0o700)
     if not packages:
         return ()
-    _run(packages, scratch, host)
+    _run(packages, scratch, inspection.launcher(host, restraints, [package.name for package in packages]))
     with files.directory(scratch / ANSWERS.name) as answers:
         return tuple(
             Inspected(
@@ -79,7 +82,7 @@ def _packages(artifacts: Sequence[Artifact]) -> list[Artifact]:
     return [artifact for artifact in artifacts if binary_file(artifact.name)]
 
 
-def _run(packages: Sequence[Artifact], scratch: Path, host: Host) -> None:
+def _run(packages: Sequence[Artifact], scratch: Path, launcher: str) -> None:
     tail = bytearray()
 
     def remember(data: bytes) -> None:
@@ -88,7 +91,7 @@ def _run(packages: Sequence[Artifact], scratch: Path, host: Host) -> None:
 
     names = [package.name for package in packages]
     script = scratch / "inspect"
-    script.write_bytes(os.fsencode(inspection.launcher(host, names)))
+    script.write_bytes(os.fsencode(launcher))
     limit = PATIENCE + sum(package.size for package in packages) / PACE
     outcome = runner.run(runner.Launch(script, scratch, limit), runner.Listeners(remember))
     if outcome.exit_code == 0:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bwbuild.build.reading import UNTOLD, Told
+from bwbuild.build.restraints import restraints, weakenings
 from bwbuild.build.workspaces import choose_workspace
 from bwbuild.config.settings import BuildAs, IdentityChoice, Settings
 from bwbuild.config.settings import Workspace as WorkspaceChoice
@@ -52,6 +53,8 @@ class Inputs:
     version_control: tuple[str, ...] = ()
     #: a file of the tree whose owner the sandbox can't know
     foreign: Path | None = None
+    #: a socket or FIFO that a build in place would have, and what it is
+    opening: tuple[Path, str] | None = None
     #: bytes that the tree takes on disk
     tree_size: int = 0
     #: what earlier builds of the source took
@@ -171,6 +174,7 @@ def make_plan(inputs: Inputs) -> Plan:
             workspace=workspace,
             view=_root_view(inputs),
             environment=environment,
+            restraints=restraints(settings, inputs.host.architecture),
             command=_command(inputs, workspace, identity, as_root=as_root),
             as_root=as_root,
             interactive=inputs.interactive,
@@ -189,7 +193,7 @@ def make_plan(inputs: Inputs) -> Plan:
         notes=(
             *inputs.notes,
             *_entry_notes(entry),
-            *_identity_notes(inputs, identity),
+            *_weakenings(inputs, identity),
             *layering_note,
             *_view_notes(inputs),
         ),
@@ -298,8 +302,8 @@ def _view_notes(inputs: Inputs) -> tuple[Notice, ...]:
     )
 
 
-def _identity_notes(inputs: Inputs, identity: Identity) -> tuple[Notice, ...]:
-    notes = []
+def _weakenings(inputs: Inputs, identity: Identity) -> tuple[Notice, ...]:
+    notes = list(weakenings(inputs.settings, inputs.host.architecture))
     if identity.kind is IdentityKind.SINGLE:
         if inputs.host.caller.is_root:
             text = "identity single: root inside is root of this machine, held back by namespaces alone"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bwbuild.build import inspection, sections, verdict
 from bwbuild.build.plan import Plan
+from bwbuild.build.restraints import for_unpacking
 from bwbuild.deb.changes import read_changes
 from bwbuild.events import Observer
 from bwbuild.handover.artifacts import Verified
@@ -27,7 +28,8 @@ def take(plan: Plan, scratch: Path, log: Observer) -> Verified:
     verified = collect(parent, quarantine, verdict.expected(plan))
     for event in sections.contents(verified):
         log(event)
-    packages = inspection.inspect(verified.artifacts, scratch, plan.host)
+    restrained = for_unpacking(plan.settings, plan.host.architecture)
+    packages = inspection.inspect(verified.artifacts, scratch, plan.host, restrained)
     for event in sections.packages(packages):
         log(event)
     changes = read_changes(verified.changes.path, extra=plan.source.extra_fields)

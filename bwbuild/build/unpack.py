@@ -26,7 +26,7 @@ from bwbuild.errors import HostError, SourceError
 from bwbuild.events import Field, Level, Notice, Observer, Text
 from bwbuild.host.facts import read_host
 from bwbuild.sandbox import runner
-from bwbuild.sandbox.spec import Identity, IdentityKind, Layering
+from bwbuild.sandbox.spec import Identity, IdentityKind, Layering, Restraints
 from bwbuild.sandbox.unpack import FILES, UNPACKED, launcher
 
 #: What bwbuild itself reads of a tree: links of a stranger's tree could lead to the caller's own files.
@@ -58,12 +58,19 @@ class Unpacked:
 
 @contextmanager
 def unpacked(
-    start: DscFile | Named, base: Path, tell: Observer, *, fetch: Fetch | None = None, lasting: bool = False
+    start: DscFile | Named,
+    base: Path,
+    tell: Observer,
+    restraints: Restraints,
+    *,
+    fetch: Fetch | None = None,
+    lasting: bool = False,
 ) -> Iterator[Unpacked]:
     """Check and unpack ``start`` in a new scratch directory below ``base``.
 
     At the end it is removed, unless a workspace was kept that lies over the tree.
 
+    :param restraints: those of dpkg-source.
     :param fetch: brings a source package of which only the name is known.
     :param lasting: it stays in any case.
     :raises SourceError: it is not a usable source package.
@@ -82,7 +89,7 @@ def unpacked(
             note = signature_note(dsc)
             tell(Field("Source package", str(dsc.path if isinstance(start, DscFile) else start)))
             tell(Field("Signature", note.text))
-            tree = _unpack(dsc, scratch, tell)
+            tree = _unpack(dsc, scratch, restraints, tell)
             try:
                 yield Unpacked(dsc, tree, note)
             finally:
@@ -119,9 +126,8 @@ def _fetched(named: Named, fetch: Fetch, scratch: Scratch, tell: Observer) -> Ds
     return dsc
 
 
-def _unpack(dsc: Dsc, scratch: Scratch, tell: Observer) -> Path:
+def _unpack(dsc: Dsc, scratch: Scratch, restraints: Restraints, tell: Observer) -> Path:
     """The tree of ``dsc``, made in ``scratch``."""
-    tell(Notice(Level.INFO, f"unpacking {dsc.path.name}"))
     files, made, parent = (scratch.path / name for name in (FILES.name, UNPACKED.name, "parent"))
     for place in (files, made, parent):
         place.mkdir(mode=0o755)
@@ -129,7 +135,7 @@ def _unpack(dsc: Dsc, scratch: Scratch, tell: Observer) -> Path:
     sums = [f"{file.sha256} {file.size} {file.name}" for file in dsc.files.values()]
     tell(Text("\n".join(["Sizes and checksums are those that the .dsc lists:", *sums])))
     (files / dsc.file_name).write_text(dsc.text, encoding="utf-8")
-    _run_dpkg_source(dsc, scratch)
+    _run_dpkg_source(dsc, scratch, restraints)
     tree = parent / dsc.directory
     try:
         if not stat.S_ISDIR((made / dsc.directory).lstat().st_mode):
@@ -157,7 +163,7 @@ def _check_links(dsc: Dsc, tree: Path) -> None:
             )
 
 
-def _run_dpkg_source(dsc: Dsc, scratch: Scratch) -> None:
+def _run_dpkg_source(dsc: Dsc, scratch: Scratch, restraints: Restraints) -> None:
     tail = bytearray()
 
     def remember(data: bytes) -> None:
@@ -165,7 +171,7 @@ def _run_dpkg_source(dsc: Dsc, scratch: Scratch) -> None:
         del tail[:-_TAIL]
 
     script = scratch.path / "unpack"
-    script.write_bytes(os.fsencode(launcher(read_host(), dsc.file_name, dsc.directory)))
+    script.write_bytes(os.fsencode(launcher(read_host(), restraints, dsc.file_name, dsc.directory)))
     outcome = runner.run(runner.Launch(script, scratch.path), runner.Listeners(remember))
     lines = [line[:200] for line in tail.decode("utf-8", "replace").splitlines()[-10:]]
     if not outcome.started or outcome.exit_code is None:

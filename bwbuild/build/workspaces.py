@@ -162,6 +162,12 @@ def _in_place(inputs: Inputs, identity: Identity) -> tuple[Workspace, tuple[Noti
             f"--in-place would give the build all of {tree.parent}",
             hint="move the tree into a directory of its own, or leave out --in-place",
         )
+    if inputs.opening is not None:
+        path, kind = inputs.opening
+        raise ConfigurationError(
+            f"--in-place would give the build {path}, {kind}, and whoever is at its other end",
+            hint="remove it if nobody uses it, or leave out --in-place",
+        )
     warning = (
         f"in-place: the build can change all of {tree.parent}, with hooks in .git and other packages' trees"
     )

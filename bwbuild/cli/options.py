@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from bwbuild.config.kinds import Switch
+from bwbuild.config.kinds import Choices, Switch
 from bwbuild.config.layers import Configuration, read_configuration
 from bwbuild.config.settings import OPTIONS, Option, Sign, Verbosity, Workspace
 from bwbuild.errors import UsageError
@@ -21,7 +21,8 @@ SUITE = ("dist", "missing", "fetch", "base.mirror", "base.components", "base.key
 #: Settings that decide about the sandbox; every command that makes one takes them.
 SANDBOX = (
     *("workspace", "workspace-memory", "build-path", "view", *SUITE),
-    *("identity", "build-as", "keep", "scratch", "cache"),
+    *("identity", "build-as", "allow", "foreign-abi", "seccomp", "suppress-sync"),
+    *("keep", "scratch", "cache"),
 )
 #: Settings that only a build has.
 BUILD = ("output", "sign.mode", "sign.key", "shell-on-failure", "report", "log", "timeout", "verbosity")
@@ -70,6 +71,8 @@ def configuration(parameters: Mapping[str, Any]) -> Configuration:
             values["sign.key"] = sign
     for option in OPTIONS.values():
         given = parameters.get(option.attribute)
+        if isinstance(given, tuple):
+            given = ",".join(given) or None  # an option that may be repeated
         if given is not None:
             values[option.key] = given if isinstance(given, bool) else _converted(option, given)
     file = parameters.get("config")
@@ -87,6 +90,9 @@ def _option(option: Option) -> Callable[[Command], Command]:
     if isinstance(option.kind, Switch):
         flags = f"{option.flag}/--no-{option.flag[2:]}"
         return click.option(flags, option.attribute, default=None, help=option.help)
+    if isinstance(option.kind, Choices):
+        metavar = option.kind.metavar
+        return click.option(option.flag, option.attribute, metavar=metavar, multiple=True, help=option.help)
     return click.option(
         option.flag, option.attribute, metavar=option.kind.metavar, default=None, help=option.help
     )

@@ -100,6 +100,41 @@ class Choice(Kind):
 
 
 @dataclass(frozen=True)
+class Choices(Kind):
+    """Members of an enumeration: in text separated by commas, in TOML a list of strings."""
+
+    of: type[Enum]
+
+    @property
+    def expected(self) -> str:
+        """The words that are allowed."""
+        return f"some of {', '.join(Choice(self.of).words)}, separated by commas (in TOML a list)"
+
+    @property
+    def metavar(self) -> str:
+        """The words as ``--help`` shows them."""
+        return Choice(self.of).metavar
+
+    def from_text(self, text: str) -> tuple[Enum, ...]:
+        """Each member once, in the order of their declaration."""
+        try:
+            given = {self.of(word.strip()) for word in text.split(",") if word.strip()}
+        except ValueError:
+            raise ValueError(self.expected) from None
+        return tuple(member for member in self.of if member in given)
+
+    def from_toml(self, value: object) -> tuple[Enum, ...]:
+        """A list of words."""
+        if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+            raise ValueError(self.expected)
+        return self.from_text(",".join(value))
+
+    def shown(self, value: object) -> str:
+        """The words, separated by commas."""
+        return ",".join(str(member.value) for member in value) if isinstance(value, tuple) else ""
+
+
+@dataclass(frozen=True)
 class FilePath(Kind):
     """A path of the host; ``~`` is expanded, a relative one is taken from the current directory."""
 

@@ -12,7 +12,7 @@ from enum import Enum
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from bwbuild.config.kinds import Choice, Duration, FilePath, InsidePath, Kind, Size, Switch, Text
+from bwbuild.config.kinds import Choice, Choices, Duration, FilePath, InsidePath, Kind, Size, Switch, Text
 
 
 class Workspace(Enum):
@@ -49,6 +49,12 @@ class BuildAs(Enum):
 
     USER = "user"
     ROOT = "root"
+
+
+class Allow(Enum):
+    """What a build has no business with, but that a package may be about."""
+
+    USERNS = "userns"
 
 
 class Keep(Enum):
@@ -162,6 +168,19 @@ class Settings:
     )
     build_as: BuildAs = option(
         "build-as", Choice(BuildAs), BuildAs.USER, "Who runs dpkg-buildpackage inside."
+    )
+    allow: tuple[Allow, ...] = option(
+        "allow",
+        Choices(Allow),
+        (),
+        "Let the build make user namespaces and mount in them; for packages that test it.",
+    )
+    foreign_abi: bool = option(
+        "foreign-abi", Switch(), False, "Let programs of the machine's other ABIs run, as of i386 on amd64."
+    )
+    seccomp: bool = option("seccomp", Switch(), True, "Filter the system calls of the build.")
+    suppress_sync: bool = option(
+        "suppress-sync", Switch(), True, "Answer fsync and the like at once, since the workspace is scratch."
     )
     build_path: PurePosixPath | None = option(
         "build-path",

@@ -125,6 +125,23 @@ def _old_tools(text: str, _: Conditions) -> Cause | None:
     return Cause(cause, "bwbuild --identity single  # or upgrade to Debian 12, Ubuntu 24.04 or later")
 
 
+def _restraints(text: str, conditions: Conditions) -> Cause | None:
+    if re.search(r"PR_SET_SECCOMP|prctl\(PR_SET_NO_NEW_PRIVS", text):
+        return Cause(
+            "the kernel or the container around takes no filter of system calls", "bwbuild --no-seccomp"
+        )
+    if re.search(r"no session keyring of its own: .*quota", text):
+        return Cause(
+            "the kernel's quota of keys is used up (/proc/key-users)",
+            "sudo sysctl kernel.keys.maxkeys=2000",
+        )
+    # The shell's words, when it opens the file to write 0.
+    if re.search(r"/proc/sys/user/max_user_namespaces: (?:Read-only|Permission)", text):
+        cause = "/proc/sys can't be written here, so that builds could make user namespaces"
+        return Cause(cause, f"bwbuild --allow userns  # or: {container_remedy(conditions.container)}")
+    return None
+
+
 def _limit(text: str, conditions: Conditions) -> Cause | None:
     if not re.search(r"unshare failed: No space|ENOSPC|max_\*_namespaces|namespace.*: No space", text):
         return None
@@ -271,6 +288,7 @@ _RULES: tuple[Rule, ...] = (
     _absent,
     _mapper_absent,
     _old_tools,
+    _restraints,
     _limit,
     _unsupported,
     _no_ids,

@@ -195,6 +195,23 @@ def query_packages() -> str:
     return run(["dpkg-query", "-W", f"-f={form}", "dpkg-dev", "build-essential"], check=False).text
 
 
+def system_calls(actions: str, instructions: int) -> Finding:
+    """The row of the filter of system calls, from what the kernel says that a filter may answer."""
+    name = "system calls"
+    if "errno" in actions.split():
+        return Finding(name, Status.OK, f"can be filtered, by a program of {instructions} instructions")
+    why = Cause(
+        "this kernel was built without filters of system calls (CONFIG_SECCOMP_FILTER)",
+        "bwbuild --no-seccomp  # or boot Debian's kernel",
+    )
+    return Finding.because(name, "can't be filtered", why)
+
+
+def filter_actions() -> str:
+    """Ask the kernel for :func:`system_calls`."""
+    return _text("/proc/sys/kernel/seccomp/actions_avail")
+
+
 def has_debsign() -> bool:
     """Whether debsign is installed."""
     return shutil.which("debsign") is not None

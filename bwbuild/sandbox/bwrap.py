@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import singledispatch
 
 from bwbuild.sandbox.spec import (
     Bind,
     Directory,
+    Filter,
     Guest,
     IdentityKind,
     Kernel,
@@ -23,6 +24,8 @@ from bwbuild.sandbox.spec import (
 #: A word of a command line; a place in the scratch directory gets its full name when it is written out.
 Word = str | Scratch
 
+#: The descriptor of the sandbox's first filter; that of the options is 3.
+FIRST_FILTER = 4
 #: Where the helpers of bwbuild are inside.
 HELPERS = Guest("/run/bwbuild")
 
@@ -41,6 +44,7 @@ def _words(sandbox: Sandbox) -> Iterator[Word]:
     yield from ("--cap-drop", "ALL")
     for capability in sandbox.capabilities:
         yield from ("--cap-add", "CAP_" + capability.upper())
+    yield from filter_words(sandbox.restraints.filters)
     yield "--clearenv"
     for name, value in sorted(sandbox.environment.items()):
         yield from ("--setenv", name, value)
@@ -58,6 +62,12 @@ def inner_command(sandbox: Sandbox) -> tuple[str, ...]:
         user = ("user", str(sandbox.identity.uid), str(sandbox.identity.gid))
         return (str(HELPERS / "init"), *user, *sandbox.command)
     return (str(HELPERS / "init"), "root", "0", "0", *sandbox.command)
+
+
+def filter_words(filters: Sequence[Filter]) -> Iterator[str]:
+    """The words for ``filters``, whose programs are read from descriptors from :data:`FIRST_FILTER` on."""
+    for number, _ in enumerate(filters, FIRST_FILTER):
+        yield from ("--add-seccomp-fd", str(number))
 
 
 @singledispatch

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from bwbuild.host.facts import Host
 from bwbuild.sandbox import small
-from bwbuild.sandbox.spec import Bind, Guest, Scratch
+from bwbuild.sandbox.spec import Bind, Guest, Restraints, Scratch
 
 #: Directories of the scratch directory: what is read, and where the answers go.
 PACKAGES = Scratch("quarantine")
@@ -50,7 +50,7 @@ done
 """
 
 
-def launcher(host: Host, packages: Sequence[str]) -> str:
+def launcher(host: Host, restraints: Restraints, packages: Sequence[str]) -> str:
     """A shell script that looks into ``packages`` of ``PACKAGES`` and stops at the first that it can't read.
 
     It is run as launchers of builds are.
@@ -58,4 +58,4 @@ def launcher(host: Host, packages: Sequence[str]) -> str:
     mounts = (Bind(PACKAGES, Guest("/packages")), Bind(ANSWERS, Guest("/answers"), writable=True))
     command = ("sh", "-c", _SCRIPT, "sh", *packages)
     # dpkg-deb unpacks the control files beside the archive.
-    return small.launcher(host, small.Small(command, mounts, tmp=3 * LARGEST, anonymous=True))
+    return small.launcher(host, restraints, small.Small(command, mounts, tmp=3 * LARGEST, anonymous=True))

@@ -22,6 +22,7 @@ from bwbuild.sandbox.spec import (
     Mount,
     Overlay,
     ReadOnly,
+    Restraints,
     Sandbox,
     Scratch,
     Symlink,
@@ -77,6 +78,7 @@ class Request:
     view: RootView
     environment: Mapping[str, str]
     command: tuple[str, ...]
+    restraints: Restraints
     #: run the command as root of the sandbox
     as_root: bool = False
     interactive: bool = False
@@ -155,6 +157,10 @@ def _identity(request: Request, sandbox: Sandbox) -> Sandbox:
     )
 
 
+def _restraints(request: Request, sandbox: Sandbox) -> Sandbox:
+    return replace(sandbox, restraints=request.restraints)
+
+
 def _command(request: Request, sandbox: Sandbox) -> Sandbox:
     return replace(
         sandbox,
@@ -177,6 +183,7 @@ LAYERS: tuple[Layer, ...] = (
     _fresh,  # hides what the root has in /tmp, /run and /root
     _workspace,  # after the fresh /tmp, or a tree below /tmp would vanish
     _identity,
+    _restraints,
     _command,
     _sealed,  # last: nothing can be mounted in / any more
 )

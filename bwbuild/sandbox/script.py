@@ -15,8 +15,17 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from bwbuild.sandbox import bwrap
-from bwbuild.sandbox.spec import Given, Identity, IdentityKind, Layering, Overlay, Sandbox, Saved, Scratch
+from bwbuild.sandbox import bwrap, guard
+from bwbuild.sandbox.spec import (
+    Given,
+    Identity,
+    IdentityKind,
+    Layering,
+    Overlay,
+    Sandbox,
+    Saved,
+    Scratch,
+)
 
 #: Ends each file that the script contains; no such file has it as a line.
 _END = "END_OF_FILE"
@@ -90,6 +99,7 @@ def launcher(sandbox: Sandbox, etc_files: Mapping[str, str], title: str) -> str:
         *_files({f"inside/{name}": text for name, text in inside_files().items()}),
         "chmod 755 inside/*",
         *_files({f"etc/{name}": text for name, text in sorted(etc_files.items())}),
+        *guard.files(sandbox.restraints.filters),
         *_files({"namespace": "\n".join(_namespace(sandbox)) + "\n"}),
         *_lay_out(sandbox),
         *enter(sandbox.identity),
@@ -189,12 +199,14 @@ def _namespace(sandbox: Sandbox) -> Iterator[str]:
     for overlay in sandbox.overlays:
         yield from _overlay(overlay)
     yield from _tree(sandbox)
+    if not sandbox.restraints.nesting:
+        yield guard.NO_NESTING
     yield ": > started"
     yield 'if [ -n "${BWBUILD_STATUS-}" ]; then set -- --json-status-fd "$BWBUILD_STATUS"; fi'
     saved = sandbox.workspace.saved
     memory = sandbox.workspace.memory is not None
     ends = not memory and (sandbox.workspace.layering is not Layering.MEMORY or saved is Saved.NEVER)
-    yield from _bwrap_command(bwrap.argv(sandbox), ends=ends)
+    yield from _bwrap_command(sandbox, ends=ends)
     if ends:
         return
     # The layer dies with the namespace; a copy of it is what a later build or shell can go on with.
@@ -280,11 +292,12 @@ def _tree(sandbox: Sandbox) -> Iterator[str]:
     yield f"mount -t overlay -o {OVERLAY_OPTIONS},{layers} bwbuild ns/tree"
 
 
-def _bwrap_command(words: Sequence[bwrap.Word], *, ends: bool) -> Iterator[str]:
+def _bwrap_command(sandbox: Sandbox, *, ends: bool) -> Iterator[str]:
     """The options of bwrap in a file, one and its values to a line, and the command that reads them.
 
     Processes inside can read the command line and the environment of bwrap: neither names a path of the host.
     """
+    words = bwrap.argv(sandbox)
     end = words.index("--")
     lines: list[list[str]] = [["printf '%s\\0'"]]
     for word in words[:end]:
@@ -294,7 +307,8 @@ def _bwrap_command(words: Sequence[bwrap.Word], *, ends: bool) -> Iterator[str]:
         lines[-1].append(quoted)
     yield " \\\n  ".join(" ".join(line) for line in [*lines, ["> options"]])
     command = shlex.join(str(word) for word in words[end:])
-    start = f'env -i PATH="$PATH" bwrap "$@" --args 3 {command} 3< options'
+    start = f'{guard.start(sandbox.restraints)} "$@" --args 3 {command} 3< options'
+    start += guard.opened(sandbox.restraints.filters)
     if ends:
         yield f"exec {start}"
     else:

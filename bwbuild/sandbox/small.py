@@ -11,9 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bwbuild.host.facts import Host
-from bwbuild.sandbox.bwrap import Word, mount_words
+from bwbuild.sandbox import guard
+from bwbuild.sandbox.bwrap import Word, filter_words, mount_words
 from bwbuild.sandbox.environment import FIXED
-from bwbuild.sandbox.spec import Bind, Directory, Guest, Kernel, Mount, ReadOnly, Scratch, Symlink, Tmpfs
+from bwbuild.sandbox.spec import (
+    Bind,
+    Directory,
+    Guest,
+    Kernel,
+    Mount,
+    ReadOnly,
+    Restraints,
+    Scratch,
+    Symlink,
+    Tmpfs,
+)
 
 _NOBODY = 65534
 _NAMESPACES = ("user", "pid", "ipc", "uts", "cgroup", "net")
@@ -34,20 +46,24 @@ class Small:
     anonymous: bool = False
 
 
-def launcher(host: Host, small: Small) -> str:
+def launcher(host: Host, restraints: Restraints, small: Small) -> str:
     """A shell script that starts it.
 
     It is run as launchers of builds are, with the same variables; see :mod:`bwbuild.sandbox.script`.
     """
-    words = (*_options(host, small), "--", *small.command)
+    restraining = [*filter_words(restraints.filters), *([] if restraints.nesting else ["--disable-userns"])]
+    words = (*restraining, *_options(host, small), "--", *small.command)
     quoted = [f'"$BWBUILD_SCRATCH"/{w.name}' if isinstance(w, Scratch) else shlex.quote(w) for w in words]
-    start = " ".join(['exec setpriv --pdeathsig KILL bwrap --json-status-fd "$BWBUILD_STATUS"', *quoted])
+    bwrap = f'{guard.start(restraints)} --json-status-fd "$BWBUILD_STATUS"'
+    start = " ".join(["exec setpriv --pdeathsig KILL", bwrap, *quoted])
     lines = (
         "#!/bin/sh",
         "set -eu",
         "umask 022",
         '[ "$PPID" = "$BWBUILD_PARENT" ] || exit 125',
-        start,
+        'cd "$BWBUILD_SCRATCH"',
+        *guard.files(restraints.filters),
+        start + guard.opened(restraints.filters),
     )
     return "\n".join(lines) + "\n"
 

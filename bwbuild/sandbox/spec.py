@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path, PurePosixPath
 
+from bwbuild.sandbox.syscalls import Group
+
 Guest = PurePosixPath
 
 
@@ -175,6 +177,30 @@ class Workspace:
 
 
 @dataclass(frozen=True, slots=True)
+class Filter:
+    """A filter of system calls: what :data:`bwbuild.sandbox.syscalls.TABLE` has about these groups."""
+
+    name: str
+    groups: tuple[Group, ...]
+    #: programs of the machine's other ABIs run too, as of i386 on amd64
+    foreign: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Restraints:
+    """What holds back the system calls of all processes inside."""
+
+    filters: tuple[Filter, ...] = ()
+    #: user namespaces can be made inside; else the kernel's limit for them is 0, with a filter and without
+    nesting: bool = True
+    #: the number of the system call keyctl, by which the sandbox gets a session keyring of its own
+    keyctl: int | None = None
+
+
+NO_RESTRAINTS = Restraints()
+
+
+@dataclass(frozen=True, slots=True)
 class Sandbox:
     """Everything that decides what a process in the sandbox sees and may do."""
 
@@ -189,6 +215,8 @@ class Sandbox:
     namespaces: tuple[str, ...] = ()
     #: capabilities that the root side keeps
     capabilities: tuple[str, ...] = ()
+    #: what holds back the system calls of all processes inside
+    restraints: Restraints = NO_RESTRAINTS
     hostname: str = "localhost"
     #: the command runs as the build user, beside a broker that runs commands as root of the sandbox
     broker: bool = False

@@ -17,6 +17,8 @@ from support import need, processes
 
 from bwbuild.build import inspection
 from bwbuild.build.inspection import Inspected
+from bwbuild.build.restraints import for_unpacking
+from bwbuild.config.settings import Settings
 from bwbuild.deb.changes import Changes
 from bwbuild.errors import VerificationError
 from bwbuild.handover.artifacts import Artifact
@@ -70,7 +72,10 @@ class Bench:
         self.artifacts.append(Artifact(name, len(data), "", path))
 
     def inspect(self) -> Sequence[Inspected]:
-        found = inspection.inspect(self.artifacts, self.top, read_host())
+        host = read_host()
+        found = inspection.inspect(
+            self.artifacts, self.top, host, for_unpacking(Settings(), host.architecture)
+        )
         inspection.check(self.artifacts, self.top, CHANGES)
         return found
 

@@ -25,6 +25,8 @@ ENVIRONMENT = {
     "TERM": "dumb",
     "DEB_BUILD_OPTIONS": "parallel=2",
 }
+#: Options for sources that are about what a build has no business with.
+OPTIONS = {"bubblewrap": ("--allow", "userns")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,9 @@ def sandboxed(name: str) -> Built:
     command = shlex.split(os.environ.get("BWBUILD", f"{sys.executable} -m bwbuild"))
     # A scratch directory of its own, so that nobody else's clean-up can reach it.
     own = ["--scratch", str(directory() / "scratch"), "--report", str(directory() / name / "report.json")]
-    return _build(name, "sandbox", [*command, "--no-sign", "--keep", "never", *own, "-b"])
+    return _build(
+        name, "sandbox", [*command, "--no-sign", "--keep", "never", *own, *OPTIONS.get(name, ()), "-b"]
+    )
 
 
 def _build(name: str, kind: str, command: list[str]) -> Built:

@@ -53,4 +53,5 @@ def _run(tree: Path) -> int:
     own = ["--scratch", builds.directory() / "scratch", "--report", place / "report.json"]
     options = ["--view", os.environ.get("BWBUILD_REAL_VIEW", "declared"), "--no-sign", "--keep", "never"]
     environment = {**builds.ENVIRONMENT, "HOME": str(Path.home()), "PYTHONPATH": str(builds.ROOT)}
+    options += builds.OPTIONS.get(place.parent.name, ())
     return outcome.logged([*command, *options, *own, "-b"], tree, place / "terminal.log", environment)

@@ -194,8 +194,8 @@ def main():
     facts["processes"] = sum(name.isdigit() for name in os.listdir("/proc"))
     facts["tty"] = {
         "open": outcome(os.open, "/dev/tty", os.O_RDWR),
-        "stdin": outcome(fcntl.ioctl, 0, termios.TIOCSTI, b"x"),
-        "stdout": outcome(fcntl.ioctl, 1, termios.TIOCSTI, b"x"),
+        "stdin": outcome(fcntl.ioctl, 0, termios.TIOCGWINSZ, bytes(8)),
+        "stdout": outcome(fcntl.ioctl, 1, termios.TIOCGWINSZ, bytes(8)),
     }
     facts["chown"] = {
         "games": owner_after(5, 60),

@@ -111,9 +111,10 @@ def test_what_is_hidden_is_reached_by_no_way(desk: Desk) -> None:
     (desk.tree / "tricks.py").write_text(Path(__file__).with_name("tricks.py").read_text(encoding="utf-8"))
     sums = {path: hostfiles.digest(path) for path in HIDDEN}
     look = 'python3 tricks.py "$0"'
+    weak = "$bwbuild run --no-seccomp --allow userns"
     script = (
-        f"for path in {' '.join(HIDDEN)}; do [ -e $path ] || exit 3; done; $bwbuild run -- {look}; echo;"
-        f" $bwbuild run -- {AS_ROOT} {look}; echo; $bwbuild run --view host -- {look}"
+        f"for path in {' '.join(HIDDEN)}; do [ -e $path ] || exit 3; done; {weak} -- {look}; echo;"
+        f" {weak} -- {AS_ROOT} {look}; echo; {weak} --view host -- {look}"
     )
     done = contained(desk, script, json.dumps(sums))
     assert done.status == 0, done.both

@@ -246,6 +246,33 @@ def test_kernel() -> None:
     assert probes.kernel(Conditions(release="6.1.0-18-amd64")).status is Status.OK
 
 
+def test_system_calls() -> None:
+    found = probes.system_calls("kill_process kill_thread trap errno trace log allow\n", 700)
+    assert (found.status, found.what) == (Status.OK, "can be filtered, by a program of 700 instructions")
+    without = probes.system_calls("", 700)
+    assert without.status is Status.FAILED
+    assert "CONFIG_SECCOMP_FILTER" in without.cause
+    assert "--no-seccomp" in without.remedy
+
+
+@pytest.mark.parametrize(
+    ("text", "cause", "remedy"),
+    [
+        ("bwrap: prctl(PR_SET_SECCOMP): Invalid argument", "no filter of system calls", "--no-seccomp"),
+        (
+            "namespace: 44: cannot create /proc/sys/user/max_user_namespaces: Read-only file system",
+            "/proc/sys can't be written",
+            "--allow userns",
+        ),
+        ("bwbuild: no session keyring of its own: Disk quota exceeded", "quota of keys", "maxkeys"),
+    ],
+)
+def test_causes_of_missing_restraints(text: str, cause: str, remedy: str) -> None:
+    found = cause_of(Answer(1, text), PLAIN)
+    assert cause in found.cause
+    assert remedy in found.remedy
+
+
 FIRST = Finding("identity", Status.FAILED, "unshare: no", "the cause", "sudo mend it")
 SECOND = Finding("/proc", Status.FAILED, "bwrap: no", "another cause", "sudo mend that")
 

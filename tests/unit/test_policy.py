@@ -13,22 +13,29 @@ from bwbuild.sandbox.policy import LAYERS, ROOT_CAPABILITIES, Request, RootView,
 from bwbuild.sandbox.spec import (
     Bind,
     Directory,
+    Filter,
     Guest,
     Identity,
     IdentityKind,
     Kernel,
     Layering,
     ReadOnly,
+    Restraints,
     Sandbox,
     Scratch,
     Symlink,
     Tmpfs,
 )
 from bwbuild.sandbox.spec import Workspace as Work
+from bwbuild.sandbox.syscalls import Group
 
 SINGLE = Identity(IdentityKind.SINGLE, 0, 0)
 RANGE = Identity(IdentityKind.RANGE, 1500, 1501)
 VIEW = RootView((), (Bind(Path("/usr"), Guest("/usr")),))
+
+
+FILTERS = (Filter("policy", (Group.MOUNTS, Group.KEYRING)), Filter("sync", (Group.SYNC,)))
+RESTRAINTS = Restraints(FILTERS, nesting=False, keyctl=250)
 
 
 def request(identity: Identity = RANGE, layering: Layering = Layering.OVERLAY, **more: bool) -> Request:
@@ -36,7 +43,7 @@ def request(identity: Identity = RANGE, layering: Layering = Layering.OVERLAY, *
         Guest("/home/joe/t/tiny") if layering is Layering.NONE else Guest("/build/reproducible-path/tiny-1")
     )
     work = Work(Path("/home/joe/t/tiny"), layering, inside)
-    return Request(identity, work, VIEW, {"B": "2", "A": "1"}, ("make", "all"), **more)
+    return Request(identity, work, VIEW, {"B": "2", "A": "1"}, ("make", "all"), RESTRAINTS, **more)
 
 
 REQUESTS = [
@@ -108,7 +115,7 @@ def test_only_the_workspace_is_writable(wanted: Request) -> None:
 
 def test_a_tree_below_tmp_is_not_hidden_by_the_fresh_one() -> None:
     work = Work(Path("/tmp/x/tiny"), Layering.NONE, Guest("/tmp/x/tiny"))
-    found = targets(compose(Request(RANGE, work, VIEW, {}, ("true",))))
+    found = targets(compose(Request(RANGE, work, VIEW, {}, ("true",), RESTRAINTS)))
     assert found.index("/tmp/x") > found.index("/tmp")
 
 
@@ -133,6 +140,11 @@ def test_capabilities() -> None:
     assert not forbidden & {*ROOT_CAPABILITIES}
 
 
+@pytest.mark.parametrize("wanted", REQUESTS, ids=range(len(REQUESTS)))
+def test_restraints_can_be_read_from_the_sandbox(wanted: Request) -> None:
+    assert compose(wanted).restraints == RESTRAINTS
+
+
 def test_broker() -> None:
     assert compose(request()).broker
     assert not compose(request(SINGLE)).broker
@@ -148,7 +160,8 @@ HEAD = [
 SESSION = ["--new-session"]
 NO_CAPABILITY = ["--cap-drop", "ALL"]
 CAPABILITIES = [word for name in ROOT_CAPABILITIES for word in ("--cap-add", f"CAP_{name.upper()}")]
-ENVIRONMENT = ["--clearenv", "--setenv", "A", "1", "--setenv", "B", "2"]
+FILTER_WORDS = ["--add-seccomp-fd", "4", "--add-seccomp-fd", "5"]
+ENVIRONMENT = [*FILTER_WORDS, "--clearenv", "--setenv", "A", "1", "--setenv", "B", "2"]
 MOUNTS = [
     *("--ro-bind", "/usr", "/usr", "--proc", "/proc", "--dev", "/dev"),
     *("--perms", "1777", "--tmpfs", "/dev/shm", "--ro-bind", "/sys", "/sys"),

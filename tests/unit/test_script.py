@@ -13,7 +13,7 @@ from made_plans import ALONE, SUPERUSER, plan
 
 from bwbuild.config.settings import IdentityChoice, Workspace
 from bwbuild.process import run
-from bwbuild.sandbox import script
+from bwbuild.sandbox import guard, script
 from bwbuild.sandbox.spec import Identity, IdentityKind
 
 HOSTILE = [
@@ -76,7 +76,9 @@ def test_words_of_the_command_come_through(tmp_path: Path, name: bytes) -> None:
     made = plan(command=("echo", word), caller_environment={"CFLAGS": word})
     (inner,) = (part for part in list(parts(made.script))[1:] if 'bwrap "$@"' in part)
     lines = inner[inner.index("printf '%s\\0' \\\n") :]
-    lines = lines.replace('exec env -i PATH="$PATH" bwrap', "printf '%s\\0'", 1)
+    lines = lines.replace(f"exec {guard.start(made.sandbox.restraints)}", "printf '%s\\0'", 1)
+    for wanted in made.sandbox.restraints.filters:
+        (tmp_path / f"filter.{wanted.name}").touch()
     file = tmp_path / "line"
     file.write_bytes(b"BWBUILD_SCRATCH='/s c'\nset --\n" + os.fsencode(lines))
     command = run(["sh", file], cwd=tmp_path).stdout.split(b"\0")[:-1]

@@ -10,9 +10,10 @@ import click
 import pytest
 
 from bwbuild.cli.main import COMMANDS, commands
-from bwbuild.cli.options import BUILD, SANDBOX, SHORTHANDS
-from bwbuild.config.kinds import Choice, Duration, FilePath, Size, Switch, Text
-from bwbuild.config.settings import DEFAULTS, OPTIONS, Keep, Settings
+from bwbuild.cli.options import BUILD, SANDBOX, SHORTHANDS, configuration
+from bwbuild.config.kinds import Choice, Choices, Duration, FilePath, Size, Switch, Text
+from bwbuild.config.settings import DEFAULTS, OPTIONS, Allow, Keep, Settings
+from bwbuild.errors import UsageError
 
 
 def help_of(name: str) -> str:
@@ -115,6 +116,38 @@ def test_choice_and_text() -> None:
         Choice(Keep).from_text("Never")
     with pytest.raises(ValueError, match="not empty"):
         Text().from_text("")
+
+
+def test_choices() -> None:
+    kind = Choices(Keep)
+    assert kind.from_text("") == ()
+    assert kind.from_text("always, never,always") == (Keep.NEVER, Keep.ALWAYS)
+    assert kind.from_toml(["failure"]) == (Keep.FAILURE,)
+    assert kind.from_toml([]) == ()
+    assert kind.shown((Keep.NEVER, Keep.ALWAYS)) == "never,always"
+    for wrong in ("userns", ["never", 1], [["never"]], True):
+        with pytest.raises(ValueError, match="some of never, failure, always"):
+            kind.from_toml(wrong)
+    with pytest.raises(ValueError, match="some of"):
+        kind.from_text("never,sometimes")
+
+
+@pytest.mark.parametrize(
+    ("given", "value"), [((), ()), (("userns",), (Allow.USERNS,)), (("userns", "userns"), (Allow.USERNS,))]
+)
+def test_an_option_that_may_be_repeated(
+    given: tuple[str, ...], value: tuple[Allow, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BWBUILD_CONFIG", "/dev/null")
+    assert configuration({"allow": given}).settings.allow == value
+    monkeypatch.setenv("BWBUILD_ALLOW", "userns")
+    assert configuration({"allow": given}).settings.allow == (Allow.USERNS,)
+
+
+def test_an_unknown_word_of_a_repeated_option() -> None:
+    with pytest.raises(UsageError) as caught:
+        configuration({"allow": ("userns", "everything")})
+    assert "--allow is 'userns,everything'" in caught.value.message
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,50 @@
+"""What the launchers' scripts do about restraints: filters, the session keyring, the limit for namespaces."""
+
+from __future__ import annotations
+
+import base64
+import shlex
+from collections.abc import Iterable, Iterator
+
+from bwbuild.sandbox import seccomp
+from bwbuild.sandbox.bwrap import FIRST_FILTER
+from bwbuild.sandbox.spec import Filter, Restraints
+
+#: Run as root of the namespace. The limit counts for it and all below, and inside nobody may raise it again.
+NO_NESTING = "echo 0 > /proc/sys/user/max_user_namespaces"
+
+_END = "END_OF_FILE"
+#: Else a build would have the keys of the caller's session. Where the kernel has no keys, or a filter around
+#: this process keeps them away, JOIN_SESSION_KEYRING (1) fails, but then GET_KEYRING_ID (0) does too.
+_KEYRING = (
+    "if (syscall({keyctl}, 1, 0) < 0) {{ my $why = $!;"
+    ' die "bwbuild: no session keyring of its own: $why\\n" if syscall({keyctl}, 0, -3, 0) >= 0 }}'
+    ' exec @ARGV; die "exec: $ARGV[0]: $!\\n"'
+)
+
+
+def files(filters: Iterable[Filter]) -> Iterator[str]:
+    """The lines that write the programs of ``filters``, as the kernel takes them, into the current directory.
+
+    :raises HostError: there is nothing here to make them with.
+    """
+    for wanted in filters:
+        text = base64.encodebytes(seccomp.program(wanted)).decode("ascii")
+        yield f"# The filter {wanted.name}: {', '.join(group.value for group in wanted.groups)}."
+        yield f"base64 -d > filter.{wanted.name} <<'{_END}'"
+        yield text + _END
+
+
+def opened(filters: Iterable[Filter]) -> str:
+    """What opens these files for bwrap at the end of its command line."""
+    return "".join(f" {number}< filter.{wanted.name}" for number, wanted in enumerate(filters, FIRST_FILTER))
+
+
+def start(restraints: Restraints) -> str:
+    """The beginning of bwrap's command line: nothing of the environment but PATH, and an own keyring."""
+    keyring = (
+        ""
+        if restraints.keyctl is None
+        else f"perl -e {shlex.quote(_KEYRING.format(keyctl=restraints.keyctl))} "
+    )
+    return f'env -i PATH="$PATH" {keyring}bwrap'
