@@ -7,7 +7,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from bwbuild.deb.buildoptions import ALL, ANY, BuildOptions
-from bwbuild.deb.closure import Closure, Conflict, Missing, Wanted, build_fields
+from bwbuild.deb.closure import (
+    BUILD_ESSENTIAL,
+    Closure,
+    Conflict,
+    Missing,
+    Wanted,
+    build_fields,
+    builtin_depends,
+)
 from bwbuild.deb.relations import parse, reduce
 from bwbuild.deb.source import Source
 from bwbuild.errors import DependencyError
@@ -44,9 +52,10 @@ def control_for_apt(asked: Wanted) -> str:
 
     Of alternatives the first counts, so that the choice does not depend on what happens to be there.
     """
+    builtin = {BUILD_ESSENTIAL: builtin_depends(asked)} if is_cross(asked) else {}
     depends = [
         replace(group[0], architectures=(), profiles=())
-        for field, text in asked.depends.items()
+        for field, text in (*builtin.items(), *asked.depends.items())
         for group in reduce(parse(field, text), asked.host_architecture, asked.profiles)
     ]
     conflicts = [
@@ -69,6 +78,12 @@ def control_for_apt(asked: Wanted) -> str:
     return "\n".join(lines) + "\n"
 
 
+def is_cross(asked: Wanted) -> bool:
+    """Whether the build is for another architecture than the one it runs on."""
+    return asked.host_architecture != asked.build_architecture
+
+
+_ADDED_CONFLICTS = "--add-conflicts"
 #: The other way, which does not change this machine.
 ON_A_BASE = "bwbuild --missing base"
 
@@ -82,11 +97,10 @@ def refuse(source: Source, options: BuildOptions, lines: Iterable[str]) -> Depen
     """The error for the :func:`complaints` about a closure."""
     found = tuple(lines)
     count = "a build dependency is" if len(found) == 1 else f"{len(found)} build dependencies are"
-    return DependencyError(
-        f"{source.name}: {count} not met on this machine",
-        hint=f"{remedy(source, options)}  # or leave this machine as it is: {ON_A_BASE}",
-        details=found,
-    )
+    hint = f"{remedy(source, options)}  # or leave this machine as it is: {ON_A_BASE}"
+    if all(f" ({_ADDED_CONFLICTS}): " in line for line in found):
+        hint = f"leave out {_ADDED_CONFLICTS}: other build dependencies need what it names"
+    return DependencyError(f"{source.name}: {count} not met on this machine", hint=hint, details=found)
 
 
 def remedy(source: Source, options: BuildOptions) -> str:

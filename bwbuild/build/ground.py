@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bwbuild.build import dependencies, places
+from bwbuild.build import besides, dependencies, places
 from bwbuild.build.plan import Inputs, choose_identity
 from bwbuild.build.reading import FETCH, INSTALL, UPDATE, Recorder, with_versions
 from bwbuild.build.report import utc
@@ -17,7 +17,7 @@ from bwbuild.deb.database import installed
 from bwbuild.errors import HostError, SourceError
 from bwbuild.events import Event, Field, Observer, Section, Text
 from bwbuild.host.facts import read_host, root_names
-from bwbuild.root import bases, layers, sources
+from bwbuild.root import bases, extra, layers, sources
 from bwbuild.root.ground import Base, Ground, Layer
 from bwbuild.root.mirrors import mirrors
 from bwbuild.root.suite import Suite, of_changelog, parse_name
@@ -30,34 +30,34 @@ def opened(inputs: Inputs, name: str, tell: Recorder) -> Iterator[Ground]:
     """The base of the suite ``name`` with the source's build dependencies, made where the cache lacks them.
 
     :param name: ``auto``: the suite of the changelog.
+    :raises UsageError: what is to be added to the suite is not what it should be.
     :raises SourceError: the changelog names no suite.
     :raises HostError: no base or layer can be made here.
     :raises DependencyError: the suite does not have what the source needs.
     :raises OutputError: the cache can't be written.
     """
     settings = inputs.settings
-    if inputs.options.host_arch not in (None, inputs.host.architecture):
-        raise HostError(
-            f"a base can't be built on for {inputs.options.host_arch}: it has one architecture only",
-            hint="leave out -d, with the cross compiler on this machine",
-        )
     suite = of_changelog(inputs.source.distribution) if name == "auto" else parse_name(name)
     identity = choose_identity(inputs.host, settings)
+    native, cache = inputs.host.architecture, places.cache(settings)
+    asked = dependencies.wanted(inputs.source, inputs.options, native, inputs.caller_environment)
     tell(Section(UPDATE))
-    with bases.opened(wish(settings, suite, inputs.host.architecture, identity, tell)) as base:
+    with (
+        extra.gathered(besides.given(asked, inputs.options), cache) as added,
+        bases.opened(wish(settings, suite, native, identity, tell)) as base,
+    ):
         for event in _about_base(base, made_now=base.made >= tell.began):
             tell(event)
         tell(Section(INSTALL))
-        asked = dependencies.wanted(
-            inputs.source, inputs.options, inputs.host.architecture, inputs.caller_environment
-        )
         wanted = layers.Wish(
             base=base,
             control=dependencies.control_for_apt(asked),
-            options=(),
-            cache=places.cache(settings),
+            options=besides.options_for_apt(asked),
+            cache=cache,
             tell=tell,
             fetch=settings.fetch,
+            extra=added,
+            remedy=besides.remedy(inputs.options),
         )
         for line in wanted.control.splitlines():
             if line.startswith("Build-"):

@@ -24,13 +24,16 @@ from bwbuild.config.settings import IdentityChoice, Missing, Settings, View, Wor
 from bwbuild.deb import source as sources
 from bwbuild.deb.buildoptions import BuildOptions
 from bwbuild.deb.database import DIRECTORY, installed
-from bwbuild.errors import DependencyError
+from bwbuild.errors import DependencyError, UsageError
 from bwbuild.events import Field, Level, Notice, Section, Tell, Text
 from bwbuild.host.facts import Caller, read_host
 from bwbuild.host.mounts import type_of
 from bwbuild.host.sockets import first_below
 from bwbuild.root import suite
 from bwbuild.sandbox import seccomp
+
+#: What this machine's own packages can't do.
+_EXTRA = "extra packages and repositories need a base of a suite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ class Wanted:
 def read(wanted: Wanted, settings: Settings, environment: Mapping[str, str], tell: Tell) -> Iterator[Inputs]:
     """Read all inputs of a plan; view and unpacked tree stay as they are until the end of the context.
 
+    :raises UsageError: something is to be added to the packages of this machine.
     :raises SourceError: there is no usable source.
     :raises HostError: the machine lacks something.
     :raises DependencyError: the view is to show what the machine does not have.
@@ -56,6 +60,7 @@ def read(wanted: Wanted, settings: Settings, environment: Mapping[str, str], tel
     if settings.seccomp:
         seccomp.library()  # before what may take minutes
     with ExitStack() as stack:
+        _check_extra(wanted.options, settings)
         told = Recorder(tell)
         inputs = stack.enter_context(_collected(wanted, settings, environment, told))
         if not wanted.command:
@@ -63,6 +68,10 @@ def read(wanted: Wanted, settings: Settings, environment: Mapping[str, str], tel
             inputs = replace(inputs, past=past)
         if settings.dist is not None:
             inputs = _on_base(inputs, settings.dist, stack, told)
+        elif wanted.options.extra:
+            name = suite.of_this_machine()
+            told(Notice(Level.INFO, f"{_EXTRA}; building on a base of {name}"))
+            inputs = _on_base(inputs, name, stack, told)
         elif settings.view is View.HOST:
             told(Section(INSTALL))
             told(Text("Nothing is installed: the build sees all packages of this machine."))
@@ -70,6 +79,15 @@ def read(wanted: Wanted, settings: Settings, environment: Mapping[str, str], tel
             inputs = _declared(inputs, stack, told)
         # Only a build has a log.
         yield inputs if wanted.command else replace(inputs, told=told.told(_packages(inputs)))
+
+
+def _check_extra(options: BuildOptions, settings: Settings) -> None:
+    """Refuse what would have to be installed on this machine."""
+    if options.extra and settings.dist is None and settings.missing is not Missing.BASE:
+        raise UsageError(
+            f"--extra-{options.extra[0][0]}: {_EXTRA}, and nothing is installed on this machine",
+            hint="name the suite: -d SUITE; or take a base of this machine's release: --missing base",
+        )
 
 
 def _packages(inputs: Inputs) -> Mapping[str, str]:
@@ -96,8 +114,9 @@ def _declared(inputs: Inputs, stack: ExitStack, tell: Recorder) -> Inputs:
 
 
 def _on_base(inputs: Inputs, name: str, stack: ExitStack, tell: Recorder) -> Inputs:
-    from bwbuild.build import ground  # noqa: PLC0415 - a build on this machine needs none of it
+    from bwbuild.build import cross, ground  # noqa: PLC0415 - a build on this machine needs none of it
 
+    inputs = cross.prepared(inputs)
     return replace(inputs, ground=stack.enter_context(ground.opened(inputs, name, tell)))
 
 

@@ -31,6 +31,7 @@ from bwbuild.sandbox.bwrap import HELPERS
 from bwbuild.sandbox.environment import build_environment
 from bwbuild.sandbox.policy import Request, RootView, compose
 from bwbuild.sandbox.spec import Identity, IdentityKind, Sandbox, Workspace
+from bwbuild.units import without_passwords
 
 if TYPE_CHECKING:
     from bwbuild.build.history import Estimate
@@ -168,6 +169,9 @@ def make_plan(inputs: Inputs) -> Plan:
     environment = build_environment(inputs.caller_environment, "root" if as_root else user)
     if inputs.interactive and "TERM" in inputs.caller_environment:
         environment["TERM"] = inputs.caller_environment["TERM"]
+    if inputs.ground is not None and inputs.options.host_arch not in (None, inputs.host.architecture):
+        # As sbuild has it: answers to what configure can find out only by running a program.
+        environment["CONFIG_SITE"] = f"/etc/dpkg-cross/cross-config.{inputs.options.host_arch}"
     sandbox = compose(
         Request(
             identity=identity,
@@ -290,7 +294,8 @@ def _view_notes(inputs: Inputs) -> tuple[Notice, ...]:
         base, layer = inputs.ground.base, inputs.ground.layer
         day = datetime.fromtimestamp(base.made, UTC).date().isoformat()
         text = f"base: {base.suite.name} as of {day}, and {len(layer.packages)} packages over it"
-        return (Notice(Level.INFO, text),)
+        extra = (f"extra {kind}: {without_passwords(value)}" for kind, value in inputs.options.extra)
+        return (Notice(Level.INFO, text), *(Notice(Level.INFO, line) for line in extra))
     view = inputs.view
     if view is None:
         return ()

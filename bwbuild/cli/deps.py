@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 @click.option("--why", metavar="PACKAGE", default=None, help="Say how PACKAGE comes in, or that it does not.")
 @click.option("--hidden", is_flag=True, help="List what is installed here and hidden, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--dist", metavar="SUITE", default=None, help="Refused: this is about this machine.")
 @click.argument("source", required=False, default=".")
-def deps(source: str, *, why: str | None, hidden: bool, as_json: bool) -> int:
+def deps(source: str, *, why: str | None, hidden: bool, as_json: bool, dist: str | None) -> int:
     """Show which installed packages a build sees, what asks for them, and what is missing.
 
     SOURCE is a tree or a .dsc. -P, -a, -A, -B and -S count as for a build. The exit status is 0 if everything
@@ -34,6 +35,7 @@ def deps(source: str, *, why: str | None, hidden: bool, as_json: bool) -> int:
 
     if (why is not None) + hidden + as_json > 1:
         raise UsageError("--why, --hidden and --json are three ways to show it", hint="give one of them")
+    _refuse_suites(dist)
     found = _read(source)
     if why is not None:
         answer = reasons.explain(found, why)
@@ -47,6 +49,18 @@ def deps(source: str, *, why: str | None, hidden: bool, as_json: bool) -> int:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         print_lines(texts.overview(found, width, list_hidden=hidden), sys.stdout)
     return ExitStatus.SUCCESS if found.are_met else ExitStatus.DEPENDENCIES
+
+
+def _refuse_suites(dist: str | None) -> None:
+    """What apt would choose in a suite is no question to this machine's packages."""
+    extra = dpkg_options().extra
+    if dist is None and not extra:
+        return
+    option = "-d SUITE" if dist is not None else f"--extra-{extra[0][0]}"
+    raise UsageError(
+        f"bwbuild deps is about the packages of this machine, and {option} about those of a suite",
+        hint=f"bwbuild run -d {dist or 'SUITE'} -- dpkg-query -W shows what a build on a base of it has",
+    )
 
 
 def _read(word: str) -> Dependencies:

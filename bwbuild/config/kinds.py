@@ -208,12 +208,12 @@ class Text(Kind):
 
 @dataclass(frozen=True)
 class Duration(Kind):
-    """A length of time in seconds, written as a number or as ``2h30m``."""
+    """A length of time in seconds, written as a number or as ``2h30m`` or ``7d``."""
 
     @property
     def expected(self) -> str:
         """The forms."""
-        return "a length of time such as 90, 45s, 30m, 2h or 1h30m"
+        return "a length of time such as 90, 45s, 30m, 2h, 1h30m or 7d"
 
     @property
     def metavar(self) -> str:
@@ -222,11 +222,11 @@ class Duration(Kind):
 
     def from_text(self, text: str) -> float:
         """Seconds."""
-        match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", text.strip())
+        match = re.fullmatch(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", text.strip())
         if match is None or not any(match.groups()):
             raise ValueError(self.expected)
-        hours, minutes, seconds = (float(part or 0) for part in match.groups())
-        total = hours * 3600 + minutes * 60 + seconds
+        days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
+        total = days * 86400 + hours * 3600 + minutes * 60 + seconds
         if total <= 0:
             raise ValueError("a length of time above 0")
         return total

@@ -158,7 +158,7 @@ class Settings:
         "base.keyring", FilePath(), None, "Keyring that signs the mirror, if it is not the distribution's."
     )
     base_refresh: float | None = option(
-        "base.refresh", Duration(), 7 * 86400.0, "Make a base anew when it is older than TIME."
+        "base.refresh", Duration(), 7 * 86400.0, "Make a base anew when it is older than TIME (7d)."
     )
     identity: IdentityChoice = option(
         "identity",

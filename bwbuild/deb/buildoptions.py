@@ -92,6 +92,13 @@ def _add(kind: str) -> Effect:
     return effect
 
 
+def _extra(kind: str) -> Effect:
+    def effect(options: BuildOptions, value: str) -> BuildOptions:
+        return replace(options, extra=(*options.extra, (kind, value)))
+
+    return effect
+
+
 def _part(name: str, *, wanted: bool) -> Effect:
     """One of sbuild's switches for a part of the build; what none of them names stays as it is."""
 
@@ -220,6 +227,16 @@ ROWS: tuple[Row, ...] = (
         _add("Conflicts"),
         separate=True,
         passes=False,
+    ),
+    *(
+        _row(
+            f"--{name}=(.+)|--{name}",
+            f"--{name}",
+            _extra(name.removeprefix("extra-")),
+            separate=True,
+            passes=False,
+        )
+        for name in ("extra-package", "extra-repository", "extra-repository-key")
     ),
     _row(
         "--maintainer=(.+)|--maintainer", "--maintainer", _maintainer_of_sbuild, separate=True, passes=False

@@ -40,6 +40,8 @@ class BuildOptions:
     unchecked: bool = False
     #: relations to add to the source's: (Depends or Conflicts, relation)
     added: tuple[tuple[str, str], ...] = ()
+    #: what may meet them besides: (package, repository or repository-key, what was typed)
+    extra: tuple[tuple[str, str], ...] = ()
     #: whether one of sbuild's switches changed ``types``
     parts_given: bool = False
     #: what was asked for by name, of source, any and all

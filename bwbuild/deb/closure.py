@@ -93,7 +93,7 @@ def close(database: Database, wanted: Wanted) -> Closure:
     closing = _Closing(database, native)
     closing.add_essential()
     source = Side(wanted.host_architecture, native, from_source=True)
-    closing.ask("", BUILD_ESSENTIAL, relations.parse(BUILD_ESSENTIAL, _builtin(wanted)), source)
+    closing.ask("", BUILD_ESSENTIAL, relations.parse(BUILD_ESSENTIAL, builtin_depends(wanted)), source)
     closing.settle()
     for field, text in wanted.depends.items():
         groups = relations.reduce(relations.parse(field, text), wanted.host_architecture, wanted.profiles)
@@ -243,7 +243,8 @@ def _reason(demand: _Demand) -> Reason:
     return Reason(demand.parent, demand.field, relations.group_text(demand.group))
 
 
-def _builtin(wanted: Wanted) -> str:
+def builtin_depends(wanted: Wanted) -> str:
+    """What every build depends on without saying so."""
     host = wanted.host_architecture
     if host == wanted.build_architecture:
         return "build-essential:native"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,21 +13,30 @@ from bwbuild import process
 from bwbuild.errors import DependencyError, HostError
 from bwbuild.events import Level, Notice, Observer, Text
 from bwbuild.root.chamber import Chamber
+from bwbuild.root.extra import Extra
 from bwbuild.root.ground import Base
 from bwbuild.root.space import FULL, full
 from bwbuild.root.workplace import workplace
 
-#: A package that apt would install, or has to configure: name, architecture and version.
-_CHOSEN = re.compile(r"^Inst (\S+) (?:\[[^]]*\] )?\((\S+) .*\[(\S+)\]\)", re.MULTILINE)
+#: A package that apt would install: name, version that is there, new one and architecture.
+_CHOSEN = re.compile(r"^Inst ([^\s:]+)(?::\S+)? (?:\[([^]]*)\] )?\((\S+) .*\[(\S+)\]\)", re.MULTILINE)
+#: A file that apt would fetch, and its SHA-256. Both become names of files here: a repository's words.
+_FILE = re.compile(r"'[^']*' ([^\s/.][^\s/]*) \d+ (SHA256:[0-9a-f]{64})")
+#: Where a chamber has what is wanted, and what apt may choose from besides the base's own suite.
+_INSIDE, OFFERED = "/mnt", "/srv"
 _ARCHIVES = "/var/cache/apt/archives"
 _APT = (
     *("apt-get", "-q", "-y", "-o", "APT::Sandbox::User=root", "-o", "Dpkg::Use-Pty=0"),
     *("-o", "APT::Install-Recommends=false", "-o", "APT::Get::AutomaticRemove=false"),
-    # Indexes of indexes: larger than most layers, and quickly made again.
-    *("-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache="),
 )
-#: Where a chamber has what is wanted.
-_INSIDE = "/mnt"
+#: Indexes of indexes: larger than most layers, and quickly made again.
+_NO_CACHE = ("-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=")
+_CACHE = (
+    "-o",
+    f"Dir::Cache::pkgcache={OFFERED}/packages.bin",
+    "-o",
+    f"Dir::Cache::srcpkgcache={OFFERED}/sources.bin",
+)
 _WANTED = f"{_INSIDE}/wanted.dsc"
 _CHATTER = ("Reading ", "Building ", "Note, using file ")
 #: Seconds between two lines about the progress of one step.
@@ -42,6 +52,8 @@ class Wish:
     :ivar control: the text of a .dsc with nothing but names and relations, for ``apt-get build-dep``.
     :ivar options: of apt-get, such as the profiles and the host architecture.
     :ivar cache: where layers, choices and downloads are. ``fetch``: whether the network may be asked.
+    :ivar extra: what apt may choose from besides the base's own suite.
+    :ivar remedy: what to do where there is no solution.
     """
 
     base: Base
@@ -50,11 +62,20 @@ class Wish:
     cache: Path
     tell: Observer
     fetch: bool = True
+    extra: Extra | None = None
+    remedy: str = "another suite may have them (-d SUITE)"
+
+    @property
+    def shared(self) -> Path:
+        """Where downloaded packages are."""
+        return self.cache / "archives"
 
     @property
     def archives(self) -> Path:
-        """Where downloaded packages are."""
-        return self.cache / "archives"
+        """Where apt has them: of a file that is there it compares nothing but name and size."""
+        if self.extra is not None and self.extra.is_foreign:
+            return self.extra.place / "archives"
+        return self.shared
 
 
 def choose(wish: Wish) -> dict[str, str]:
@@ -63,10 +84,37 @@ def choose(wish: Wish) -> dict[str, str]:
     :raises DependencyError: there is no solution; apt's explanation is in the details.
     """
     wish.tell(Notice(Level.INFO, f"apt resolves the build dependencies in {wish.base.suite.name}"))
-    done = _apt(wish, ("-s", *wish.options, "build-dep", _WANTED))
+    done = run(wish, ("-s", *wish.options, "build-dep", _WANTED))
     if done.returncode != 0:
         raise _unsolved(wish, done)
-    return {f"{name}:{architecture}": version for name, version, architecture in _CHOSEN.findall(done.text)}
+    return {f"{name}:{architecture}": new for name, _, new, architecture in _CHOSEN.findall(done.text)}
+
+
+def newer(wish: Wish) -> list[str]:
+    """Relations to the packages of the base that there is a newer version of: of what is extra, mostly."""
+    done = run(wish, ("-s", "dist-upgrade"))
+    if done.returncode != 0:
+        raise _unsolved(wish, done)
+    return [f"{name}:native (= {new})" for name, old, new, _ in _CHOSEN.findall(done.text) if old]
+
+
+def contents(wish: Wish) -> dict[str, str]:
+    """What :func:`choose` has chosen, byte for byte: name of the file -> algorithm and digest.
+
+    :raises HostError: a repository has a package without a digest, or with an impossible name.
+    """
+    words = ("--print-uris", "-o", "Acquire::ForceHash=SHA256", "-o", "Dir::Cache::archives=/tmp")
+    done = run(wish, (*words, *wish.options, "build-dep", _WANTED))
+    if done.returncode != 0:
+        raise _unsolved(wish, done)
+    found = {}
+    for line in done.text.splitlines():
+        if line.startswith("'"):
+            match = _FILE.fullmatch(line)
+            if match is None:
+                raise HostError("a repository has a package that apt can't check", details=[line])
+            found[match[1]] = match[2]
+    return found
 
 
 def download(wish: Wish, number: int) -> None:
@@ -78,7 +126,7 @@ def download(wish: Wish, number: int) -> None:
     """
     argv = ("--download-only", *wish.options, "build-dep", _WANTED)
     if not wish.fetch:
-        done = _apt(wish, ("--no-download", *argv))
+        done = run(wish, (*_without_fetching(wish), *argv))
         if done.returncode != 0:
             raise DependencyError(
                 "packages would have to be fetched, which --no-fetch forbids",
@@ -86,7 +134,7 @@ def download(wish: Wish, number: int) -> None:
                 details=_told(done),
             )
         return
-    done = _apt(wish, argv, network=True, line=_Fetching(number, wish.tell))
+    done = run(wish, argv, network=True, line=_Fetching(number, wish.tell))
     wish.tell(Text(done.text))
     if done.returncode != 0:
         text = done.text
@@ -114,9 +162,10 @@ def install(wish: Wish, number: int, layer: Path) -> None:
     """
     wish.tell(Notice(Level.INFO, f"installing {number} packages over the base, once"))
     # Nobody else writes here; the lock of the downloads is theirs who fetch. The layer is flushed as a whole.
-    argv = ("-o", "Debug::NoLocking=1", "-o", "Dpkg::Options::=--force-unsafe-io", "--no-download")
+    locks = ("-o", "Debug::NoLocking=1", "-o", "Dpkg::Options::=--force-unsafe-io")
+    argv = (*locks, *_without_fetching(wish))
     counter = _Counter("Setting up ", number, "installed", wish.tell)
-    done = _apt(wish, (*argv, *wish.options, "build-dep", _WANTED), layer=layer, line=counter)
+    done = run(wish, (*argv, *wish.options, "build-dep", _WANTED), layer=layer, line=counter)
     wish.tell(Text(done.text))
     if done.returncode == 0:
         return
@@ -173,7 +222,7 @@ def needed(line: str) -> str:
 def _unsolved(wish: Wish, done: process.Completed) -> DependencyError:
     return DependencyError(
         f"apt can't satisfy the build dependencies in {wish.base.suite.name}",
-        hint="another suite may have them (-d SUITE)",
+        hint=wish.remedy,
         details=_told(done),
     )
 
@@ -183,25 +232,43 @@ def _told(done: process.Completed) -> list[str]:
     return [line for line in lines if line.strip() and not line.startswith(_CHATTER)][-20:]
 
 
-def _apt(
+def run(
     wish: Wish,
     argv: Sequence[str],
     *,
     layer: Path | None = None,
     network: bool = False,
     line: Callable[[str], None] | None = None,
+    around: Sequence[str] = (),
 ) -> process.Completed:
-    base = wish.base
+    """Run apt-get in a chamber; ``around``: a command that runs it, with apt-get's words behind its own."""
+    base, extra = wish.base, wish.extra
+    cache = _CACHE if extra else _NO_CACHE
     with workplace(wish.cache, "apt") as place:
         wanted = place / "wanted"
         wanted.mkdir()
         (wanted / "wanted.dsc").write_text(wish.control, encoding="utf-8")
+        (wanted / "wanted.dsc").chmod(0o644)
+        offered = {} if extra is None else {OFFERED: extra.place}
         chamber = Chamber(
             identity=base.identity,
             place=place,
             root=base.root,
             layer=layer,
             network=network,
-            binds={_INSIDE: wanted, _ARCHIVES: wish.archives},
+            binds={_INSIDE: wanted, _ARCHIVES: wish.archives, **offered},
+            environment={"APT_CONFIG": f"{OFFERED}/apt.conf"} if offered else {},
         )
-        return chamber.run((*_APT, *argv), line)
+        return chamber.run((*_with_architectures(extra), *around, *_APT, *cache, *argv), line)
+
+
+def _without_fetching(wish: Wish) -> tuple[str, ...]:
+    # apt takes a package from a directory for one to fetch, and without the network nothing else can be had.
+    return () if wish.extra and wish.extra.packages else ("--no-download",)
+
+
+def _with_architectures(extra: Extra | None) -> tuple[str, ...]:
+    if extra is None or not extra.architectures:
+        return ()
+    add = "; ".join(f"dpkg --add-architecture {shlex.quote(name)}" for name in extra.architectures)
+    return ("sh", "-c", f'set -e; {add}; exec "$@"', "sh")

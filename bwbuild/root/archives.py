@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -28,6 +31,32 @@ def kept(place: Path) -> Iterator[None]:
     """No package is removed from ``place`` meanwhile."""
     with locked(place, SHARED):
         yield
+
+
+def bring(place: Path, file: str, digest: str, to: Path) -> bool:
+    """Copy a package into the directory ``to`` if ``place`` has it with this content; whether it has.
+
+    :param digest: ``SHA256:`` and the digest.
+    """
+    for path in (place / _by_content(digest), place / file):
+        with suppress(FileNotFoundError):
+            shutil.copyfile(path, to / file)
+            with (to / file).open("rb") as copy:
+                if digest == f"SHA256:{hashlib.file_digest(copy, 'sha256').hexdigest()}":
+                    return True
+            (to / file).unlink()
+    return False
+
+
+def keep(place: Path, path: Path, digest: str) -> None:
+    """Have a package in ``place`` by its content: there may be another one of its name."""
+    new = place / f"{_by_content(digest)}.{os.getpid()}"
+    shutil.copyfile(path, new)
+    new.rename(new.with_suffix(""))
+
+
+def _by_content(digest: str) -> str:
+    return f"{digest.replace(':', '-')}.deb"
 
 
 def stored(place: Path) -> list[Archive]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import shutil
 from collections.abc import Iterator, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from bwbuild import process
 from bwbuild.errors import BwbuildError, ConfigurationError, HostError
 from bwbuild.events import Level, Notice, Observer, Text
+from bwbuild.root.reasons import Reason, reason
 from bwbuild.root.space import FULL, full
 from bwbuild.root.suite import Suite
 from bwbuild.sandbox.script import in_namespace
@@ -22,33 +22,15 @@ _POINTS = "build/reproducible-path"
 #: Where mmdebstrap leaves dpkg's options.
 _OPTIONS = "/etc/dpkg/dpkg.cfg.d/99mmdebstrap"
 _MIRROR = "check the network and the mirror (--base-mirror)"
-#: What apt and mmdebstrap write, what that means, and what to do about it; the first that fits.
-_CAUSES: tuple[tuple[str, str, str], ...] = (
-    (
-        r"NO_PUBKEY|EXPKEYSIG|BADSIG|REVKEYSIG|is not signed|signatures (?:couldn't be|were invalid)"
-        r"|GPG error|couldn't be verified|gpgv.* failed|OpenPGP signature verification failed",
-        "the signature of its Release file is not one of the keyring's",
-        "name the keyring that the mirror is signed with: --base-keyring FILE; for Debian's own, upgrade "
-        "debian-archive-keyring",
-    ),
-    (
-        r"is expired \(invalid since|Release file .* expired|is not valid yet",
-        "its Release file has expired, or this machine's clock is wrong",
-        "take a mirror that is up to date (--base-mirror); for an old snapshot: "
-        "--base-mirror 'deb [check-valid-until=no] MIRROR SUITE main'",
-    ),
-    (
-        r"does not have a Release file|404 +Not Found|unknown suite|Unable to find expected entry",
-        "the mirror has no such suite",
-        "check the suite's name, such as trixie or unstable, and the mirror (--base-mirror)",
-    ),
-    (
-        r"Could not resolve|Temporary failure|Could not connect|Unable to connect|Connection (?:refused|"
-        r"timed out|failed)|Network is unreachable|Cannot initiate the connection|Failed to fetch",
-        "the mirror can't be reached",
-        _MIRROR,
-    ),
-)
+#: What to do about what apt says of the mirror.
+_REMEDIES = {
+    Reason.SIGNATURE: "name the keyring that the mirror is signed with: --base-keyring FILE; for Debian's "
+    "own, upgrade debian-archive-keyring",
+    Reason.EXPIRED: "take a mirror that is up to date (--base-mirror); for an old snapshot: "
+    "--base-mirror 'deb [check-valid-until=no] MIRROR SUITE main'",
+    Reason.UNKNOWN: "check the suite's name, such as trixie or unstable, and the mirror (--base-mirror)",
+    Reason.UNREACHABLE: _MIRROR,
+}
 #: What of mmdebstrap's chatter tells how far it is.
 _STEPS = ("I: running ", "I: downloading ", "I: extracting ", "I: installing ")
 #: dpkg's name of an architecture -> the kernel's of the emulator.
@@ -88,9 +70,9 @@ def explained(suite: Suite, lines: Sequence[str], status: int) -> BwbuildError:
     details = [line for line in lines if not line.startswith("I: ")][-20:]
     if FULL in text:
         return full(what, details)
-    for pattern, cause, remedy in _CAUSES:
-        if re.search(pattern, text):
-            return HostError(f"{what}: {cause}", hint=remedy, details=details)
+    why = reason(text)
+    if why is not None:
+        return HostError(f"{what}: {why.value}", hint=_REMEDIES[why], details=details)
     return HostError(
         f"{what}: mmdebstrap failed (exit status {status})", hint=_MIRROR, details=list(lines)[-20:]
     )

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bwbuild.events import Level, Notice
-from bwbuild.root import apt, archives, workplace
+from bwbuild.root import apt, archives, offer, workplace
 from bwbuild.root.apt import Wish
 from bwbuild.root.ground import Layer
 from bwbuild.root.locks import turn
@@ -31,6 +31,10 @@ _LAYOUT = 2
 OLD, LARGE = 30 * 86400.0, 20 << 30
 #: Seconds after which nobody goes on with a choice that is not whole.
 _ABANDONED = 3600.0
+
+
+#: What apt chose: name:architecture -> version; where something is extra, name of the file -> digest too.
+_Choice = tuple[Mapping[str, str], Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +67,10 @@ def opened(wish: Wish) -> Iterator[Layer]:
             key = _remembered(wish)
             layer = _found(wish, key, stack) if key else None
             if layer is None:
-                chosen = apt.choose(wish)
-                key = _key(wish, chosen)
-                layer = _found(wish, key, stack) or _made_in_turn(wish, key, chosen, stack)
+                with offer.opened(wish) as offered:
+                    choice = apt.choose(offered), apt.contents(offered) if wish.extra else {}
+                    key = _key(wish, choice)
+                    layer = _found(wish, key, stack) or _made_in_turn(offered, key, choice, stack)
                 _remember(wish, key)
         except OSError as error:
             raise unwritable(wish.cache, error) from error
@@ -128,14 +133,15 @@ def _prune_choices(cache: Path) -> None:
                 path.unlink()
 
 
-def _made_in_turn(wish: Wish, key: str, chosen: Mapping[str, str], stack: ExitStack) -> Layer:
+def _made_in_turn(wish: Wish, key: str, choice: _Choice, stack: ExitStack) -> Layer:
     wait = Notice(Level.INFO, "another bwbuild installs the same packages; waiting for it")
     with turn(wish.cache / "layers" / f"{key}{LOCK}", lambda: wish.tell(wait)):
-        return _found(wish, key, stack) or _made(wish, key, chosen, stack)
+        return _found(wish, key, stack) or _made(wish, key, choice, stack)
 
 
-def _made(wish: Wish, key: str, chosen: Mapping[str, str], stack: ExitStack) -> Layer:
+def _made(wish: Wish, key: str, choice: _Choice, stack: ExitStack) -> Layer:
     begun = time.monotonic()
+    chosen, files = choice
     prune(wish.cache, {path.name for path in wish.base.path.parent.iterdir()})
     records = _records(wish.cache)
     with ExitStack() as attempt:
@@ -143,14 +149,27 @@ def _made(wish: Wish, key: str, chosen: Mapping[str, str], stack: ExitStack) -> 
         (path / "upper").mkdir()
         (path / "upper").chmod(0o755)
         if chosen:
-            with archives.kept(wish.archives):
+            with archives.kept(wish.shared):
                 wait = Notice(Level.INFO, "another bwbuild fetches packages; waiting for it")
                 with turn(wish.cache / f"archives{LOCK}", lambda: wish.tell(wait)):
-                    apt.download(wish, len(chosen))
+                    _download(wish, len(chosen), files)
                 apt.install(wish, len(chosen), path)
         records.complete(path, {"base": wish.base.id, "packages": dict(chosen)})
         stack.push(attempt.pop_all())
     return Layer(path, chosen, time.monotonic() - begun)
+
+
+def _download(wish: Wish, number: int, files: Mapping[str, str]) -> None:
+    if wish.archives == wish.shared:
+        apt.download(wish, number)
+        return
+    there = {
+        file for file, digest in files.items() if archives.bring(wish.shared, file, digest, wish.archives)
+    }
+    apt.download(wish, number)
+    for file, digest in files.items():
+        if file not in there and (wish.archives / file).exists():
+            archives.keep(wish.shared, wish.archives / file, digest)
 
 
 def _found(wish: Wish, key: str, stack: ExitStack) -> Layer | None:
@@ -163,6 +182,8 @@ def _found(wish: Wish, key: str, stack: ExitStack) -> Layer | None:
 
 
 def _remembered(wish: Wish) -> str:
+    if wish.extra is not None and wish.extra.repositories:
+        return ""  # what they have may be something else every day
     try:
         return (wish.cache / "choices" / _question(wish)).read_text(encoding="ascii")
     except FileNotFoundError:
@@ -181,11 +202,14 @@ def _records(cache: Path) -> Records:
 
 
 def _question(wish: Wish) -> str:
-    return _digest(_LAYOUT, wish.base.id, wish.control, wish.options)
+    extra = () if wish.extra is None else (wish.extra.digests, wish.extra.architectures)
+    return _digest(_LAYOUT, wish.base.id, wish.control, wish.options, *extra)
 
 
-def _key(wish: Wish, chosen: Mapping[str, str]) -> str:
-    return _digest(_LAYOUT, wish.base.id, sorted(chosen.items()))
+def _key(wish: Wish, choice: _Choice) -> str:
+    packages, files = choice
+    extra = () if wish.extra is None else (wish.extra.architectures, sorted(files.items()))
+    return _digest(_LAYOUT, wish.base.id, sorted(packages.items()), *extra)
 
 
 def _digest(*values: object) -> str:

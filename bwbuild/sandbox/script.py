@@ -133,7 +133,8 @@ def in_namespace(identity: Identity, lines: Iterable[str]) -> str:
     """A shell script that runs ``lines`` in the current directory as root of a namespace of ``identity``."""
     own = [] if identity.outer_first is None else [f"chown {identity.outer_first}:{identity.outer_first} ."]
     text = "\n".join(["set -eu", *lines]) + "\n"
-    return "\n".join(["set -eu", *_files({"namespace": text}), *own, *enter(identity)]) + "\n"
+    # Root inside need not be the one who wrote the script that he reads.
+    return "\n".join(["set -eu", "umask 022", *_files({"namespace": text}), *own, *enter(identity)]) + "\n"
 
 
 def _lay_out(sandbox: Sandbox) -> Iterator[str]:

@@ -164,7 +164,7 @@ def _publish(bases: Bases) -> None:
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir()
     for name, (depends, postinst) in PACKAGES.items():
-        _package(bases.top / "build" / name, place, name, depends, postinst)
+        make_package(bases.top / "build" / name, place, name, depends, postinst)
     done = subprocess.run(["dpkg-scanpackages", "."], cwd=place, capture_output=True, check=True)
     archives = bases.cache / "archives"
     archives.mkdir(parents=True, exist_ok=True)
@@ -176,12 +176,23 @@ def _publish(bases: Bases) -> None:
     (place / "Packages").write_bytes(done.stdout)
 
 
-def _package(tree: Path, place: Path, name: str, depends: str, postinst: str) -> None:
+def make_package(
+    tree: Path,
+    place: Path,
+    name: str,
+    depends: str = "",
+    postinst: str = "exit 0",
+    *,
+    version: str = "1",
+    architecture: str = "all",
+    content: str = "",
+) -> Path:
+    """Make a package from a new directory ``tree`` in ``place``; it has ``content`` in /usr/share/NAME."""
     (tree / "DEBIAN").mkdir(parents=True)
     control = [
         f"Package: {name}",
-        "Version: 1",
-        "Architecture: all",
+        f"Version: {version}",
+        f"Architecture: {architecture}",
         "Maintainer: The bwbuild developers <bwbuild@example.org>",
         *([f"Depends: {depends}"] if depends else []),
         "Description: made for a test",
@@ -190,6 +201,10 @@ def _package(tree: Path, place: Path, name: str, depends: str, postinst: str) ->
     script = tree / "DEBIAN" / "postinst"
     script.write_text(f"#!/bin/sh\nset -e\n{postinst}\n")
     script.chmod(0o755)
+    if content:
+        (tree / "usr" / "share").mkdir(parents=True)
+        (tree / "usr" / "share" / name).write_text(content)
     subprocess.run(
         ["dpkg-deb", "--root-owner-group", "--build", tree, place], check=True, capture_output=True
     )
+    return place / f"{name}_{version}_{architecture}.deb"

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import made_suites as suites
@@ -19,24 +17,6 @@ from support import Desk, as_user, discard, make_desk, need, processes, wait_for
 from bwbuild.host.facts import read_caller
 
 pytestmark = as_user
-
-
-@pytest.fixture(scope="session")
-def bases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bases]:
-    """The base of this machine's own release, for all test processes."""
-    top = tmp_path_factory.getbasetemp()
-    top = top.parent if "PYTEST_XDIST_WORKER" in os.environ else top
-    with suites.made_bases(top / "suites") as made:
-        yield made
-
-
-@pytest.fixture
-def top(tmp_path: Path) -> Iterator[Path]:
-    """Where desks and a cache are; layers have files of other ids."""
-    yield tmp_path
-    discard(tmp_path / "cache")
-    for desk in tmp_path.glob("desk*"):
-        discard(desk / "scratch")
 
 
 def layers(top: Path) -> list[Path]:

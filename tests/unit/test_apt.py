@@ -74,7 +74,7 @@ def test_choice(answer: Apt, wish: apt.Wish) -> None:
     assert apt.choose(wish) == {
         "libmagic1:amd64": "1:5.44-3",
         "libc6:amd64": "2.36-9+deb12u13",
-        "libfoo:arm64:arm64": "1-1",
+        "libfoo:arm64": "1-1",
         "autopoint:all": "0.21-12",
     }
     ((argv, chamber),) = answer.asked
@@ -82,6 +82,35 @@ def test_choice(answer: Apt, wish: apt.Wish) -> None:
     assert "APT::Install-Recommends=false" in argv
     assert (chamber.network, chamber.layer) == (False, None)
     assert list((wish.cache / "work").iterdir()) == []
+
+
+def test_files_are_known_by_content(answer: Apt, wish: apt.Wish) -> None:
+    one, two = "1" * 64, "a" * 64
+    answer.text = (
+        f"Reading package lists...\n'file:/srv/./packages/1.deb' own_1_all.deb 788 SHA256:{one}\n"
+        f"'http://deb.example.org/a%2bb.deb' a+b_1%3a2_amd64.deb 1 SHA256:{two}\n"
+    )
+    assert apt.contents(wish) == {"own_1_all.deb": f"SHA256:{one}", "a+b_1%3a2_amd64.deb": f"SHA256:{two}"}
+    ((argv, _),) = answer.asked
+    assert "Acquire::ForceHash=SHA256" in argv
+    assert "Dir::Cache::archives=/tmp" in argv, "what is downloaded already counts too"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"'http://deb.example.org/x' ../../.bashrc 1 SHA256:{'1' * 64}",
+        f"'http://deb.example.org/x' .. 1 SHA256:{'1' * 64}",
+        "'http://deb.example.org/x' x_1_all.deb 1 SHA256:../../x",
+        "'http://deb.example.org/x' x_1_all.deb 1 MD5Sum:11",
+        "'http://deb.example.org/x' x_1_all.deb 1 ",
+    ],
+)
+def test_names_and_digests_that_are_none(answer: Apt, wish: apt.Wish, line: str) -> None:
+    answer.text = line + "\n"
+    with pytest.raises(BwbuildError, match="can't check") as caught:
+        apt.contents(wish)
+    assert caught.value.details == (line,)
 
 
 def test_no_solution_shows_what_apt_explains(answer: Apt, wish: apt.Wish) -> None:

@@ -420,3 +420,15 @@ def test_names_of_sbuild_are_acted_on() -> None:
 def test_names_of_sbuild_that_contradict(words: list[str]) -> None:
     with pytest.raises(UsageError):
         parse(words)
+
+
+def test_extra_packages_and_repositories() -> None:
+    words = ["--extra-package=a.deb", "--extra-repository", "deb http://deb.example.org ./", "-b"]
+    options = parse([*words, "--extra-package", "dir", "--extra-repository-key=k"])
+    assert options.extra == (
+        ("package", "a.deb"),
+        ("repository", "deb http://deb.example.org ./"),
+        ("package", "dir"),
+        ("repository-key", "k"),
+    )
+    assert options.passed == ("-b",)

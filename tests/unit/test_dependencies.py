@@ -109,6 +109,14 @@ def test_refusal() -> None:
     assert "2 build dependencies are not met" in dependencies.refuse(source(), parse(()), ["x", "y"]).message
 
 
+def test_refusal_of_what_the_command_line_adds() -> None:
+    options = parse(("--add-conflicts", "make"))
+    closure = Closure({}, (), (Conflict("--add-conflicts", "make", "make:amd64"),))
+    lines = dependencies.complaints(closure)
+    assert dependencies.refuse(source(), options, lines).hint.startswith("leave out --add-conflicts: ")
+    assert dependencies.refuse(source(), options, (*lines, "x")).hint.startswith("sudo apt-get build-dep")
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -165,6 +173,15 @@ def asked(*options: str, **relations: str) -> list[str]:
 )
 def test_relations_for_apt(relations: dict[str, str], lines: list[str]) -> None:
     assert asked(**relations) == lines
+
+
+def test_cross_build_needs_a_compiler_for_it() -> None:
+    (line,) = asked("-aarm64", Build_Depends="aa")
+    assert line == (
+        "Build-Depends: build-essential:native, crossbuild-essential-arm64:native, libc-dev:arm64, "
+        "libstdc++-dev:arm64, aa"
+    )
+    assert asked("-aamd64", Build_Depends="aa") == ["Build-Depends: aa"]
 
 
 def test_relations_for_apt_go_by_the_options() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import os
 import signal
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +16,8 @@ import pytest
 from made_bases import SUITE, Cache, unused_for
 
 from bwbuild.errors import HostError, OutputError
-from bwbuild.root import apt, archives, bases, bootstrap, layers
+from bwbuild.root import apt, archives, bases, bootstrap, layers, offer
+from bwbuild.root.extra import Extra
 from bwbuild.root.ground import Base, Layer
 
 FORK = multiprocessing.get_context("fork")
@@ -212,7 +215,72 @@ def test_cache_that_cannot_be_written(cache: Cache, base: Base) -> None:
     assert "--cache DIR" in caught.value.hint
 
 
+# What is added to the suite
+
+
+def extra(cache: Cache, **more: object) -> Extra:
+    (cache.top / "extra" / "archives").mkdir(parents=True, exist_ok=True)
+    return Extra(cache.top / "extra", **more)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def offered(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What the chosen files are; nothing is asked of a chamber."""
+    files = {"hello_2.10_amd64.deb": "SHA256:1"}
+    monkeypatch.setattr(apt, "contents", lambda _: dict(files))
+    monkeypatch.setattr(offer, "opened", nullcontext)
+    return files
+
+
+def test_content_of_what_is_chosen_makes_the_layer(cache: Cache, base: Base, offered: dict[str, str]) -> None:
+    def layer(digest: str) -> Path:
+        wish = replace(cache.layer_wish(base), extra=extra(cache, packages=("a",), digests=(digest,)))
+        with layers.opened(wish) as found:
+            return found.path
+
+    plain, first = cache.layer(base), layer("x")
+    assert first != plain
+    assert layer("x") == first
+    assert made(cache).count("choose:a") == 2, "the same packages are no new question"
+    assert layer("y") == first, "what was chosen is the same"
+    assert made(cache).count("choose:a") == 3
+    offered["hello_2.10_amd64.deb"] = "SHA256:2"
+    assert layer("z") != first
+
+
+def test_repositories_are_asked_each_time(cache: Cache, base: Base, offered: dict[str, str]) -> None:
+    wish = replace(cache.layer_wish(base), extra=extra(cache, repositories=1))
+    found = []
+    for digest in ("SHA256:1", "SHA256:1", "SHA256:2"):
+        offered["hello_2.10_amd64.deb"] = digest
+        with layers.opened(wish) as layer:
+            found.append(layer.path)
+    assert found[0] == found[1] != found[2]
+    assert made(cache).count("choose:a") == 3
+    assert made(cache).count("install:1") == 2
+
+
 # Downloads
+
+
+def test_download_is_known_by_its_content(tmp_path: Path) -> None:
+    shared, private = tmp_path / "shared", tmp_path / "private"
+    shared.mkdir()
+    private.mkdir()
+    (shared / "a.deb").write_text("good")
+    digest = f"SHA256:{hashlib.sha256(b'good').hexdigest()}"
+    other = f"SHA256:{hashlib.sha256(b'evil').hexdigest()}"
+    assert archives.bring(shared, "a.deb", digest, private)
+    assert (private / "a.deb").read_text() == "good"
+    (private / "a.deb").unlink()
+    assert not archives.bring(shared, "a.deb", other, private)
+    assert list(private.iterdir()) == []
+    (private / "a.deb").write_text("evil")
+    archives.keep(shared, private / "a.deb", other)
+    assert (shared / "a.deb").read_text() == "good"
+    assert archives.bring(shared, "a.deb", other, private)
+    assert (private / "a.deb").read_text() == "evil"
+    assert len(archives.stored(shared)) == 2
 
 
 def test_downloads_are_pruned_by_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

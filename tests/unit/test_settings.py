@@ -79,13 +79,23 @@ def test_help_of_the_group_has_the_commands_and_statuses() -> None:
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("90", 90), ("45s", 45), ("30m", 1800), ("2h", 7200), ("1h30m", 5400), ("1.5", 1.5), ("1h2m3s", 3723)],
+    [
+        ("90", 90),
+        ("45s", 45),
+        ("30m", 1800),
+        ("2h", 7200),
+        ("1h30m", 5400),
+        ("1.5", 1.5),
+        ("1h2m3s", 3723),
+        ("7d", 604800),
+        ("1d12h", 129600),
+    ],
 )
 def test_duration(text: str, seconds: float) -> None:
     assert Duration().from_text(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "x", "-1", "0", "0s", "1d", "m", "30 m", "1h1h", "1e3", "nan"])
+@pytest.mark.parametrize("text", ["", "x", "-1", "0", "0s", "1w", "1h1d", "m", "30 m", "1h1h", "1e3", "nan"])
 def test_no_duration(text: str) -> None:
     with pytest.raises(ValueError, match="length of time"):
         Duration().from_text(text)
