@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import shutil
 from collections.abc import Iterator, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from bwbuild import process
 from bwbuild.errors import BwbuildError, ConfigurationError, HostError
 from bwbuild.events import Level, Notice, Observer, Text
+from bwbuild.root.chamber import proxies
 from bwbuild.root.reasons import Reason, reason
 from bwbuild.root.space import FULL, full
 from bwbuild.root.suite import Suite
@@ -19,6 +19,9 @@ from bwbuild.sandbox.spec import Identity
 
 #: Directories that builds and bwbuild itself mount something at.
 _POINTS = "build/reproducible-path"
+#: The hook for the package behind a merged /usr that build machines have; the other one brings Perl modules,
+#: without which sources that forgot to declare them would not build.
+_MERGED = Path("/usr/share/mmdebstrap/hooks/maybe-merged-usr")
 #: Where mmdebstrap leaves dpkg's options.
 _OPTIONS = "/etc/dpkg/dpkg.cfg.d/99mmdebstrap"
 _MIRROR = "check the network and the mirror (--base-mirror)"
@@ -102,6 +105,8 @@ def _lines(suite: Suite) -> Iterator[str]:
     words = ["mmdebstrap", "--mode=root", "--variant=buildd", f"--architectures={suite.architecture}"]
     # The disk hears of all of it at once, at the end.
     words += ["--skip=cleanup/apt/lists", "--dpkgopt=force-unsafe-io"]
+    if _MERGED.is_dir():
+        words.append(f"--hook-dir={_MERGED}")
     if suite.components:
         words.append(f"--components={suite.components}")
     if suite.keyring is not None:
@@ -139,7 +144,13 @@ def _bring_keyring(file: Path, place: Path) -> None:
 
 
 def _environment(path: Path) -> dict[str, str]:
-    kept = ("http_proxy", "https_proxy", "no_proxy", "HOME")
-    # What is left of one that is killed goes with the base.
-    fixed = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "TMPDIR": str(path / "tmp")}
-    return fixed | {name: os.environ[name] for name in kept if name in os.environ}
+    return {
+        "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+        "LC_ALL": "C.UTF-8",
+        # Nobody's own options decide about what all builds stand on, and root of the namespace may be
+        # somebody who can't read them.
+        "HOME": "/nonexistent",
+        # What is left of one that is killed goes with the base.
+        "TMPDIR": str(path / "tmp"),
+        **proxies(),
+    }

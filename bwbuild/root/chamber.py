@@ -29,6 +29,7 @@ _POLICY_FILE = "/usr/sbin/policy-rc.d"
 _ENTERED = "entered"
 #: How mount begins to say that an overlay with an upper layer can't be had.
 _NO_UPPER_LAYER = re.compile(r"^mount: .*\bns/root:", re.MULTILINE)
+_PROXIES = ("http_proxy", "https_proxy", "no_proxy")
 _ENVIRONMENT = {
     "DEBIAN_FRONTEND": "noninteractive",
     "DEBCONF_NOWARNINGS": "yes",
@@ -36,6 +37,11 @@ _ENVIRONMENT = {
     "LC_ALL": "C.UTF-8",
     "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
 }
+
+
+def proxies() -> dict[str, str]:
+    """The caller's variables that lead to the network where a machine has none of its own."""
+    return {name: os.environ[name] for name in _PROXIES if name in os.environ}
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +141,8 @@ class Chamber:
         for capability in _CAPABILITIES.split():
             yield from ("--cap-add", "CAP_" + capability.upper())
         yield "--clearenv"
-        for name, value in (_ENVIRONMENT | dict(self.environment)).items():
+        more = proxies() if self.network else {}
+        for name, value in (_ENVIRONMENT | more | dict(self.environment)).items():
             yield from ("--setenv", name, value)
         yield from ("--bind", "ns/root", "/", "--proc", "/proc", "--dev", "/dev")
         yield from ("--perms", "1777", "--tmpfs", "/tmp", "--perms", "1777", "--tmpfs", "/var/tmp")

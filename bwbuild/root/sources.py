@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
-from bwbuild import process
 from bwbuild.errors import SourceError
 from bwbuild.events import Level, Notice, Observer, Text
 from bwbuild.root.chamber import Chamber
@@ -13,6 +13,8 @@ from bwbuild.root.ground import Base
 from bwbuild.root.workplace import workplace
 
 _INSIDE = "/mnt"
+#: What apt says of a file that its index names.
+_LOST = "Failed to fetch"
 #: Bases have no indexes of sources: those are large, and only this needs them.
 _FETCH = """\
 set -eu
@@ -51,14 +53,15 @@ def fetch(base: Base, cache: Path, name: str, directory: Path, tell: Observer) -
     tell(Text(done.text))
     found = sorted(directory.glob("*.dsc"))
     if done.returncode != 0 or len(found) != 1:
-        raise SourceError(
-            f"{name} can't be fetched from {base.suite.name}",
-            hint="check its name and version; rmadison shows which suites have it",
-            details=_last_lines(done),
-        )
+        lines = (done.stdout + done.stderr).decode("utf-8", "replace").splitlines()
+        raise unfetched(name, base.suite.name, lines)
     return found[0]
 
 
-def _last_lines(done: process.Completed) -> tuple[str, ...]:
-    lines = (done.stdout + done.stderr).decode("utf-8", "replace").splitlines()
-    return tuple(line for line in lines if line.startswith(("E:", "W:", "Err")))[-10:]
+def unfetched(name: str, suite: str, lines: Sequence[str]) -> SourceError:
+    """The error for what apt wrote before it failed."""
+    details = [line for line in lines if line.startswith(("E:", "W:", "Err"))][-10:]
+    hint = "check its name and version; rmadison shows which suites have it"
+    if any(_LOST in line for line in details):
+        hint = "the mirror lacks files of it or can't be reached; name another one: --base-mirror MIRROR"
+    return SourceError(f"{name} can't be fetched from {suite}", hint=hint, details=details)

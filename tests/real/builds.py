@@ -61,37 +61,53 @@ def dsc(name: str) -> Path | None:
     return next(iter(sorted(place.glob("*.dsc"))), None) if (place / "ready").exists() else None
 
 
+def command() -> list[str]:
+    """The command; ``BWBUILD`` may name another one than that of this checkout."""
+    return shlex.split(os.environ.get("BWBUILD", f"{sys.executable} -m bwbuild"))
+
+
+def environment() -> dict[str, str]:
+    """The environment of the command."""
+    return {**ENVIRONMENT, "HOME": str(Path.home()), "PYTHONPATH": str(ROOT)}
+
+
+def own(place: Path) -> list[str | Path]:
+    """Options for a build in ``place``: its report, and a scratch directory that nobody else cleans up."""
+    return ["--scratch", directory() / "scratch", "--report", place / "report.json"]
+
+
+def emptied(place: Path) -> Path:
+    """``place`` as an empty directory."""
+    # A suite may leave directories that even their owner may not enter.
+    run(["sh", "-c", 'chmod -R u+rwX "$1" 2>/dev/null; rm -rf "$1"', "sh", place])
+    place.mkdir(parents=True)
+    return place
+
+
 def plain(name: str) -> Built:
     """Build with dpkg-buildpackage on the machine itself, under fakeroot where dpkg wants it."""
     return _build(name, "plain", ["dpkg-buildpackage", "-us", "-uc", "-b"])
 
 
 def sandboxed(name: str) -> Built:
-    """Build with bwbuild; ``BWBUILD`` may name another command than that of this checkout."""
-    command = shlex.split(os.environ.get("BWBUILD", f"{sys.executable} -m bwbuild"))
-    # A scratch directory of its own, so that nobody else's clean-up can reach it.
-    own = ["--scratch", str(directory() / "scratch"), "--report", str(directory() / name / "report.json")]
-    return _build(
-        name, "sandbox", [*command, "--no-sign", "--keep", "never", *own, *OPTIONS.get(name, ()), "-b"]
-    )
+    """Build with bwbuild."""
+    options = ["--no-sign", "--keep", "never", *own(directory() / name), *OPTIONS.get(name, ())]
+    return _build(name, "sandbox", [*command(), *options, "-b"])
 
 
-def _build(name: str, kind: str, command: list[str]) -> Built:
+def _build(name: str, kind: str, argv: list[str | Path]) -> Built:
     found = dsc(name)
     assert found is not None
-    parent = directory() / name / kind
-    # A suite may leave directories that even their owner may not enter.
-    run(["sh", "-c", 'chmod -R u+rwX "$1" 2>/dev/null; rm -rf "$1"', "sh", parent])
-    parent.mkdir()
-    environment = {**ENVIRONMENT, "HOME": str(Path.home()), "PYTHONPATH": str(ROOT)}
+    parent = emptied(directory() / name / kind)
+    variables = environment()
     run(["dpkg-source", "--no-check", "-x", found], cwd=parent, env=ENVIRONMENT)
     (tree,) = (path for path in parent.iterdir() if path.is_dir())
     if kind == "plain":
-        del environment["PYTHONPATH"]
+        del variables["PYTHONPATH"]
     log = parent / "build.log"
     begin = time.monotonic()
-    with_log: list[str | Path] = ["sh", "-c", 'log=$1; shift; exec "$@" >"$log" 2>&1', "sh", log, *command]
-    status = run(with_log, cwd=tree, env=environment, check=False, timeout=1800).returncode
+    with_log: list[str | Path] = ["sh", "-c", 'log=$1; shift; exec "$@" >"$log" 2>&1', "sh", log, *argv]
+    status = run(with_log, cwd=tree, env=variables, check=False, timeout=1800).returncode
     seconds = time.monotonic() - begin
     if kind == "sandbox":
         # The terminal's output is short; the whole of it is in the log that bwbuild keeps.

@@ -38,16 +38,20 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Deb:
-    """The members of one .deb by name; those of its control archive begin with ``DEBIAN/``."""
+    """The members of one .deb by name; those of its control archive begin with ``DEBIAN/``.
+
+    :ivar sha256: of the whole file.
+    """
 
     members: dict[str, Member]
+    sha256: str = ""
 
 
 def read(path: Path) -> Deb:
     """Read a .deb or .udeb."""
     members = _members(run(["dpkg-deb", "--fsys-tarfile", path]).stdout, "")
     members |= _members(run(["dpkg-deb", "--ctrl-tarfile", path]).stdout, "DEBIAN/")
-    return Deb(members)
+    return Deb(members, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def _members(data: bytes, prefix: str) -> dict[str, Member]:
@@ -82,4 +86,6 @@ def differences(plain: Deb, sandbox: Deb) -> list[str]:
         ]
         if one.sha256 != other.sha256:
             found.append(f"{name}: content differs, {one.size} became {other.size} bytes")
+    if not found and plain.sha256 != sandbox.sha256:
+        found.append("times or packing differ")
     return found

@@ -15,6 +15,7 @@ from bwbuild.process import Argv, run
 
 _INSTALLED = re.compile(r"^Installed-Build-Depends:\n((?: .*\n)*)", re.MULTILINE)
 _ENTRY = re.compile(r"^ (\S+) \(= (\S+)\),?$", re.MULTILINE)
+_PATH = re.compile(r"^Build-Path: (.*)$", re.MULTILINE)
 _BEGIN = re.compile(r"^dpkg-buildpackage: info: source package", re.MULTILINE)
 _END = re.compile(r"^ ?dpkg-genchanges |^dpkg-buildpackage: (?:info: binary|error:)", re.MULTILINE)
 
@@ -28,6 +29,7 @@ class Outcome:
     :ivar seconds: how long it took.
     :ivar debs: file name -> contents.
     :ivar installed: package -> version, from the .buildinfo; a name has its architecture if that is foreign.
+    :ivar path: the Build-Path of the .buildinfo; empty if it has none.
     """
 
     status: int
@@ -35,6 +37,7 @@ class Outcome:
     seconds: float
     debs: dict[str, debs.Deb]
     installed: dict[str, str]
+    path: str = ""
 
     @property
     def package_log(self) -> str:
@@ -63,6 +66,7 @@ def read(directory: Path, log: Path, status: int, seconds: float) -> Outcome:
         seconds=seconds,
         debs={path.name: debs.read(path) for path in sorted(directory.glob("*.*deb"))},
         installed=installed(found),
+        path="".join(_PATH.findall(found)),
     )
 
 
@@ -73,8 +77,10 @@ def installed(buildinfo: str) -> dict[str, str]:
 
 
 def differences(chroot: Outcome, view: Outcome) -> list[str]:
-    """What the build in the declared view has not, has else, or has too much."""
+    """What the other build, in the declared view or on a base, has not, has else, or has too much."""
     found = [f"installed: {line}" for line in _other_packages(chroot.installed, view.installed)]
+    if chroot.path != view.path:
+        found.append(f"path: {chroot.path} became {view.path}")
     for name in sorted(chroot.debs.keys() ^ view.debs.keys()):
         found.append(f"{'-' if name in chroot.debs else '+'} {name}")
     for name in sorted(chroot.debs.keys() & view.debs.keys()):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
-import sys
 import time
 from pathlib import Path
 
@@ -20,10 +18,7 @@ def build(name: str, without: str = "") -> outcome.Outcome:
     """Build a source, or what is left of it ``without`` one of its build dependencies."""
     dsc = builds.dsc(name)
     assert dsc is not None
-    place = builds.directory() / name / ("declared-without" if without else "declared")
-    # A suite may leave directories that even their owner may not enter.
-    run(["sh", "-c", 'chmod -R u+rwX "$1" 2>/dev/null; rm -rf "$1"', "sh", place])
-    place.mkdir()
+    place = builds.emptied(builds.directory() / name / ("declared-without" if without else "declared"))
     run(["dpkg-source", "--no-check", "-x", dsc], cwd=place, env=builds.ENVIRONMENT)
     (tree,) = (path for path in place.iterdir() if path.is_dir())
     if without:
@@ -47,11 +42,9 @@ def terminal(name: str) -> str:
 
 
 def _run(tree: Path) -> int:
-    command = shlex.split(os.environ.get("BWBUILD", f"{sys.executable} -m bwbuild"))
     place = tree.parent
-    # A scratch directory of its own, so that nobody else's clean-up can reach it.
-    own = ["--scratch", builds.directory() / "scratch", "--report", place / "report.json"]
-    options = ["--view", os.environ.get("BWBUILD_REAL_VIEW", "declared"), "--no-sign", "--keep", "never"]
-    environment = {**builds.ENVIRONMENT, "HOME": str(Path.home()), "PYTHONPATH": str(builds.ROOT)}
-    options += builds.OPTIONS.get(place.parent.name, ())
-    return outcome.logged([*command, *options, *own, "-b"], tree, place / "terminal.log", environment)
+    view = os.environ.get("BWBUILD_REAL_VIEW", "declared")
+    more = builds.OPTIONS.get(place.parent.name, ())
+    options = ["--view", view, "--no-sign", "--keep", "never", *builds.own(place), *more, "-b"]
+    argv = [*builds.command(), *options]
+    return outcome.logged(argv, tree, place / "terminal.log", builds.environment())

@@ -46,6 +46,15 @@ def test_network_is_only_there_where_it_is_asked_for(
     assert "--ro-bind-try /etc/resolv.conf /etc/resolv.conf" in wide
 
 
+def test_proxies_of_the_caller_are_there_with_the_network(
+    chamber: Chamber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://proxy.example.org:3128")
+    assert "proxy" not in script(chamber, monkeypatch, "true")
+    wide = script(replace(chamber, network=True), monkeypatch, "true")
+    assert "--setenv http_proxy http://proxy.example.org:3128" in wide
+
+
 def test_rights_of_root_are_those_that_dpkg_needs(chamber: Chamber, monkeypatch: pytest.MonkeyPatch) -> None:
     text = script(chamber, monkeypatch, "true")
     assert "--cap-drop ALL" in text

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import shlex
 import struct
-import sys
 from pathlib import Path
 
 import builds
+import chroots
 import pytest
-import sbuild
 from support import give_up, need
 
 from bwbuild.process import run
@@ -30,18 +28,12 @@ def environment(home: Path) -> dict[str, str]:
     return found
 
 
-def emptied(name: str) -> Path:
-    place = builds.directory() / "hello" / name
-    run(["rm", "-rf", place])
-    place.mkdir()
-    return place
-
-
 def with_sbuild(dsc: Path, architecture: str) -> Path:
     """Where sbuild left its results."""
-    place = emptied(f"sbuild-{architecture}")
+    place = builds.emptied(builds.directory() / "hello" / f"sbuild-{architecture}")
     (place / ".sbuildrc").write_text("$log_filter = 0;\n1;\n", encoding="utf-8")
-    where = [f"--chroot={sbuild.chroot()}", f"--dist={sbuild.codename()}", f"--build-dir={place}"]
+    suite = chroots.codename()
+    where = [f"--chroot={chroots.chroot(suite)}", f"--dist={suite}", f"--build-dir={place}"]
     words = ["sbuild", *_OPTIONS, f"--host={architecture}", *where, dsc]
     run(words, cwd=place, env=environment(place), timeout=3600)
     return place
@@ -49,10 +41,19 @@ def with_sbuild(dsc: Path, architecture: str) -> Path:
 
 def with_bwbuild(dsc: Path, architecture: str) -> Path:
     """Where bwbuild left its results; the base stays for the next run."""
-    place = emptied(f"cross-{architecture}")
-    command = shlex.split(os.environ.get("BWBUILD", f"{sys.executable} -m bwbuild"))
+    place = builds.emptied(builds.directory() / "hello" / f"cross-{architecture}")
     own = ["--cache", builds.directory() / "cache", "--scratch", builds.directory() / "scratch"]
-    words = [*command, "-b", "--no-sign", "-d", sbuild.codename(), "--host", architecture, *own, dsc]
+    words = [
+        *builds.command(),
+        "-b",
+        "--no-sign",
+        "-d",
+        chroots.codename(),
+        "--host",
+        architecture,
+        *own,
+        dsc,
+    ]
     run(words, cwd=place, env=environment(Path.home()), timeout=3600)
     return place
 

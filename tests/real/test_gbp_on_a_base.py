@@ -1,0 +1,81 @@
+"""git-buildpackage builds a real package on a base, from a repository made of the archive's source."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+import based
+import builds
+import debs
+import outcome
+import pytest
+import sbuild
+from support import need
+from test_on_bases import OTHER, ready
+
+from bwbuild.process import Argv, run
+
+NAME = f"{OTHER}/hello"
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A git repository with the archive's version, its upstream and the means to make its tarball again."""
+    need("gbp", "pristine-tar")
+    ready(OTHER)
+    based.fetch(NAME, OTHER)
+    dsc = builds.dsc(NAME)
+    assert dsc is not None
+    gbp(["import-dsc", "--pristine-tar", dsc, "hello"], tmp_path)
+    return tmp_path / "hello"
+
+
+def gbp(words: Argv, directory: Path) -> str:
+    """Run git-buildpackage; what it and the builder wrote."""
+    # The user's own configuration must not decide about the test.
+    own: Mapping[str, str] = {
+        "HOME": str(directory),
+        "DEBFULLNAME": "A Developer",
+        "DEBEMAIL": "developer@example.org",
+        "EMAIL": "developer@example.org",
+    }
+    log = directory.with_name(f"{directory.name}.log")
+    status = outcome.logged(["gbp", *words], directory, log, {**builds.environment(), **own})
+    text = log.read_text(encoding="utf-8")
+    assert status == 0, text
+    return text
+
+
+def builder(place: Path) -> str:
+    """The option that names bwbuild with a base as the builder."""
+    words = [*builds.command(), *based.options(OTHER), "--no-sign", "--keep", "never", *builds.own(place)]
+    return f"--git-builder={shlex.join(map(str, words))}"
+
+
+def found(directory: Path) -> dict[str, debs.Deb]:
+    """The .debs in a directory."""
+    return {path.name: debs.read(path) for path in directory.glob("*.*deb")}
+
+
+@pytest.mark.real
+def test_an_exported_tree_gives_what_a_chroot_gives(repository: Path) -> None:
+    area = repository.parent / "area"
+    options = ["--git-pristine-tar", f"--git-export-dir={area}", builder(repository.parent)]
+    gbp(["buildpackage", *options], repository)
+    dsc = builds.dsc(NAME)
+    assert dsc is not None
+    assert (area / dsc.name).exists(), "the source package is built too"
+    for tarball in dsc.parent.glob("*.orig.tar.?z"):
+        assert (area / tarball.name).read_bytes() == tarball.read_bytes()
+    # The directory has the name that dpkg-source gives it, so that not even paths differ.
+    assert found(area) == sbuild.build(NAME, suite=OTHER).debs
+
+
+@pytest.mark.real
+def test_a_build_in_the_repository_leaves_it_clean(repository: Path) -> None:
+    gbp(["buildpackage", "--git-pristine-tar", builder(repository.parent), "-b", "-j2"], repository)
+    chroot = sbuild.build(NAME, suite=OTHER)
+    assert found(repository.parent).keys() == chroot.debs.keys()
+    assert run(["git", "status", "--porcelain", "--ignored"], cwd=repository).stdout == b""
