@@ -16,16 +16,18 @@ from bwbuild.build import scratch as scratches
 from bwbuild.build import sections, session, signing, space, verdict
 from bwbuild.build.history import Estimate, History, PastBuild, StepTimes
 from bwbuild.build.interrupt import interruptions
+from bwbuild.build.limits import Breach, Reached, of_disk, of_log
 from bwbuild.build.log import LogFile, LogTitle
 from bwbuild.build.plan import Plan, on_disk
 from bwbuild.build.report import Artifact, Failure, Kept, Phase, Report, Resources, Signature, Workspace
-from bwbuild.build.resources import ChildTimes
+from bwbuild.build.resources import ChildTimes, Peak
 from bwbuild.build.scan import OutputScanner
 from bwbuild.build.scratch import Scratch
 from bwbuild.build.summary import after_build, summary
+from bwbuild.build.watchdog import Watchdog
 from bwbuild.config.settings import Keep
-from bwbuild.errors import BuildError, BwbuildError, ExitStatus, HostError, OutputError
-from bwbuild.events import Event, Level, Notice, Observer, Output, Section, fan_out
+from bwbuild.errors import BuildError, BwbuildError, ExitStatus, HostError, LimitError, OutputError
+from bwbuild.events import Event, Level, Notice, Observer, Section, fan_out
 from bwbuild.handover.artifacts import Verified
 from bwbuild.handover.keys import Key
 from bwbuild.handover.publish import check_output, publish
@@ -34,9 +36,9 @@ from bwbuild.host.doctor import Finding
 from bwbuild.root.views import database_stamp
 from bwbuild.sandbox import runner
 from bwbuild.sandbox.spec import Layering
+from bwbuild.units import human_size
 
 if TYPE_CHECKING:
-    from bwbuild.build.monitor import TreeMonitor
     from bwbuild.lookup.search import Found
 
 CHANGED = "packages of this machine were changed during the build, so that it may have seen both states"
@@ -73,7 +75,7 @@ def build(plan: Plan, around: Surroundings) -> Report:
     """
     check_output(plan.output)
     title = LogTitle(plan.source.name, plan.version, plan.architecture)
-    log = LogFile(title, plan.settings.log or plan.output)
+    log = LogFile(title, plan.settings.log or plan.output, limit=plan.limits.log)
     with log:
         return Build(plan, around, log).run()
 
@@ -91,7 +93,8 @@ class Build:
         self.log = log
         self._listen()
         self.history = History(self.tell)
-        self.monitor: TreeMonitor | None = None
+        self.peak = Peak()
+        self.reached: Reached | None = None
         self.kept = Kept()
         self.signature = Signature()
         self.disk: int | None = None
@@ -116,11 +119,8 @@ class Build:
             what = f"{error.filename or 'a file'}: {error.strerror}"
             failure = OutputError(what, hint="df shows what is full")
         report = self._report(published, failure)
-        peak = self.monitor.peak if self.monitor else None
         wall = time.monotonic() - clock
-        resources = Resources(wall=wall)
-        if peak is not None:
-            resources = Resources.measured(wall, ChildTimes.now().since(before), peak, self.disk)
+        resources = Resources.measured(wall, ChildTimes.now().since(before), self.peak, self.disk)
         report = replace(report, resources=resources, finished=datetime.now(UTC))
         self._record(report)
         for event in summary(report):
@@ -166,6 +166,7 @@ class Build:
         base = self.around.base
         with ExitStack() as stack:
             with self._phase("prepare"):
+                space.check(self.plan, base)
                 scratch = stack.enter_context(scratches.open_for(self.plan, base, self.tell))
             try:
                 artifacts = self._steps(scratch)
@@ -205,20 +206,39 @@ class Build:
         self.tell(Section("Build"))
         for event in sections.command(self.plan):
             self.tell(event)
-        listeners = runner.Listeners(lambda data: self.tell(Output(data)), tick=self._tick)
+        watchdog = Watchdog(self.plan, scratch, self.tell)
+        listeners = runner.Listeners(watchdog.output, tick=watchdog.tick)
         with self._phase("build"):
-            outcome = session.launch(self.plan, scratch, listeners, self.plan.settings.timeout)
+            outcome = session.launch(self.plan, scratch, listeners, self.plan.limits.time)
+        seen = watchdog.seen
+        self.peak = max(self.peak, seen.peak, key=lambda peak: peak.memory)
         self.disk = self._space(scratch)
         for event in after_build(datetime.now(UTC), successful=outcome.exit_code == 0):
             self.log(event)
         self._compare_host()
+        self._check_limits(verdict.breach(outcome, seen, self.scanner.excerpt(), self.plan))
         if outcome.exit_code and space.memory_is_full(self.plan, scratch, self.scanner.excerpt()):
+            limit = self.plan.limits.disk
+            if limit is not None and self.plan.sandbox.workspace.memory == limit:
+                self._check_limits(of_disk(limit, limit, killed=False))
             raise _MemoryFullError
         try:
             verdict.check(outcome, self.scanner.excerpt(), self.plan, self._explain)
         except BuildError:
             self._look_up()
             raise
+
+    def _check_limits(self, breach: Breach | None) -> None:
+        limit, written = self.plan.limits.log, self.log.output
+        if limit is not None and written.cut:
+            self.reached = of_log(limit, written.total)
+            text = (
+                f"the build wrote {human_size(written.total)}, of which the log has the beginning and the end"
+            )
+            self.tell(Notice(Level.WARNING, text))
+        if breach is not None:
+            self.reached = breach.reached
+            raise LimitError(breach.message, hint=breach.hint)
 
     def _compare_host(self) -> None:
         view = self.plan.view
@@ -250,17 +270,6 @@ class Build:
             self.tell(Notice(Level.WARNING, f"the disk space was not measured: {error.message}"))
             return None
 
-    def _tick(self, pid: int) -> None:
-        if self.monitor is None:
-            # Here, because psutil takes its time to load, and the build runs already.
-            from bwbuild.build.monitor import TreeMonitor  # noqa: PLC0415
-
-            self.monitor = TreeMonitor(pid)
-        if self.monitor.due(time.monotonic()):
-            usage = self.monitor.sample()
-            if usage is not None:
-                self.tell(usage)
-
     def _sign(self, verified: Verified, key: Key) -> Verified:
         with self.around.suspended():
             program = self.plan.options.sign_program or ""
@@ -275,7 +284,8 @@ class Build:
             self.around.shell(self.plan, scratch)
         quarantine = scratch.path / "quarantine"
         has_results = error.status in verdict.AFTER_VERIFICATION and quarantine.exists()
-        if settings.keep is Keep.NEVER or not (has_results or error.status in verdict.WORTH_KEEPING):
+        full = self.reached is not None and self.reached.name in verdict.OF_DISK
+        if settings.keep is Keep.NEVER or full or not (has_results or error.status in verdict.WORTH_KEEPING):
             return
         self._keep(scratch, error.status.label)
         if has_results:
@@ -318,6 +328,7 @@ class Build:
             view=plan.settings.view.value,
             workspace=Workspace(plan.settings.workspace.value, workspace.layering.value),
             weakenings=self.weakenings,
+            limit=self.reached,
             log=self.log.path,
             failure=self._failure(failure) if failure else None,
             kept=self.kept,
@@ -329,19 +340,7 @@ class Build:
         return Failure.of(error, excerpt, self.undeclared)
 
     def _record(self, report: Report) -> None:
-        if report.status not in (ExitStatus.SUCCESS, ExitStatus.BUILD_FAILED):
+        hungry = self.reached is not None and self.reached.name == "memory"
+        if report.status not in (ExitStatus.SUCCESS, ExitStatus.BUILD_FAILED) and not hungry:
             return
-        self.history.record(
-            PastBuild(
-                report.source,
-                report.source_version,
-                report.architecture,
-                report.build_type,
-                report.status,
-                report.resources.wall,
-                report.resources.cpu,
-                report.resources.peak_memory,
-                self.steps.steps,
-                self.disk or 0,
-            )
-        )
+        self.history.record(PastBuild.of(report, self.steps.steps, self.plan.jobs))

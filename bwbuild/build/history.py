@@ -16,23 +16,27 @@ from pathlib import Path
 
 import platformdirs
 
+from bwbuild.build.jobs import Demand
 from bwbuild.build.log import visible
+from bwbuild.build.report import Report
 from bwbuild.errors import ExitStatus
 from bwbuild.events import Event, Level, Notice, Step
 
 #: How many builds of one source are kept, and how many of them an estimate looks at.
 KEPT_BUILDS = 50
 SAMPLES = 5
+#: What was added to the table of builds after the first version of the file, in the order of the versions.
+_ADDED = ("space", "jobs")
 #: How many steps of one build are kept.
 KEPT_STEPS = 500
 
-_VERSION = 2
+_VERSION = 3
 _SCHEMA = """
 CREATE TABLE build (
     id INTEGER PRIMARY KEY,
     source TEXT NOT NULL, version TEXT NOT NULL, architecture TEXT NOT NULL, build_type TEXT NOT NULL,
     status INTEGER NOT NULL, wall REAL NOT NULL, cpu REAL NOT NULL, peak INTEGER NOT NULL,
-    space INTEGER NOT NULL DEFAULT 0
+    space INTEGER NOT NULL DEFAULT 0, jobs INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX build_of_source ON build (source, build_type, status);
 CREATE TABLE step (
@@ -49,6 +53,7 @@ class PastBuild:
 
     :ivar wall: seconds; ``cpu``: seconds; ``peak``: bytes.
     :ivar space: bytes that its workspace took; 0 where that is not known.
+    :ivar jobs: how many ran at once; 0 where that is not known.
     :ivar steps: the name of each step and the seconds from the build's start to its own, in their order.
     """
 
@@ -62,6 +67,24 @@ class PastBuild:
     peak: int
     steps: tuple[tuple[str, float], ...] = ()
     space: int = 0
+    jobs: int = 0
+
+    @classmethod
+    def of(cls, report: Report, steps: tuple[tuple[str, float], ...], jobs: int | None) -> PastBuild:
+        """The build that ``report`` is about."""
+        return cls(
+            source=report.source,
+            version=report.source_version,
+            architecture=report.architecture,
+            build_type=report.build_type,
+            status=report.status,
+            wall=report.resources.wall,
+            cpu=report.resources.cpu,
+            peak=report.resources.peak_memory,
+            steps=steps,
+            space=report.resources.disk or 0,
+            jobs=jobs or 0,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +158,15 @@ class History:
                     result = _estimate(database, source, build_type)
         return result
 
+    def demand(self, source: str, build_type: str) -> Demand | None:
+        """Of the last :data:`SAMPLES` builds, failed or not, what the one with the most jobs took."""
+        result = None
+        with self._warning():
+            if self.path.exists():
+                with _transaction(self.path) as database:
+                    result = _demand(database, source, build_type)
+        return result
+
     @contextmanager
     def _warning(self) -> Iterator[None]:
         try:
@@ -176,8 +208,9 @@ def _make_tables(database: sqlite3.Connection) -> None:
         for statement in _SCHEMA.split(";"):
             database.execute(statement)
         database.execute(f"PRAGMA user_version = {_VERSION}")
-    elif version == 1:
-        database.execute("ALTER TABLE build ADD COLUMN space INTEGER NOT NULL DEFAULT 0")
+    elif 0 < version < _VERSION:
+        for column in _ADDED[version - 1 :]:
+            database.execute(f"ALTER TABLE build ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0")
         database.execute(f"PRAGMA user_version = {_VERSION}")
     elif version != _VERSION:
         raise sqlite3.DatabaseError(f"it has version {version}, this bwbuild knows version {_VERSION}")
@@ -185,11 +218,11 @@ def _make_tables(database: sqlite3.Connection) -> None:
 
 def _insert(database: sqlite3.Connection, build: PastBuild) -> None:
     cursor = database.execute(
-        "INSERT INTO build (source, version, architecture, build_type, status, wall, cpu, peak, space)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO build (source, version, architecture, build_type, status, wall, cpu, peak, space, jobs)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *(build.source, build.version, build.architecture, build.build_type),
-            *(int(build.status), build.wall, build.cpu, build.peak, build.space),
+            *(int(build.status), build.wall, build.cpu, build.peak, build.space, build.jobs),
         ),
     )
     database.executemany(
@@ -218,6 +251,19 @@ def _estimate(database: sqlite3.Connection, source: str, build_type: str) -> Est
         starts += database.execute(query, (build,))
     space = max(space for _, _, space in builds)
     return Estimate(_median([wall for _, wall, _ in builds]), _typical(starts), space)
+
+
+def _demand(database: sqlite3.Connection, source: str, build_type: str) -> Demand | None:
+    builds = database.execute(
+        "SELECT jobs, peak, status FROM build WHERE source = ? AND build_type = ? AND jobs > 0 AND peak > 0"
+        " ORDER BY id DESC LIMIT ?",
+        (source, build_type, SAMPLES),
+    ).fetchall()
+    if not builds:
+        return None
+    # What many jobs took says more about many than what one took.
+    jobs, peak, status = max(builds)
+    return Demand(peak, jobs, ended=status == int(ExitStatus.LIMIT))
 
 
 def _typical(starts: Sequence[tuple[str, float]]) -> tuple[tuple[str, float], ...]:

@@ -64,8 +64,7 @@ def read(wanted: Wanted, settings: Settings, environment: Mapping[str, str], tel
         told = Recorder(tell)
         inputs = stack.enter_context(_collected(wanted, settings, environment, told))
         if not wanted.command:
-            past = History(told).estimate(inputs.source.name, wanted.options.type_name)
-            inputs = replace(inputs, past=past)
+            inputs = _with_past(inputs, History(told))
         if settings.dist is not None:
             inputs = _on_base(inputs, settings.dist, stack, told)
         elif wanted.options.extra:
@@ -79,6 +78,11 @@ def read(wanted: Wanted, settings: Settings, environment: Mapping[str, str], tel
             inputs = _declared(inputs, stack, told)
         # Only a build has a log.
         yield inputs if wanted.command else replace(inputs, told=told.told(_packages(inputs)))
+
+
+def _with_past(inputs: Inputs, history: History) -> Inputs:
+    name = (inputs.source.name, inputs.options.type_name)
+    return replace(inputs, past=history.estimate(*name), demand=history.demand(*name))
 
 
 def _check_extra(options: BuildOptions, settings: Settings) -> None:

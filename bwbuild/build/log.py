@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import assert_never
 
 from bwbuild import __version__
+from bwbuild.build.headtail import HeadAndTail
 from bwbuild.errors import OutputError
 from bwbuild.events import Event, Field, Level, Notice, Output, Section, Step, Text, Usage
 from bwbuild.units import mail_date
@@ -172,16 +173,27 @@ class LogFile:
     link is made. The head (first line and box) is written on entering; ``Key: value`` lines follow as events.
     A write that fails raises once; later events are dropped, so that the failure can still be told to others.
 
+    Of output beyond ``limit`` bytes the beginning and the end are kept; the end is written when something of
+    bwbuild's own follows.
+
     :param where: a directory that exists, or the path of the file to write.
     :param now: gives the time, with a time zone.
     :raises OutputError: the file can't be made or written.
     """
 
-    def __init__(self, title: LogTitle, where: Path, now: Callable[[], datetime] | None = None) -> None:
+    def __init__(
+        self,
+        title: LogTitle,
+        where: Path,
+        now: Callable[[], datetime] | None = None,
+        *,
+        limit: int | None = None,
+    ) -> None:
         self._title = title
         self._where = where
         self._now = now or _utc_now
         self._format = LogFormat(self._now)
+        self.output = HeadAndTail(limit)
         self._descriptor = -1
         self.path = where
 
@@ -201,13 +213,17 @@ class LogFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self._write(self._format.end_line())
+            self._write(self.output.flush() + self._format.end_line())
         finally:
             self._close()
 
     def __call__(self, event: Event) -> None:
         """Write ``event``."""
-        self._write(self._format.render(event))
+        data = self._format.render(event)
+        if isinstance(event, Output):
+            self._write(self.output.feed(data))
+        elif data:
+            self._write(self.output.flush() + data)
 
     def _open(self, started: datetime) -> None:
         if self._where.is_dir():

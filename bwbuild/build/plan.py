@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bwbuild.build.jobs import Demand, Jobs, jobs_of
+from bwbuild.build.limits import NO_LIMITS, Limits, ceilings, resolve
 from bwbuild.build.reading import UNTOLD, Told
 from bwbuild.build.restraints import restraints, weakenings
 from bwbuild.build.workspaces import choose_workspace
@@ -30,6 +32,7 @@ from bwbuild.sandbox import script
 from bwbuild.sandbox.bwrap import HELPERS
 from bwbuild.sandbox.environment import build_environment
 from bwbuild.sandbox.policy import Request, RootView, compose
+from bwbuild.sandbox.scope import Scope, scope
 from bwbuild.sandbox.spec import Identity, IdentityKind, Sandbox, Workspace
 from bwbuild.units import without_passwords
 
@@ -58,8 +61,9 @@ class Inputs:
     opening: tuple[Path, str] | None = None
     #: bytes that the tree takes on disk
     tree_size: int = 0
-    #: what earlier builds of the source took
+    #: what earlier builds of the source took, and what of the memory the one that took the most
     past: Estimate | None = None
+    demand: Demand | None = None
     #: the type of the file system that holds the scratch directory
     scratch_type: str = ""
     #: run this in place of dpkg-buildpackage
@@ -107,6 +111,14 @@ class Plan:
     entry: Entry | None = None
     #: what was told while reading, for the log
     told: Told = UNTOLD
+    limits: Limits = NO_LIMITS
+    #: how many jobs dpkg-buildpackage runs at once; None: it is not known
+    jobs: int | None = None
+
+    @property
+    def scope(self) -> Scope:
+        """The control group in which the build runs, if there is one."""
+        return scope(self.host.manager if self.settings.limit_scope else None, *self.limits.grouped)
 
     @property
     def version(self) -> str:
@@ -166,20 +178,17 @@ def make_plan(inputs: Inputs) -> Plan:
     workspace, layering_note = choose_workspace(inputs, identity, entry)
     as_root = settings.build_as is BuildAs.ROOT
     user = "root" if identity.kind is IdentityKind.SINGLE else identities.BUILD_USER
-    environment = build_environment(inputs.caller_environment, "root" if as_root else user)
-    if inputs.interactive and "TERM" in inputs.caller_environment:
-        environment["TERM"] = inputs.caller_environment["TERM"]
-    if inputs.ground is not None and inputs.options.host_arch not in (None, inputs.host.architecture):
-        # As sbuild has it: answers to what configure can find out only by running a program.
-        environment["CONFIG_SITE"] = f"/etc/dpkg-cross/cross-config.{inputs.options.host_arch}"
+    limits = resolve(settings, inputs.host)
+    jobs = jobs_of(inputs, limits)
     sandbox = compose(
         Request(
             identity=identity,
             workspace=workspace,
             view=_root_view(inputs),
-            environment=environment,
+            environment=_environment(inputs, "root" if as_root else user),
+            command=_command(inputs, workspace, _buildpackage(inputs, identity, jobs, as_root=as_root)),
             restraints=restraints(settings, inputs.host.architecture),
-            command=_command(inputs, workspace, identity, as_root=as_root),
+            ceilings=ceilings(limits, inputs.host.kernel),
             as_root=as_root,
             interactive=inputs.interactive,
         )
@@ -199,6 +208,7 @@ def make_plan(inputs: Inputs) -> Plan:
             *_entry_notes(entry),
             *_weakenings(inputs, identity),
             *layering_note,
+            *(Notice(Level.INFO, note) for note in jobs.notes),
             *_view_notes(inputs),
         ),
         view=inputs.view,
@@ -206,6 +216,8 @@ def make_plan(inputs: Inputs) -> Plan:
         entry=entry,
         past=inputs.past,
         told=inputs.told,
+        limits=limits,
+        jobs=jobs.number,
     )
 
 
@@ -267,12 +279,22 @@ def _entry_notes(entry: Entry | None) -> tuple[Notice, ...]:
     return (Notice(Level.INFO, text),)
 
 
-def _command(inputs: Inputs, workspace: Workspace, identity: Identity, *, as_root: bool) -> tuple[str, ...]:
-    words = inputs.command or _buildpackage(inputs, identity, as_root=as_root)
+def _environment(inputs: Inputs, user: str) -> dict[str, str]:
+    environment = build_environment(inputs.caller_environment, user)
+    if inputs.interactive and "TERM" in inputs.caller_environment:
+        environment["TERM"] = inputs.caller_environment["TERM"]
+    if inputs.ground is not None and inputs.options.host_arch not in (None, inputs.host.architecture):
+        # As sbuild has it: answers to what configure can find out only by running a program.
+        environment["CONFIG_SITE"] = f"/etc/dpkg-cross/cross-config.{inputs.options.host_arch}"
+    return environment
+
+
+def _command(inputs: Inputs, workspace: Workspace, words: tuple[str, ...]) -> tuple[str, ...]:
+    words = inputs.command or words
     return words if workspace.changelog is None else (f"{HELPERS}/with-changelog", *words)
 
 
-def _buildpackage(inputs: Inputs, identity: Identity, *, as_root: bool) -> tuple[str, ...]:
+def _buildpackage(inputs: Inputs, identity: Identity, jobs: Jobs, *, as_root: bool) -> tuple[str, ...]:
     options = inputs.options
     words = ["dpkg-buildpackage", "-us", "-uc"]
     if inputs.settings.build_path is not None:
@@ -280,7 +302,7 @@ def _buildpackage(inputs: Inputs, identity: Identity, *, as_root: bool) -> tuple
         words.append("--buildinfo-option=--always-include-path")
     if identity.kind is IdentityKind.RANGE and not as_root and options.root_command is None:
         words.append(f"-r{HELPERS}/as-root")
-    words += options.passed
+    words += [*jobs.options, *options.passed]
     stem = f"{inputs.source.name}_{inputs.source.file_version}"
     _, of_source = options.changes_names(stem, inputs.host.architecture)
     if not of_source:

@@ -17,6 +17,7 @@ from bwbuild.build.scan import Excerpt
 from bwbuild.errors import BwbuildError, ExitStatus
 
 if TYPE_CHECKING:
+    from bwbuild.build.limits import Reached
     from bwbuild.build.resources import ChildTimes, Peak
     from bwbuild.lookup.search import Found
 
@@ -169,6 +170,7 @@ class Report:
     :ivar source_changes: the published one that lists the source alone; None if there is none.
     :ivar identity: ``range`` or ``single``; ``view``: ``declared``, ``host`` or ``learned``.
     :ivar weakenings: what the user allowed beyond the defaults, one sentence each.
+    :ivar limit: the limit that ended the build, or that it came to; None if there is none.
     :ivar log: the log file; None if none was written.
     :ivar failure: None exactly if the status is success.
     """
@@ -197,6 +199,7 @@ class Report:
     view: str = ""
     workspace: Workspace | None = None
     weakenings: tuple[str, ...] = ()
+    limit: Reached | None = None
     log: Path | None = None
     failure: Failure | None = None
     kept: Kept = Kept()

@@ -13,6 +13,8 @@ class Peak:
     :ivar memory: bytes of the whole tree; 0 if it was never sampled.
     :ivar process: the name of its largest process then, as the kernel has it: 15 bytes, chosen by the build.
     :ivar process_memory: bytes of that process.
+    :ivar alike: how many processes of that name there were then.
+    :ivar files: bytes of ``memory`` that were in files in memory, such as those in /tmp.
     :ivar approximate: for some process only the resident size could be read, in which memory that is shared
         counts once for each process.
     """
@@ -20,7 +22,12 @@ class Peak:
     memory: int = 0
     process: str = ""
     process_memory: int = 0
+    alike: int = 0
+    files: int = 0
     approximate: bool = False
+
+
+NO_PEAK = Peak()
 
 
 @dataclass(frozen=True, slots=True)

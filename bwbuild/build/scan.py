@@ -68,6 +68,7 @@ _ERROR = re.compile(
             rb"^FAIL[:\s]|^\s*\d+/\d+ .*\sFAIL\s|\*\*\*(?:Failed|Exception|Timeout)",
             rb"\*\*\* No rule to make target|panicked at |Segmentation fault|\(core dumped\)",
             rb"No space left on device|[Cc]annot allocate memory|[Oo]ut of memory",
+            rb"Resource temporarily unavailable|[Cc]annot fork|Too many open files",
         )
     )
 )
@@ -83,7 +84,17 @@ _NEEDLES = (
     *(b"rror:", b"error[", b"rror\n", b"Exception", b"ERROR", b"CMake Error", b"FAIL", b"\nE   "),
     *(b"Traceback (", b".go:", b"Can't locate ", b"not ok ", b"Failed test ", b"panicked at "),
     *(b"undefined ", b"multiple definition of", b"cannot find -l", b"Segmentation", b"core dumped"),
-    *(b"No space left", b"allocate memory", b"ut of memory", b"No such file", b"not found", b"ion denied"),
+    *(
+        b"y unavailable",
+        b"annot fork",
+        b"oo many open",
+        b"No space left",
+        b"allocate memory",
+        b"ut of memory",
+        b"No such file",
+        b"not found",
+        b"ion denied",
+    ),
 )
 
 

@@ -75,7 +75,8 @@ def launch(
     script.write_bytes(os.fsencode(plan.script))
     try:
         interactive = plan.sandbox.interactive
-        return runner.run(runner.Launch(script, scratch.path, timeout, interactive), listeners)
+        launch = runner.Launch(script, scratch.path, timeout, interactive, plan.scope)
+        return runner.run(launch, listeners)
     finally:
         if plan.sandbox.workspace.layering is Layering.NONE:
             scratches.give_back(plan.source.tree, scratch.record)

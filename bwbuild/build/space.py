@@ -5,12 +5,16 @@ from __future__ import annotations
 import errno
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from bwbuild.build import scratch as scratches
+from bwbuild.build.limits import disk_reserve
 from bwbuild.build.plan import Plan
 from bwbuild.build.scan import Excerpt
 from bwbuild.build.scratch import Scratch
+from bwbuild.errors import OutputError
 from bwbuild.sandbox.spec import Layering
+from bwbuild.units import human_size
 
 #: A file system in memory with fewer free bytes has no room for what compilers write in one piece.
 _NO_ROOM = 8 << 20
@@ -22,6 +26,35 @@ class MemoryUse:
 
     used: int
     free: int
+
+
+def file_system(path: Path) -> tuple[int, int]:
+    """The free bytes and all bytes of the file system at ``path``."""
+    found = os.statvfs(path)
+    return found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
+
+
+def check(plan: Plan, base: Path) -> None:
+    """Return if the disk has room for the build, as far as earlier builds of its source tell.
+
+    :param base: where scratch directories are, or will be.
+    :raises OutputError: it has not.
+    """
+    workspace = plan.sandbox.workspace
+    if workspace.memory is not None or workspace.layering not in (Layering.OVERLAY, Layering.COPY):
+        return
+    # A build that goes on has much of it already.
+    wanted = plan.past.space if plan.past and not plan.options.no_clean else 0
+    place = next(path for path in (base, *base.parents) if path.exists())
+    free, size = file_system(place)
+    reserve = disk_reserve(plan.limits, size)
+    if free >= wanted + reserve:
+        return
+    needs = f"the build needs about {human_size(wanted)}, and " if wanted else ""
+    raise OutputError(
+        f"{needs}{human_size(reserve)} have to stay free, but {place} has {human_size(free)}",
+        hint="free some space, or name another place: --scratch DIR; --limit-disk-reserve SIZE keeps less",
+    )
 
 
 def taken(plan: Plan, scratch: Scratch) -> int | None:

@@ -2,38 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Collection, Sequence
 
+from bwbuild.build import limits
+from bwbuild.build.limits import Breach, Limits, Seen
 from bwbuild.build.plan import Plan
 from bwbuild.build.scan import Excerpt
-from bwbuild.errors import BuildError, DependencyError, ExitStatus, LimitError
+from bwbuild.errors import BuildError, DependencyError, ExitStatus
 from bwbuild.handover.artifacts import Expected
 from bwbuild.host.doctor import Finding, advice
 from bwbuild.sandbox.runner import Outcome
-from bwbuild.units import human_duration
+from bwbuild.sandbox.scope import NO_SCOPE
+from bwbuild.sandbox.spec import Guest
 
+#: What the C library says, in the language that builds have.
+_NO_SPACE, _NO_FILES = "No space left on device", "Too many open files"
+#: What can have no other reason than the limit, even where so many processes were not seen.
+_NO_FORK = re.compile(r"[Cc]annot fork|\bfork: .*Resource temporarily unavailable")
 #: Failures that can come when good results are there already.
 AFTER_VERIFICATION = frozenset({ExitStatus.SIGNING, ExitStatus.OUTPUT})
 #: Failures that the build's own output tells of.
 TOLD_BY_OUTPUT = frozenset({ExitStatus.BUILD_FAILED, ExitStatus.LIMIT, ExitStatus.DEPENDENCIES})
 #: Failures after which the workspace tells more than the log.
 WORTH_KEEPING = frozenset({ExitStatus.BUILD_FAILED, ExitStatus.LIMIT, ExitStatus.VERIFICATION})
+#: Limits after which the workspace is what there is too much of.
+OF_DISK = frozenset({"disk", "disk-reserve"})
+
+
+def breach(outcome: Outcome, seen: Seen, excerpt: Excerpt, plan: Plan) -> Breach | None:
+    """The limit at which the build was ended or failed; None if there was none."""
+    bounds = plan.limits
+    if outcome.timed_out:
+        return limits.of_time(bounds.time or 0.0, outcome.seconds)
+    if outcome.ended:
+        return seen.breach
+    if outcome.exit_code == 0 or not outcome.started:
+        return None
+    if outcome.exit_code is None:
+        return _killed_in_scope(seen, plan)
+    lines = (*excerpt.errors, *excerpt.tail)
+    if bounds.processes is not None and (seen.refused or any(map(_NO_FORK.search, lines))):
+        return limits.of_processes(bounds.processes, seen.tasks, killed=False)
+    complaints = [line for line in lines if _NO_SPACE in line]
+    return _full(seen.full, complaints, bounds) if complaints else None
+
+
+def _killed_in_scope(seen: Seen, plan: Plan) -> Breach | None:
+    # The kernel ended the control group; who else kills a sandbox does it at any size.
+    limit = plan.limits.memory
+    if plan.scope == NO_SCOPE or limit is None or seen.peak.memory < limit // 2:
+        return None
+    return limits.of_memory(limit, seen.peak, plan.jobs)
+
+
+def _full(full: Collection[Guest], complaints: Sequence[str], bounds: Limits) -> Breach | None:
+    """The file system in memory that was full, or that a complaint names."""
+    sizes = {"/tmp": ("tmp", bounds.tmp), "/var/tmp": ("tmp", bounds.tmp), "/dev/shm": ("shm", bounds.shm)}
+    for place, (name, size) in sizes.items():
+        named = any(re.search(rf"(?<![\w/.-]){place}/", line) for line in complaints)
+        if size is not None and (Guest(place) in full or named):
+            return limits.of_tmp(name, place, size)
+    return None
 
 
 def check(outcome: Outcome, excerpt: Excerpt, plan: Plan, why: Callable[[], tuple[Finding, ...]]) -> None:
-    """Return if the build succeeded.
+    """Return if the build, which was not ended at a limit, succeeded.
 
     :param why: finds out why a sandbox did not start.
-    :raises LimitError: it took too long.
     :raises HostError: the sandbox did not start.
     :raises DependencyError: build dependencies are missing.
     :raises BuildError: the build failed.
     """
-    if outcome.timed_out:
-        limit = human_duration(plan.settings.timeout or 0)
-        raise LimitError(
-            f"the build took longer than {limit} and was killed", hint="--timeout TIME allows it more"
-        )
     if not outcome.started or outcome.exit_code is None:
         raise advice(why(), excerpt.tail or ("it was killed from outside",))
     if outcome.exit_code == 0:
@@ -43,7 +83,20 @@ def check(outcome: Outcome, excerpt: Excerpt, plan: Plan, why: Callable[[], tupl
             "build dependencies are not met: " + ", ".join(excerpt.unmet),
             hint=f"sudo apt-get build-dep {plan.source.job}",
         )
-    raise BuildError(f"dpkg-buildpackage failed (exit status {outcome.exit_code})")
+    raise BuildError(
+        f"dpkg-buildpackage failed (exit status {outcome.exit_code})", hint=_hint(excerpt, plan.limits)
+    )
+
+
+def _hint(excerpt: Excerpt, bounds: Limits) -> str:
+    lines = (*excerpt.errors, *excerpt.tail)
+    if bounds.files is not None and any(_NO_FILES in line for line in lines):
+        return f"a process may have at most {bounds.files} files open; --limit-files NUMBER allows it more"
+    if any(_NO_SPACE in line for line in lines):
+        return (
+            "it may have filled /tmp, /var/tmp or /dev/shm; --limit-tmp SIZE and --limit-shm SIZE allow more"
+        )
+    return ""
 
 
 def expected(plan: Plan) -> Expected:

@@ -49,6 +49,7 @@ def choose_workspace(
     layering, why = choose_layering(inputs, identity)
     memory = in_memory(inputs) if layering is Layering.OVERLAY else None
     if memory is not None:
+        memory = min(memory, inputs.settings.limit_disk or memory)
         why = f"workspace: in memory, at most {human_size(memory)}; --workspace-memory never forbids it"
     workspace = Workspace(
         tree=source.tree,

@@ -18,14 +18,20 @@ Command = Callable[..., Any]
 
 #: Settings that decide about bases of suites.
 SUITE = ("dist", "missing", "fetch", "base.mirror", "base.components", "base.keyring", "base.refresh")
+#: Limits that bwbuild watches over itself while a build runs.
+WATCHED = ("limit.silence", "limit.disk", "limit.disk-reserve", "limit.log")
 #: Settings that decide about the sandbox; every command that makes one takes them.
 SANDBOX = (
     *("workspace", "workspace-memory", "build-path", "view", *SUITE),
     *("identity", "build-as", "allow", "foreign-abi", "seccomp", "suppress-sync"),
+    *(key for key in OPTIONS if key.startswith("limit.") and key not in WATCHED),
     *("keep", "scratch", "cache"),
 )
 #: Settings that only a build has.
-BUILD = ("output", "sign.mode", "sign.key", "shell-on-failure", "report", "log", "timeout", "verbosity")
+BUILD = (
+    *("output", "sign.mode", "sign.key", "shell-on-failure", "report", "log", "timeout", "verbosity"),
+    *WATCHED,
+)
 
 #: Options that people type in place of ``--KEY VALUE``: flag -> (key, value, help).
 SHORTHANDS: Mapping[str, tuple[str, object, str]] = {

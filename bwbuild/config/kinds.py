@@ -208,20 +208,26 @@ class Text(Kind):
 
 @dataclass(frozen=True)
 class Duration(Kind):
-    """A length of time in seconds, written as a number or as ``2h30m`` or ``7d``."""
+    """A length of time in seconds, written as a number or as ``2h30m`` or ``7d``; ``never`` is None."""
+
+    #: ``never`` is a length too
+    endless: bool = False
 
     @property
     def expected(self) -> str:
         """The forms."""
-        return "a length of time such as 90, 45s, 30m, 2h, 1h30m or 7d"
+        forms = "a length of time such as 90, 45s, 30m, 2h, 1h30m or 7d"
+        return f"never, or {forms}" if self.endless else forms
 
     @property
     def metavar(self) -> str:
         """TIME."""
-        return "TIME"
+        return "never|TIME" if self.endless else "TIME"
 
-    def from_text(self, text: str) -> float:
+    def from_text(self, text: str) -> float | None:
         """Seconds."""
+        if self.endless and text == "never":
+            return None
         match = re.fullmatch(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", text.strip())
         if match is None or not any(match.groups()):
             raise ValueError(self.expected)
@@ -231,7 +237,7 @@ class Duration(Kind):
             raise ValueError("a length of time above 0")
         return total
 
-    def from_toml(self, value: object) -> float:
+    def from_toml(self, value: object) -> float | None:
         """A number of seconds, or text."""
         if isinstance(value, int | float) and not isinstance(value, bool):
             return self.from_text(str(value))
@@ -241,44 +247,4 @@ class Duration(Kind):
 
     def shown(self, value: object) -> str:
         """Seconds."""
-        return f"{value:g}" if isinstance(value, int | float) else ""
-
-
-@dataclass(frozen=True)
-class Size(Kind):
-    """A number of bytes, written as a number or as ``512M``; ``auto`` is None, ``never`` is 0."""
-
-    @property
-    def expected(self) -> str:
-        """The forms."""
-        return "auto, never, or a size such as 512M or 4G"
-
-    @property
-    def metavar(self) -> str:
-        """The words, or SIZE."""
-        return "auto|never|SIZE"
-
-    def from_text(self, text: str) -> int | None:
-        """Bytes; the prefixes are binary ones."""
-        words = {"auto": None, "never": 0}
-        if text in words:
-            return words[text]
-        match = re.fullmatch(r"(\d+)([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
-        if match is None or int(match[1]) == 0:
-            raise ValueError(self.expected)
-        return int(match[1]) << 10 * " KMGT".index(match[2].upper() or " ")
-
-    def from_toml(self, value: object) -> int | None:
-        """A number of bytes, or text."""
-        if isinstance(value, int) and not isinstance(value, bool):
-            return self.from_text(str(value))
-        if isinstance(value, str):
-            return self.from_text(value)
-        raise ValueError(self.expected)
-
-    def shown(self, value: object) -> str:
-        """A word, or bytes with the largest prefix that loses nothing."""
-        if not isinstance(value, int):
-            return "auto"
-        power = next((power for power in (4, 3, 2, 1) if value and value % (1 << 10 * power) == 0), 0)
-        return f"{value >> 10 * power}{' KMGT'[power].strip()}" if value else "never"
+        return f"{value:.15g}" if isinstance(value, int | float) else "never" if self.endless else ""

@@ -12,7 +12,8 @@ from enum import Enum
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from bwbuild.config.kinds import Choice, Choices, Duration, FilePath, InsidePath, Kind, Size, Switch, Text
+from bwbuild.config.amounts import Count, Size
+from bwbuild.config.kinds import Choice, Choices, Duration, FilePath, InsidePath, Kind, Switch, Text
 
 
 class Workspace(Enum):
@@ -204,7 +205,40 @@ class Settings:
     log: Path | None = option(
         "log", FilePath(), None, "Write the log to FILE, not into the output directory."
     )
-    timeout: float | None = option("timeout", Duration(), None, "End the build after TIME (90, 30m, 2h).")
+    timeout: float | None = option(
+        "timeout", Duration(endless=True), 48 * 3600.0, "End the build after TIME (90, 30m, 2h)."
+    )
+    limit_silence: float | None = option(
+        "limit.silence", Duration(endless=True), 150 * 60.0, "End the build when it wrote nothing for TIME."
+    )
+    limit_memory: int | None = option(
+        "limit.memory", Size(), None, "Memory of all the build; auto: what there is, less a reserve."
+    )
+    limit_processes: int | None = option(
+        "limit.processes", Count(), None, "Processes and threads; auto: 4096, more with many processors."
+    )
+    limit_files: int | None = option(
+        "limit.files", Count(auto=False), 65536, "Files that one process may have open at most."
+    )
+    limit_tmp: int | None = option(
+        "limit.tmp", Size(), None, "Size of /tmp and of /var/tmp; auto: half of the memory."
+    )
+    limit_shm: int | None = option("limit.shm", Size(), None, "Size of /dev/shm; auto: half of the memory.")
+    limit_disk: int | None = option(
+        "limit.disk", Size(auto=False), 100 << 30, "What the workspace may take on disk."
+    )
+    limit_disk_reserve: int | None = option(
+        "limit.disk-reserve",
+        Size(),
+        None,
+        "What stays free on the disk of the workspace; auto: a twentieth, at most 4G.",
+    )
+    limit_log: int | None = option(
+        "limit.log", Size(auto=False), 256 << 20, "Output in the log: of more, beginning and end are kept."
+    )
+    limit_scope: bool = option(
+        "limit.scope", Switch(), True, "Let the user's systemd hold the build in a control group, if it runs."
+    )
     verbosity: Verbosity = option(
         "verbosity", Choice(Verbosity), Verbosity.NORMAL, "How much the terminal shows."
     )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import pwd
+import resource
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bwbuild.host import mounts
+from bwbuild.host.manager import Manager, read_manager
 from bwbuild.host.memory import Memory, read_memory
 from bwbuild.process import run
 
@@ -33,6 +35,14 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
+class Processors:
+    """How many are on, as ``getconf _NPROCESSORS_ONLN`` says, and how many of them this process may use."""
+
+    on: int
+    usable: int
+
+
+@dataclass(frozen=True, slots=True)
 class Host:
     """The facts about the machine that decide what the sandbox looks like."""
 
@@ -50,6 +60,11 @@ class Host:
     #: ids that something on this machine uses already: users, groups and everybody's subordinate ids
     taken_ids: tuple[range, ...]
     memory: Memory
+    processors: Processors = Processors(1, 1)
+    #: files that a process may have open at most; None: any number
+    files: int | None = None
+    #: the systemd of the caller's session
+    manager: Manager | None = None
 
     def has_mounts_below(self, path: Path) -> bool:
         """Whether something is mounted below ``path``; the kernel refuses it as an overlay's layer then."""
@@ -63,6 +78,7 @@ def read_host() -> Host:
     """
     caller = read_caller()
     passwd, group = _text("/etc/passwd"), _text("/etc/group")
+    _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
     return Host(
         caller=caller,
         architecture=run(["dpkg", "--print-architecture"]).text,
@@ -75,6 +91,9 @@ def read_host() -> Host:
         mapped_ids=parse_id_map(_text("/proc/self/uid_map")),
         taken_ids=(*_account_ids(passwd), *_account_ids(group), *_every_subordinate_id()),
         memory=read_memory(),
+        processors=Processors(os.sysconf("SC_NPROCESSORS_ONLN"), len(os.sched_getaffinity(0))),
+        files=None if files == resource.RLIM_INFINITY else files,
+        manager=read_manager(caller.uid),
     )
 
 

@@ -1,4 +1,4 @@
-"""What the launchers' scripts do about restraints: filters, the session keyring, the limit for namespaces."""
+"""What the launchers' scripts do about restraints: filters, the session keyring, limits of the kernel's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from bwbuild.sandbox import seccomp
 from bwbuild.sandbox.bwrap import FIRST_FILTER
-from bwbuild.sandbox.spec import Filter, Restraints
+from bwbuild.sandbox.spec import NO_CEILINGS, Ceilings, Filter, Restraints
 
 #: Run as root of the namespace. The limit counts for it and all below, and inside nobody may raise it again.
 NO_NESTING = "echo 0 > /proc/sys/user/max_user_namespaces"
@@ -40,11 +40,26 @@ def opened(filters: Iterable[Filter]) -> str:
     return "".join(f" {number}< filter.{wanted.name}" for number, wanted in enumerate(filters, FIRST_FILTER))
 
 
-def start(restraints: Restraints) -> str:
-    """The beginning of bwrap's command line: nothing of the environment but PATH, and an own keyring."""
+def start(restraints: Restraints, ceilings: Ceilings = NO_CEILINGS) -> str:
+    """The beginning of bwrap's command line: no environment but PATH, an own keyring, ceilings."""
     keyring = (
         ""
         if restraints.keyctl is None
         else f"perl -e {shlex.quote(_KEYRING.format(keyctl=restraints.keyctl))} "
     )
-    return f'env -i PATH="$PATH" {keyring}bwrap'
+    return f'env -i PATH="$PATH" {"".join(f"{word} " for word in limited(ceilings))}{keyring}bwrap'
+
+
+def limited(ceilings: Ceilings) -> Iterator[str]:
+    """The words that give a program, which comes after them, the limits that processes inherit.
+
+    They are given in the namespace: there the kernel counts its processes alone, not all of the caller's.
+    """
+    if ceilings == NO_CEILINGS:
+        return
+    yield from ("prlimit", "--core=0")
+    if ceilings.processes is not None:
+        yield f"--nproc={ceilings.processes}"
+    if ceilings.files is not None:
+        yield f"--nofile={ceilings.files[0]}:{ceilings.files[1]}"
+    yield "--"

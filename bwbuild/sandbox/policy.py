@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bwbuild.sandbox.spec import (
+    NO_CEILINGS,
     Bind,
+    Ceilings,
     Directory,
     Given,
     Guest,
@@ -79,6 +81,7 @@ class Request:
     environment: Mapping[str, str]
     command: tuple[str, ...]
     restraints: Restraints
+    ceilings: Ceilings = NO_CEILINGS
     #: run the command as root of the sandbox
     as_root: bool = False
     interactive: bool = False
@@ -94,21 +97,23 @@ def _root(request: Request, sandbox: Sandbox) -> Sandbox:
     return replace(sandbox, given=view.given, overlays=view.overlays, mounts=sandbox.mounts + view.mounts)
 
 
-def _kernel(_request: Request, sandbox: Sandbox) -> Sandbox:
+def _kernel(request: Request, sandbox: Sandbox) -> Sandbox:
     mounts = (
         Kernel("proc", Guest("/proc")),
         Kernel("dev", Guest("/dev")),
-        Tmpfs(Guest("/dev/shm"), 0o1777),  # bwrap's own is for root alone
+        # After the rest of /dev; bwrap's own is for root alone.
+        Tmpfs(Guest("/dev/shm"), 0o1777, size=request.ceilings.shm),
         Bind(Path("/sys"), Guest("/sys")),
     )
     return replace(sandbox, mounts=sandbox.mounts + mounts)
 
 
-def _fresh(_request: Request, sandbox: Sandbox) -> Sandbox:
+def _fresh(request: Request, sandbox: Sandbox) -> Sandbox:
+    size = request.ceilings.tmp
     mounts: tuple[Mount, ...] = (
-        Tmpfs(Guest("/tmp"), 0o1777),
-        Tmpfs(Guest("/var/tmp"), 0o1777),
-        Tmpfs(Guest("/run"), 0o755),
+        Tmpfs(Guest("/tmp"), 0o1777, size=size),
+        Tmpfs(Guest("/var/tmp"), 0o1777, size=size),
+        Tmpfs(Guest("/run"), 0o755, size=size),
         Directory(Guest("/run/lock"), 0o1777),
         Symlink("/dev/shm", Guest("/run/shm")),  # test suites of rsync and others look here
         Symlink("/run/lock", Guest("/var/lock")),
@@ -158,7 +163,7 @@ def _identity(request: Request, sandbox: Sandbox) -> Sandbox:
 
 
 def _restraints(request: Request, sandbox: Sandbox) -> Sandbox:
-    return replace(sandbox, restraints=request.restraints)
+    return replace(sandbox, restraints=request.restraints, ceilings=request.ceilings)
 
 
 def _command(request: Request, sandbox: Sandbox) -> Sandbox:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import select
 import signal
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from bwbuild import process
 from bwbuild.errors import HostError
+from bwbuild.sandbox.scope import NO_SCOPE, Scope
 
 #: Seconds that a killed sandbox may take until its last process is gone and its layer is saved.
 GRACE = 60.0
@@ -42,6 +44,8 @@ class Launch:
     #: seconds after which the sandbox is killed
     timeout: float | None = None
     interactive: bool = False
+    #: what starts the launcher in a control group
+    scope: Scope = NO_SCOPE
 
     def environment(self, status: int) -> dict[str, str]:
         """The environment of the launcher; bwrap clears it for the build."""
@@ -52,34 +56,54 @@ class Launch:
             "BWBUILD_PARENT": str(os.getpid()),
             "BWBUILD_STATUS": str(status),
             "BWBUILD_SCRIPT": str(self.script),
+            **dict(self.scope.address),
         }
+
+    def argv(self) -> tuple[str, ...]:
+        """The words that start the launcher."""
+        if self.interactive:
+            return (*self.scope.words, "sh", "-c", _ON_A_TERMINAL)
+        return (*self.scope.words, "sh", str(self.script))
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a sandbox ended. ``exit_code`` is None if its command was never started or was killed."""
+    """How a sandbox ended. ``exit_code`` is None if its command was never started or was killed.
+
+    ``timed_out``: it was killed since its time was over; ``ended``: since a listener wanted it.
+    """
 
     exit_code: int | None
     started: bool
     timed_out: bool
+    ended: bool
     seconds: float
 
 
-def _ignore(_pid: int) -> None:
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The process ids of a sandbox: of its launcher, and of the first process inside where there is one."""
+
+    launcher: int
+    first: int | None
+
+
+def _ignore(_running: Running) -> bool:
     """No tick is wanted."""
+    return False
 
 
 @dataclass(frozen=True, slots=True)
 class Listeners:
     """Who wants to know.
 
-    ``output`` gets bytes as they come, of both streams unless ``error`` takes the second; ``tick`` gets the
-    launcher's pid now and then.
+    ``output`` gets bytes as they come, of both streams unless ``error`` takes the second; ``tick`` is called
+    now and then, and when it returns true the sandbox is killed.
     """
 
     output: Callable[[bytes], None]
     error: Callable[[bytes], None] | None = None
-    tick: Callable[[int], None] = _ignore
+    tick: Callable[[Running], bool] = _ignore
 
 
 def run(launch: Launch, listeners: Listeners) -> Outcome:
@@ -97,15 +121,16 @@ def run(launch: Launch, listeners: Listeners) -> Outcome:
         ends = (output.read_end, error.read_end, status.read_end)
         supervisor = _Supervisor(child, ends, listeners, interactive=launch.interactive)
         try:
-            timed_out = supervisor.watch(None if launch.timeout is None else begin + launch.timeout)
+            supervisor.watch(math.inf if launch.timeout is None else begin + launch.timeout)
         except BaseException:
             supervisor.end()
             raise
         supervisor.confirm_end()
         return Outcome(
-            exit_code=None if timed_out else supervisor.exit_code,
+            exit_code=None if supervisor.killed else supervisor.exit_code,
             started=supervisor.started,
-            timed_out=timed_out,
+            timed_out=supervisor.timed_out,
+            ended=supervisor.ended,
             seconds=time.monotonic() - begin,
         )
 
@@ -139,7 +164,7 @@ def _start(launch: Launch, output: _Pipe, error: _Pipe, status: _Pipe) -> proces
     inherited = fcntl.fcntl(status.write_end, fcntl.F_DUPFD_CLOEXEC, 20)
     try:
         return process.start(
-            ["sh", "-c", _ON_A_TERMINAL] if launch.interactive else ["sh", launch.script],
+            launch.argv(),
             env=launch.environment(inherited),
             output=(output.write_end, error.write_end),
             pass_fds=[inherited],
@@ -152,7 +177,10 @@ def _start(launch: Launch, output: _Pipe, error: _Pipe, status: _Pipe) -> proces
 
 
 class _Supervisor:
-    """Watches one launcher. ``started`` and ``exit_code`` are what bwrap says of the command."""
+    """Watches one launcher. ``started`` and ``exit_code`` are what bwrap says of the command.
+
+    ``timed_out`` and ``ended`` say why it was killed, if it was.
+    """
 
     def __init__(
         self,
@@ -164,6 +192,8 @@ class _Supervisor:
     ) -> None:
         self.started = False
         self.exit_code: int | None = None
+        self.timed_out = False
+        self.ended = False
         self._child = child
         self._interactive = interactive
         self._output, self._error, self._status = ends
@@ -171,9 +201,16 @@ class _Supervisor:
         self._documents = b""
         #: pidfd of the first process of the sandbox
         self._first: int | None = None
+        self._running = Running(child.pid, None)
+        self._next_tick = time.monotonic()
 
-    def watch(self, deadline: float | None) -> bool:
-        """Hand on output until all writers are gone; True if ``deadline`` (monotonic seconds) ended it."""
+    @property
+    def killed(self) -> bool:
+        """Whether it did not end by itself."""
+        return self.timed_out or self.ended
+
+    def watch(self, deadline: float) -> None:
+        """Hand on output until all writers are gone; at ``deadline`` (monotonic seconds) they are killed."""
         launcher = os.pidfd_open(self._child.pid)
         poll = select.poll()
         actions: dict[int, Callable[[], bool]] = {
@@ -184,24 +221,28 @@ class _Supervisor:
         }
         for descriptor in actions:
             poll.register(descriptor, select.POLLIN)
-        waiting, timed_out, next_tick = set(actions), False, time.monotonic()
+        waiting = set(actions)
         try:
             while waiting & {self._output, self._error, launcher}:
                 now = time.monotonic()
-                if now >= next_tick:
-                    self._listeners.tick(self._child.pid)
-                    next_tick = now + TICK
-                if deadline is not None and now >= deadline and not timed_out:
-                    timed_out = True
-                    self._kill()
-                until = next_tick if deadline is None or timed_out else min(next_tick, deadline)
-                for descriptor, _ in poll.poll(max(0.0, until - now) * 1000):
+                if now >= self._next_tick:
+                    self._tick(now, deadline)
+                for descriptor, _ in poll.poll(math.ceil(max(0.0, self._next_tick - now) * 1000)):
                     if not actions[descriptor]():
                         poll.unregister(descriptor)
                         waiting.discard(descriptor)
         finally:
             os.close(launcher)
-        return timed_out
+
+    def _tick(self, now: float, deadline: float) -> None:
+        self._next_tick = now + TICK
+        if self.killed:
+            return
+        self._next_tick = min(self._next_tick, max(now, deadline))
+        self.timed_out = now >= deadline
+        self.ended = not self.timed_out and self._listeners.tick(self._running)
+        if self.timed_out or self.ended:
+            self._kill()
 
     def end(self) -> None:
         """Kill the sandbox and wait until it is gone; what it still writes is dropped."""
@@ -272,6 +313,8 @@ class _Supervisor:
             document = json.loads(line)
             if "child-pid" in document:
                 self.started = True
+                self._running = Running(self._child.pid, document["child-pid"])
+                self._next_tick = time.monotonic()  # at once: what is to be looked at begins now
                 with suppress(ProcessLookupError):  # gone already, and so are all others
                     self._first = os.pidfd_open(document["child-pid"])
             if "exit-code" in document:

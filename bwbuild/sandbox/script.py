@@ -191,7 +191,7 @@ def _namespace(sandbox: Sandbox) -> Iterator[str]:
     # The signal for a dead parent is in force now; a parent that died before never sends it.
     yield '[ -z "${BWBUILD_PARENT-}" ] || [ "$PPID" = "$BWBUILD_PARENT" ] || exit 125'
     yield 'cd "$BWBUILD_SCRATCH"'
-    yield "mount -t tmpfs -o mode=755 bwbuild ns"
+    yield f"mount -t tmpfs -o mode=755{_size(sandbox.ceilings.layer)} bwbuild ns"
     # From here no mount inside tells where the scratch directory is.
     yield "cp -r inside ns/inside"
     yield HIDE
@@ -224,6 +224,10 @@ def _namespace(sandbox: Sandbox) -> Iterator[str]:
         yield "tar --xattrs --xattrs-include='user.*' -C ns/upper -cf upper.tar.new ."
         yield "mv upper.tar.new upper.tar"
     yield 'exit "$status"'
+
+
+def _size(size: int | None) -> str:
+    return "" if size is None else f",size={size}"
 
 
 def _given(given: Given) -> Iterator[str]:
@@ -272,7 +276,7 @@ def _tree(sandbox: Sandbox) -> Iterator[str]:
     marker = "started"
     if workspace.memory is not None:
         place = f"{_MEMORY}/"
-        yield f"mkdir {_MEMORY}; mount -t tmpfs -o mode=755,size={workspace.memory} bwbuild {_MEMORY}"
+        yield f"mkdir {_MEMORY}; mount -t tmpfs -o mode=755{_size(workspace.memory)} bwbuild {_MEMORY}"
         yield f"mkdir {place}upper {place}work"
         yield f"chown {sandbox.identity.uid}:{sandbox.identity.gid} {place}upper {place}work"
         yield f"chmod --reference=ns/tree.lower {place}upper"
@@ -308,7 +312,7 @@ def _bwrap_command(sandbox: Sandbox, *, ends: bool) -> Iterator[str]:
         lines[-1].append(quoted)
     yield " \\\n  ".join(" ".join(line) for line in [*lines, ["> options"]])
     command = shlex.join(str(word) for word in words[end:])
-    start = f'{guard.start(sandbox.restraints)} "$@" --args 3 {command} 3< options'
+    start = f'{guard.start(sandbox.restraints, sandbox.ceilings)} "$@" --args 3 {command} 3< options'
     start += guard.opened(sandbox.restraints.filters)
     if ends:
         yield f"exec {start}"

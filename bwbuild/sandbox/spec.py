@@ -201,6 +201,25 @@ NO_RESTRAINTS = Restraints()
 
 
 @dataclass(frozen=True, slots=True)
+class Ceilings:
+    """What the kernel lets all processes inside take; None: as much as outside."""
+
+    #: processes and threads of one user inside
+    processes: int | None = None
+    #: files that one process may have open at first, and that it may ask for
+    files: tuple[int, int] | None = None
+    #: bytes of /tmp, of /var/tmp and of /run
+    tmp: int | None = None
+    #: bytes of /dev/shm
+    shm: int | None = None
+    #: bytes of what the namespace has in memory, the upper layer of a workspace above all
+    layer: int | None = None
+
+
+NO_CEILINGS = Ceilings()
+
+
+@dataclass(frozen=True, slots=True)
 class Sandbox:
     """Everything that decides what a process in the sandbox sees and may do."""
 
@@ -217,6 +236,7 @@ class Sandbox:
     capabilities: tuple[str, ...] = ()
     #: what holds back the system calls of all processes inside
     restraints: Restraints = NO_RESTRAINTS
+    ceilings: Ceilings = NO_CEILINGS
     hostname: str = "localhost"
     #: the command runs as the build user, beside a broker that runs commands as root of the sandbox
     broker: bool = False

@@ -12,7 +12,7 @@ from bwbuild.build.plan import Inputs, Plan, make_plan
 from bwbuild.config.settings import Settings
 from bwbuild.deb import buildoptions
 from bwbuild.deb.source import Source
-from bwbuild.host.facts import Caller, Host
+from bwbuild.host.facts import Caller, Host, Processors
 from bwbuild.host.memory import Memory
 
 RANGES = (range(100000, 165536),)
@@ -37,6 +37,9 @@ HOST = Host(
     mapped_ids=(range(4294967295),),
     taken_ids=(range(1), range(1500, 1501), *RANGES),
     memory=Memory(16 << 30, 12 << 30),
+    processors=Processors(8, 8),
+    files=1 << 20,
+    manager=None,
 )
 
 SOURCE = Source(

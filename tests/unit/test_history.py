@@ -17,6 +17,7 @@ from bwbuild.build.history import (
     StepTimes,
     default_path,
 )
+from bwbuild.build.jobs import Demand
 from bwbuild.errors import ExitStatus
 from bwbuild.events import Event, Level, Notice, Output, Step
 
@@ -127,9 +128,9 @@ def test_a_broken_file_is_a_warning(history: History, told: list[Event], content
 def test_a_newer_file_is_left_alone(history: History, told: list[Event]) -> None:
     history.record(BUILD)
     with sqlite3.connect(history.path) as database:
-        database.execute("PRAGMA user_version = 3")
+        database.execute("PRAGMA user_version = 4")
     history.record(BUILD)
-    assert "version 3" in str(told)
+    assert "version 4" in str(told)
     assert rows(history, "build") == 1
 
 
@@ -186,6 +187,7 @@ def test_a_file_of_the_first_version_goes_on(history: History, told: list[Event]
     history.record(BUILD)
     with sqlite3.connect(history.path) as database:
         database.execute("ALTER TABLE build DROP COLUMN space")
+        database.execute("ALTER TABLE build DROP COLUMN jobs")
         database.execute("PRAGMA user_version = 1")
     estimate = history.estimate("hello", "binary")
     assert estimate is not None
@@ -193,3 +195,26 @@ def test_a_file_of_the_first_version_goes_on(history: History, told: list[Event]
     history.record(replace(BUILD, space=4))
     assert rows(history, "build") == 2
     assert told == []
+
+
+def test_a_file_of_the_second_version_goes_on(history: History, told: list[Event]) -> None:
+    history.record(replace(BUILD, space=7))
+    with sqlite3.connect(history.path) as database:
+        database.execute("ALTER TABLE build DROP COLUMN jobs")
+        database.execute("PRAGMA user_version = 2")
+    assert history.demand("hello", "binary") is None
+    history.record(replace(BUILD, jobs=4))
+    assert history.demand("hello", "binary") == Demand(1 << 20, 4)
+    assert told == []
+
+
+def test_demand_is_that_of_the_most_jobs(history: History) -> None:
+    assert history.demand("hello", "binary") is None
+    for jobs, peak in ((8, 900), (1, 5000), (8, 1000), (8, 800), (0, 9000)):
+        history.record(replace(BUILD, jobs=jobs, peak=peak))
+    assert history.demand("hello", "binary") == Demand(1000, 8)
+    assert history.demand("hello", "source") is None
+    history.record(replace(BUILD, jobs=8, peak=1100, status=ExitStatus.LIMIT))
+    assert history.demand("hello", "binary") == Demand(1100, 8, ended=True)
+    estimate = history.estimate("hello", "binary")
+    assert estimate is not None, "one that was ended says nothing of the time"

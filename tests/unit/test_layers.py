@@ -101,7 +101,7 @@ def test_tables_and_dotted_keys(text: str) -> None:
     [
         ("identiti = 'range'", "identiti", "did you mean identity?"),
         ("[sign]\nkeys = 'A'", "sign.keys", "did you mean sign.key?"),
-        ("zzz = 1", "zzz", "known: "),
+        ("zzz = 1", "zzz", "bwbuild --help lists all of them"),
         ("build_as = 'root'", "build_as", "did you mean build-as?"),
     ],
 )

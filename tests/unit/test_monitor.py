@@ -1,139 +1,148 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from itertools import count
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 
-import psutil  # type: ignore[import]
 import pytest
 
-from bwbuild.build.monitor import LARGEST_SHARE, TreeMonitor
+from bwbuild.build.monitor import Pace, TreeMonitor
+from bwbuild.build.processes import Process, Share, Tree, read_process, read_share
 from bwbuild.build.resources import ChildTimes, Peak
 from bwbuild.events import Usage
 from bwbuild.process import run
 
-
-@dataclass
-class FakeProcess:
-    """A process of psutil's whose memory may be unreadable, or which may be gone."""
-
-    title: str
-    pss: int = 0
-    rss: int = 0
-    error: psutil.Error | None = None
-    readable: bool = True
-    below: list[FakeProcess] = field(default_factory=list)
-
-    def children(self, *, recursive: bool) -> list[FakeProcess]:
-        assert recursive
-        if self.error:
-            raise self.error
-        return self.below
-
-    def oneshot(self) -> FakeProcess:
-        return self
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def name(self) -> str:
-        if self.error:
-            raise self.error
-        return self.title
-
-    def memory_full_info(self) -> SimpleNamespace:
-        if not self.readable:
-            raise psutil.AccessDenied(1)
-        return SimpleNamespace(pss=self.pss)
-
-    def memory_info(self) -> SimpleNamespace:
-        return SimpleNamespace(rss=self.rss)
+MAKE = Process(10, 1, "make", 1, 30)
+CC1 = Process(11, 10, "cc1", 1, 400)
+OTHER = Process(12, 10, "cc1", 4, 400)
 
 
-@pytest.fixture
-def watch(monkeypatch: pytest.MonkeyPatch) -> Callable[[FakeProcess], TreeMonitor]:
-    def make(process: FakeProcess) -> TreeMonitor:
-        monkeypatch.setattr("bwbuild.build.monitor.psutil.Process", lambda _: process)
-        return TreeMonitor(1)
-
-    return make
+def watch(processes: Sequence[Process], shares: dict[int, Share | None]) -> TreeMonitor:
+    return TreeMonitor(lambda: processes, shares.get)
 
 
-def test_the_whole_tree_counts(watch: Callable[[FakeProcess], TreeMonitor]) -> None:
-    tree = watch(FakeProcess("dh", 10, below=[FakeProcess("make", 20), FakeProcess("cc1", 300)]))
-    assert tree.sample() == Usage(330, 3)
-    assert tree.peak == Peak(330, "cc1", 300, approximate=False)
+def test_the_whole_tree_counts() -> None:
+    tree = watch([MAKE, CC1, OTHER], {10: Share(20), 11: Share(300), 12: Share(200)})
+    glance = tree.glance()
+    assert glance is not None
+    assert (glance.tasks, glance.most) == (6, 830)
+    assert tree.sample(glance) == Usage(520, 3)
+    assert tree.peak == Peak(520, "cc1", 300, alike=2)
+    assert tree.most_tasks == 6
 
 
-def test_the_peak_stays(watch: Callable[[FakeProcess], TreeMonitor]) -> None:
-    process = FakeProcess("cc1", 300)
-    tree = watch(process)
-    tree.sample()
-    process.title, process.pss = "ld", 200
-    assert tree.sample() == Usage(200, 1)
-    assert tree.peak == Peak(300, "cc1", 300)
-    process.pss = 400
-    tree.sample()
-    assert tree.peak == Peak(400, "ld", 400)
+def test_the_peak_stays() -> None:
+    shares: dict[int, Share | None] = {11: Share(300)}
+    tree = watch([CC1], shares)
+    for size, peak in ((300, 300), (200, 300), (400, 400)):
+        shares[11] = Share(size)
+        glance = tree.glance()
+        assert glance is not None
+        assert tree.sample(glance) == Usage(size, 1)
+        assert tree.peak.memory == peak
 
 
-def test_what_can_not_be_read_is_marked(watch: Callable[[FakeProcess], TreeMonitor]) -> None:
-    tree = watch(FakeProcess("dh", 10, below=[FakeProcess("root's", 1, rss=50, readable=False)]))
-    assert tree.sample() == Usage(60, 2)
+def test_what_can_not_be_read_is_marked() -> None:
+    tree = watch([MAKE, CC1], {10: Share(20)})
+    glance = tree.glance()
+    assert glance is not None
+    assert tree.sample(glance) == Usage(420, 2)
     assert tree.peak.approximate
 
 
-def test_processes_that_end_meanwhile_are_left_out(watch: Callable[[FakeProcess], TreeMonitor]) -> None:
-    below = [
-        FakeProcess("gone", error=psutil.NoSuchProcess(1)),
-        FakeProcess("z", error=psutil.ZombieProcess(1)),
-    ]
-    assert watch(FakeProcess("dh", 10, below=below)).sample() == Usage(10, 1)
-    assert watch(FakeProcess("dh", error=psutil.NoSuchProcess(1))).sample() is None
+def test_files_in_memory_count_once() -> None:
+    """What a process has mapped of them is in its own size too."""
+    tree = watch([MAKE, CC1], {10: Share(20), 11: Share(300, shared=100)})
+    glance = tree.glance(files=150)
+    assert glance is not None
+    assert glance.most == 30 + 400 + 150
+    assert tree.sample(glance) == Usage(20 + 300 + 50, 2)
+    assert tree.peak.files == 150
 
 
-def test_a_process_that_never_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(pid: int) -> None:
-        raise psutil.NoSuchProcess(pid)
-
-    monkeypatch.setattr("bwbuild.build.monitor.psutil.Process", refuse)
-    tree = TreeMonitor(1)
-    assert not tree.due(1e9)
-    assert tree.sample() is None
+def test_a_tree_that_is_gone() -> None:
+    assert watch([], {}).glance() is None
 
 
 def test_the_interval_grows_with_the_cost() -> None:
-    ticks = count(100.0, 0.5)
-    tree = TreeMonitor(os.getpid(), interval=2.0, clock=lambda: next(ticks))
-    assert tree.due(100.0)
-    tree.sample()
-    # The clock says that the sample, begun at 100.5, took half a second.
-    assert not tree.due(100.4 + 0.5 / LARGEST_SHARE)
-    assert tree.due(100.6 + 0.5 / LARGEST_SHARE)
+    now = [100.0]
+    pace = Pace(2.0, lambda: now[0])
+    assert pace.due()
+    pace.done(0.001, 0.01)
+    for moment, due in ((101.9, False), (102.0, True)):
+        now[0] = moment
+        assert pace.due() is due
+    pace.done(0.5, 0.01)
+    for moment, due in ((151.9, False), (152.0, True)):
+        now[0] = moment
+        assert pace.due() is due
 
 
-def test_a_cheap_sample_keeps_the_interval() -> None:
-    tree = TreeMonitor(os.getpid(), interval=2.0, clock=lambda: 100.0)
-    tree.sample()
-    assert not tree.due(101.9)
-    assert tree.due(102.0)
+# The processes of this machine
 
 
-def test_this_process_really_is_measured() -> None:
-    tree = TreeMonitor(os.getpid())
-    usage = tree.sample()
-    assert usage is not None
+def test_this_process() -> None:
+    own = read_process(os.getpid())
+    assert own is not None
+    assert own.parent == os.getppid()
+    assert own.tasks >= threading.active_count()
+    share = read_share(os.getpid())
+    assert share is not None
     # pytest alone takes some MiB, and no test takes a terabyte.
-    assert 2 << 20 < usage.memory < 1 << 40
-    assert usage.processes >= 1
-    assert tree.peak.memory == usage.memory
+    assert 2 << 20 < share.memory < 1 << 40
+    assert 2 << 20 < own.resident < 1 << 40
+
+
+def test_a_name_may_hold_anything(tmp_path: Path) -> None:
+    program = tmp_path / "a) R 1 (b"
+    program.symlink_to("/usr/bin/sleep")
+    with subprocess.Popen([program, "20"]) as child:
+        try:
+            found = until(lambda: (own := read_process(child.pid)) and own.name == program.name and own)
+            assert isinstance(found, Process)
+            assert found.parent == os.getpid()
+        finally:
+            child.kill()
+
+
+def test_a_tree_has_all_generations_and_nobody_else() -> None:
+    script = "sleep 30 & sh -c 'sleep 30 & wait' & wait"
+    with (
+        subprocess.Popen(["sleep", "30"]) as stranger,
+        subprocess.Popen(["sh", "-c", script], process_group=0) as child,
+    ):
+        try:
+            tree = Tree(child.pid)
+            found = until(lambda: len(some := tree.processes()) == 4 and some)
+            assert isinstance(found, list)
+            assert sorted(process.name for process in found) == ["sh", "sh", "sleep", "sleep"]
+            for _ in range(100):
+                again = tree.processes()
+            assert {process.pid for process in again} == {process.pid for process in found}
+            assert stranger.pid not in {process.pid for process in again}
+        finally:
+            stranger.kill()
+            os.killpg(child.pid, 9)
+    assert tree.processes() == []
+
+
+def until(look: Callable[[], object]) -> object:
+    for _ in range(1000):
+        found = look()
+        if found:
+            return found
+    pytest.fail("it did not happen")
+
+
+def test_what_is_gone() -> None:
+    with subprocess.Popen(["true"]) as child:
+        child.wait()
+    assert read_process(child.pid) is None
+    assert read_share(child.pid) is None
+    assert Tree(child.pid).processes() == []
 
 
 def test_a_child_is_not_charged_with_what_this_process_has() -> None:

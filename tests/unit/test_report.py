@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bwbuild.build.limits import Reached
 from bwbuild.build.log import LogFormat
 from bwbuild.build.report import (
     Artifact,
@@ -54,6 +55,7 @@ SUCCESS = Report(
     view="declared",
     workspace=Workspace("private", "overlay"),
     weakenings=("the network is allowed",),
+    limit=Reached("log", 4096, 5000.5),
     log=Path("/out/hello.build"),
 )
 
@@ -119,6 +121,7 @@ def test_json_has_every_field_with_its_name() -> None:
         "view": "declared",
         "workspace": {"kind": "private", "layering": "overlay"},
         "weakenings": ["the network is allowed"],
+        "limit": {"name": "log", "value": 4096, "peak": 5000.5},
         "log": "/out/hello.build",
         "failure": {
             "message": "the build failed",

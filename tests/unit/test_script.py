@@ -76,7 +76,9 @@ def test_words_of_the_command_come_through(tmp_path: Path, name: bytes) -> None:
     made = plan(command=("echo", word), caller_environment={"CFLAGS": word})
     (inner,) = (part for part in list(parts(made.script))[1:] if 'bwrap "$@"' in part)
     lines = inner[inner.index("printf '%s\\0' \\\n") :]
-    lines = lines.replace(f"exec {guard.start(made.sandbox.restraints)}", "printf '%s\\0'", 1)
+    lines = lines.replace(
+        f"exec {guard.start(made.sandbox.restraints, made.sandbox.ceilings)}", "printf '%s\\0'", 1
+    )
     for wanted in made.sandbox.restraints.filters:
         (tmp_path / f"filter.{wanted.name}").touch()
     file = tmp_path / "line"

@@ -11,7 +11,8 @@ import pytest
 
 from bwbuild.cli.main import COMMANDS, commands
 from bwbuild.cli.options import BUILD, SANDBOX, SHORTHANDS, configuration
-from bwbuild.config.kinds import Choice, Choices, Duration, FilePath, Size, Switch, Text
+from bwbuild.config.amounts import Size
+from bwbuild.config.kinds import Choice, Choices, Duration, FilePath, Switch, Text
 from bwbuild.config.settings import DEFAULTS, OPTIONS, Allow, Keep, Settings
 from bwbuild.errors import UsageError
 

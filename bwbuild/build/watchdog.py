@@ -1,0 +1,197 @@
+"""Watches a running build: hands on its output, samples what it takes, and ends it at a limit.
+
+What the kernel keeps itself is in the sandbox; the rest is sampled, and a burst between two samples
+is missed.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+
+from bwbuild.build import limits as words
+from bwbuild.build import scratch as scratches
+from bwbuild.build.limits import Breach, Seen
+from bwbuild.build.monitor import IN_DANGER, LARGEST_SHARE, Glance, Pace, TreeMonitor
+from bwbuild.build.plan import Plan
+from bwbuild.build.resources import Peak
+from bwbuild.build.scratch import Scratch
+from bwbuild.build.space import file_system
+from bwbuild.events import Observer, Output
+from bwbuild.sandbox.runner import Running
+from bwbuild.sandbox.spec import Guest, Kernel, Layering, Tmpfs
+
+#: Seconds between two looks at the tree, between two measurements of it, and between two looks at the disk.
+GLANCE, SAMPLE, DISK = 0.4, 0.5, 2.0
+#: Seconds that a build may be at its limit of processes: one that can do without more has gone on by then.
+STUCK = 10.0
+#: A file system with less room is full, whatever the last thing was that did not fit.
+NO_ROOM = 1 << 20
+#: What programs say when they may have no more processes, or when there is no room for what they write.
+NO_PROCESSES = (b"Resource temporarily unavailable", b"annot fork", b"can't start new thread", b"EAGAIN")
+NO_SPACE = b"No space left on device"
+
+
+class Watchdog:
+    """The listener of one run of a sandbox.
+
+    :param tell: gets the output and samples.
+    """
+
+    def __init__(self, plan: Plan, scratch: Scratch, tell: Observer) -> None:
+        self._plan = plan
+        self._limits = plan.limits
+        self._tell = tell
+        self._monitor: TreeMonitor | None = None
+        self._running: Running | None = None
+        self._glances, self._samples = Pace(GLANCE), Pace(SAMPLE)
+        self._disk = _Disk(plan, scratch)
+        self._memory = tuple(_in_memory(plan))
+        self._last_output = time.monotonic()
+        self._stuck_since: float | None = None
+        self._full: set[Guest] = set()
+        self._refused = False
+        self._breach: Breach | None = None
+
+    @property
+    def seen(self) -> Seen:
+        """What was seen up to now."""
+        peak, tasks = (self._monitor.peak, self._monitor.most_tasks) if self._monitor else (Peak(), 0)
+        return Seen(self._breach, peak, tasks, frozenset(self._full), self._refused)
+
+    def output(self, data: bytes) -> None:
+        """Take in what the build wrote."""
+        self._last_output = time.monotonic()
+        # Soon whatever was full may have been removed.
+        if NO_SPACE in data:
+            self._files()
+        if not self._refused and any(text in data for text in NO_PROCESSES):
+            self._refused = self._at_most_processes()
+        self._tell(Output(data))
+
+    def tick(self, running: Running) -> bool:
+        """Look at the build; whether it is to be ended."""
+        self._running = running
+        if self._monitor is None:
+            self._monitor = TreeMonitor.of(running.launcher)
+        if self._breach is None:
+            self._breach = next((found for check in self._checks() if (found := check()) is not None), None)
+        return self._breach is not None
+
+    def _checks(self) -> Iterator[Callable[[], Breach | None]]:
+        yield self._check_silence
+        yield self._check_tree
+        yield self._disk.check
+
+    def _check_silence(self) -> Breach | None:
+        limit, silence = self._limits.silence, time.monotonic() - self._last_output
+        return words.of_silence(limit, silence) if limit is not None and silence >= limit else None
+
+    def _check_tree(self) -> Breach | None:
+        if self._monitor is None or not self._glances.due():
+            return None
+        start = time.thread_time()
+        glance = self._monitor.glance(self._files())
+        danger = glance is not None and self._in_danger(glance)
+        self._glances.done(time.thread_time() - start, IN_DANGER if danger else LARGEST_SHARE)
+        if glance is None:
+            return None
+        return self._check_processes(glance.tasks) or self._check_memory(glance, danger=danger)
+
+    def _in_danger(self, glance: Glance) -> bool:
+        limit = self._limits.memory
+        return limit is not None and glance.most > limit // 2
+
+    def _check_memory(self, glance: Glance, *, danger: bool) -> Breach | None:
+        limit = self._limits.memory
+        if self._monitor is None or not self._samples.due():
+            return None
+        start = time.thread_time()
+        usage = self._monitor.sample(glance)
+        self._samples.done(time.thread_time() - start, IN_DANGER if danger else LARGEST_SHARE)
+        self._tell(usage)
+        if limit is None or usage.memory <= limit:
+            return None
+        return words.of_memory(limit, self._monitor.peak, self._plan.jobs)
+
+    def _check_processes(self, tasks: int) -> Breach | None:
+        limit, now = self._limits.processes, time.monotonic()
+        if limit is None or tasks < limit:
+            self._stuck_since = None
+            return None
+        if self._stuck_since is None:
+            self._stuck_since = now
+        # More than twice as many there are only where the kernel does not count them.
+        if now - self._stuck_since < STUCK and tasks <= 2 * limit + 64:
+            return None
+        return words.of_processes(limit, tasks, killed=True)
+
+    def _at_most_processes(self) -> bool:
+        limit = self._limits.processes
+        if limit is None or self._monitor is None:
+            return False
+        glance = self._monitor.glance()
+        return glance is not None and glance.tasks >= limit
+
+    def _files(self) -> int:
+        """The bytes that lie in file systems in memory of the sandbox; notes those that are full."""
+        if self._running is None or self._running.first is None:
+            return 0
+        used = 0
+        for place in self._memory:
+            try:
+                found = os.statvfs(f"/proc/{self._running.first}/root{place}")
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                continue  # not there yet, or not any more
+            used += (found.f_blocks - found.f_bfree) * found.f_frsize
+            if found.f_bavail * found.f_frsize < min(NO_ROOM, found.f_blocks * found.f_frsize // 32):
+                self._full.add(place)
+        return used
+
+
+class _Disk:
+    """The file system of the workspace, and what of it the build takes."""
+
+    def __init__(self, plan: Plan, scratch: Scratch) -> None:
+        self._limits = plan.limits
+        self._scratch = scratch
+        # What a build in place writes can't be told from what was there.
+        self._own = plan.sandbox.workspace.layering is not Layering.NONE
+        self._path = scratch.path if self._own else plan.source.tree
+        self._pace = Pace(DISK)
+        self._start = self._free = file_system(self._path)[0]
+        self._measured_at = 0
+
+    def check(self) -> Breach | None:
+        """Why the build is to be ended; None if it is not."""
+        if not self._pace.due():
+            return None
+        self._pace.done(0.0, 1.0)
+        self._free, size = file_system(self._path)
+        reserve = words.disk_reserve(self._limits, size)
+        # Where there was less from the beginning, the build is not what took it.
+        if self._free < (reserve if self._start >= reserve else self._start // 2):
+            return words.of_reserve(reserve, self._free, str(self._path))
+        return self._check_growth()
+
+    def _check_growth(self) -> Breach | None:
+        limit, growth = self._limits.disk, self._start - self._free
+        # To add up the sizes of all files is dear, and the file system's own figure is a good guess.
+        if limit is None or not self._own or growth < max(limit, self._measured_at):
+            return None
+        self._measured_at = growth + limit // 20
+        taken = scratches.size(self._scratch.path, self._scratch.record)
+        return words.of_disk(limit, taken, killed=True) if taken > limit else None
+
+
+def _in_memory(plan: Plan) -> Iterator[Guest]:
+    """Where file systems in memory are that a build can write to."""
+    for mount in plan.sandbox.mounts:
+        if (isinstance(mount, Tmpfs) and not mount.read_only) or (
+            isinstance(mount, Kernel) and mount.kind == "dev"
+        ):
+            yield mount.target
+    workspace = plan.sandbox.workspace
+    if workspace.memory is not None or workspace.layering is Layering.MEMORY:
+        yield workspace.inside
