@@ -23,6 +23,7 @@ class ExitStatus(IntEnum):
     VERIFICATION = 12
     SIGNING = 13
     OUTPUT = 14
+    CHECK_FAILED = 15
     INTERRUPTED = 130
 
     @property
@@ -106,6 +107,12 @@ class OutputError(BwbuildError):
     """Results, log or report can't be written where they belong."""
 
     status = ExitStatus.OUTPUT
+
+
+class CheckError(BwbuildError):
+    """A check of the results found what was to count as a failure; they are published all the same."""
+
+    status = ExitStatus.CHECK_FAILED
 
 
 class InterruptedBuild(BwbuildError):  # noqa: N818 - the user's wish is not an error

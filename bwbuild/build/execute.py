@@ -12,19 +12,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bwbuild.build import asked, sections, session, signing, space, verdict
 from bwbuild.build import scratch as scratches
-from bwbuild.build import sections, session, signing, space, verdict
+from bwbuild.build.account import account
 from bwbuild.build.history import Estimate, History, PastBuild, StepTimes
 from bwbuild.build.interrupt import interruptions
 from bwbuild.build.limits import Breach, Reached, of_disk, of_log
 from bwbuild.build.log import LogFile, LogTitle
 from bwbuild.build.plan import Plan, on_disk
-from bwbuild.build.report import Artifact, Failure, Kept, Phase, Report, Resources, Signature, Workspace
+from bwbuild.build.report import Artifact, Kept, Phase, Report, Resources, Signature
 from bwbuild.build.resources import ChildTimes, Peak
 from bwbuild.build.scan import OutputScanner
 from bwbuild.build.scratch import Scratch
 from bwbuild.build.summary import after_build, summary
 from bwbuild.build.watchdog import Watchdog
+from bwbuild.checks.result import Result, judge
 from bwbuild.config.settings import Keep
 from bwbuild.errors import BuildError, BwbuildError, ExitStatus, HostError, LimitError, OutputError
 from bwbuild.events import Event, Level, Notice, Observer, Section, fan_out
@@ -95,22 +97,26 @@ class Build:
         self.history = History(self.tell)
         self.peak = Peak()
         self.reached: Reached | None = None
-        self.kept = Kept()
-        self.signature = Signature()
+        self.kept: Kept = Kept()
+        self.signature: Signature = Signature()
         self.disk: int | None = None
         self.undeclared: tuple[Found, ...] = ()
-        self.weakenings = tuple(note.text for note in plan.notes if note.level is Level.WARNING)
+        self.artifacts: tuple[Artifact, ...] = ()
+        self.checks: list[Result] = []
+        self.weakenings: tuple[str, ...] = tuple(
+            note.text for note in plan.notes if note.level is Level.WARNING
+        )
 
     def run(self) -> Report:
         """Build, and report whatever happens."""
         before = ChildTimes.now()
         clock = time.monotonic()
-        published: tuple[Artifact, ...] = ()
         failure: BwbuildError | None = None
         try:
             with interruptions():
                 self._introduce()
-                published = self._in_scratch()
+                self._in_scratch()
+                judge(self.checks, asked.limits(self.plan.settings))
         except BwbuildError as error:
             failure = error
         except OSError as error:
@@ -118,7 +124,7 @@ class Build:
                 raise
             what = f"{error.filename or 'a file'}: {error.strerror}"
             failure = OutputError(what, hint="df shows what is full")
-        report = self._report(published, failure)
+        report = account(self, failure)
         wall = time.monotonic() - clock
         resources = Resources.measured(wall, ChildTimes.now().since(before), self.peak, self.disk)
         report = replace(report, resources=resources, finished=datetime.now(UTC))
@@ -152,33 +158,32 @@ class Build:
         finally:
             self.phases.append(Phase(name, time.monotonic() - start))
 
-    def _in_scratch(self) -> tuple[Artifact, ...]:
+    def _in_scratch(self) -> None:
         try:
-            return self._attempt()
+            self._attempt()
         except _MemoryFullError:
             text = "the workspace in memory was full; building once more, on disk (--workspace-memory never)"
             self.tell(Notice(Level.WARNING, text))
             self.plan = on_disk(self.plan)
             self._listen()
-            return self._attempt()
+            self._attempt()
 
-    def _attempt(self) -> tuple[Artifact, ...]:
+    def _attempt(self) -> None:
         base = self.around.base
         with ExitStack() as stack:
             with self._phase("prepare"):
                 space.check(self.plan, base)
                 scratch = stack.enter_context(scratches.open_for(self.plan, base, self.tell))
             try:
-                artifacts = self._steps(scratch)
+                self._steps(scratch)
             except BwbuildError as error:
                 self._after_failure(scratch, error)
                 raise
             options = self.plan.options
             if self.plan.settings.keep is Keep.ALWAYS or options.no_clean or not options.makes_changes:
                 self._keep(scratch, "kept for -nc" if options.no_clean else "kept as asked")
-        return artifacts
 
-    def _steps(self, scratch: Scratch) -> tuple[Artifact, ...]:
+    def _steps(self, scratch: Scratch) -> None:
         key = signing.decide(self.plan)
         if isinstance(key, Signature):
             self.signature = key
@@ -186,7 +191,7 @@ class Build:
         self._run_sandbox(scratch)
         if not self.plan.options.makes_changes:
             self.tell(Notice(Level.INFO, "no .changes was made, so nothing is published"))
-            return ()
+            return
         with self._phase("verify"):
             from bwbuild.build.results import take  # noqa: PLC0415 - it would only delay the start
 
@@ -197,10 +202,18 @@ class Build:
         with self._phase("publish"):
             published = publish(verified, self.plan.output)
         by_name = {path.name: path for path in published}
-        return tuple(
+        self.artifacts = tuple(
             Artifact(artifact.name, artifact.size, artifact.sha256, by_name.get(artifact.name))
             for artifact in verified.artifacts
         )
+        self._check(verified)
+
+    def _check(self, verified: Verified) -> None:
+        if asked.checks(self.plan.settings):
+            from bwbuild.build import afterwards  # noqa: PLC0415 - needs bases, as most builds do not
+
+            with self._phase("checks"):
+                afterwards.run(self.plan, verified, fan_out(self.log, self.around.tell), self.checks)
 
     def _run_sandbox(self, scratch: Scratch) -> None:
         self.tell(Section("Build"))
@@ -300,47 +313,9 @@ class Build:
         shell = f"bwbuild shell -nc {tree if tree != '.' else ''}".rstrip()
         self.kept = Kept(scratch.path, "" if in_place else shell, scratch.path / "launch")
 
-    def _report(self, artifacts: tuple[Artifact, ...], failure: BwbuildError | None) -> Report:
-        plan = self.plan
-        workspace = plan.sandbox.workspace
-        published = {item.name: item.path for item in artifacts}
-        return Report(
-            status=failure.status if failure else ExitStatus.SUCCESS,
-            job=plan.source.job,
-            started=self.started,
-            finished=self.started,
-            source=plan.source.name,
-            source_version=plan.source.version,
-            built_version=plan.version,
-            distribution=plan.distribution,
-            suite=plan.ground.base.suite.name if plan.ground else "",
-            base=plan.ground.base.id if plan.ground else "",
-            architecture=plan.options.host_arch or plan.host.architecture,
-            build_architecture=plan.host.architecture,
-            build_type=plan.options.type_name,
-            options=plan.options.passed,
-            phases=tuple(self.phases),
-            artifacts=artifacts,
-            changes=published.get(plan.changes),
-            source_changes=published.get(plan.source_changes),
-            signature=self.signature,
-            identity=plan.sandbox.identity.kind.value,
-            view=plan.settings.view.value,
-            workspace=Workspace(plan.settings.workspace.value, workspace.layering.value),
-            weakenings=self.weakenings,
-            limit=self.reached,
-            log=self.log.path,
-            failure=self._failure(failure) if failure else None,
-            kept=self.kept,
-        )
-
-    def _failure(self, error: BwbuildError) -> Failure:
-        # A verification that failed has nothing to do with the build's last lines.
-        excerpt = self.scanner.excerpt() if error.status in verdict.TOLD_BY_OUTPUT else None
-        return Failure.of(error, excerpt, self.undeclared)
-
     def _record(self, report: Report) -> None:
         hungry = self.reached is not None and self.reached.name == "memory"
-        if report.status not in (ExitStatus.SUCCESS, ExitStatus.BUILD_FAILED) and not hungry:
+        known = (ExitStatus.SUCCESS, ExitStatus.BUILD_FAILED, ExitStatus.CHECK_FAILED)
+        if report.status not in known and not hungry:
             return
         self.history.record(PastBuild.of(report, self.steps.steps, self.plan.jobs))

@@ -71,14 +71,16 @@ class PastBuild:
 
     @classmethod
     def of(cls, report: Report, steps: tuple[tuple[str, float], ...], jobs: int | None) -> PastBuild:
-        """The build that ``report`` is about."""
+        """The build that ``report`` is about, without the checks after it."""
+        checks = sum(phase.seconds for phase in report.phases if phase.name == "checks")
+        built = report.status is ExitStatus.CHECK_FAILED
         return cls(
             source=report.source,
             version=report.source_version,
             architecture=report.architecture,
             build_type=report.build_type,
-            status=report.status,
-            wall=report.resources.wall,
+            status=ExitStatus.SUCCESS if built else report.status,
+            wall=report.resources.wall - checks,
             cpu=report.resources.cpu,
             peak=report.resources.peak_memory,
             steps=steps,

@@ -5,14 +5,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bwbuild.build.jobs import Demand, Jobs, jobs_of
 from bwbuild.build.limits import NO_LIMITS, Limits, ceilings, resolve
+from bwbuild.build.notes import Chosen, notes_on
 from bwbuild.build.reading import UNTOLD, Told
-from bwbuild.build.restraints import restraints, weakenings
+from bwbuild.build.restraints import restraints
 from bwbuild.build.workspaces import choose_workspace
 from bwbuild.config.settings import BuildAs, IdentityChoice, Settings
 from bwbuild.config.settings import Workspace as WorkspaceChoice
@@ -21,7 +21,7 @@ from bwbuild.deb.names import without_epoch
 from bwbuild.deb.rebuild import Entry, Occasion, author, make_entry
 from bwbuild.deb.source import Source
 from bwbuild.errors import ConfigurationError
-from bwbuild.events import Level, Notice
+from bwbuild.events import Notice
 from bwbuild.host.facts import Host
 from bwbuild.root import etc
 from bwbuild.root.ground import Ground
@@ -34,7 +34,6 @@ from bwbuild.sandbox.environment import build_environment
 from bwbuild.sandbox.policy import Request, RootView, compose
 from bwbuild.sandbox.scope import Scope, scope
 from bwbuild.sandbox.spec import Identity, IdentityKind, Sandbox, Workspace
-from bwbuild.units import without_passwords
 
 if TYPE_CHECKING:
     from bwbuild.build.history import Estimate
@@ -203,14 +202,7 @@ def make_plan(inputs: Inputs) -> Plan:
         architecture=inputs.options.architecture(inputs.host.architecture),
         output=settings.output or inputs.output or source.tree.parent,
         origs=inputs.origs,
-        notes=(
-            *inputs.notes,
-            *_entry_notes(entry),
-            *_weakenings(inputs, identity),
-            *layering_note,
-            *(Notice(Level.INFO, note) for note in jobs.notes),
-            *_view_notes(inputs),
-        ),
+        notes=(*inputs.notes, *notes_on(inputs, Chosen(identity, entry, layering_note, jobs.notes))),
         view=inputs.view,
         ground=inputs.ground,
         entry=entry,
@@ -270,15 +262,6 @@ def _entry(inputs: Inputs) -> Entry | None:
     )
 
 
-def _entry_notes(entry: Entry | None) -> tuple[Notice, ...]:
-    if entry is None:
-        return ()
-    text = (
-        f"version {entry.version}: the workspace has an entry for it before the changelog, the tree has not"
-    )
-    return (Notice(Level.INFO, text),)
-
-
 def _environment(inputs: Inputs, user: str) -> dict[str, str]:
     environment = build_environment(inputs.caller_environment, user)
     if inputs.interactive and "TERM" in inputs.caller_environment:
@@ -309,41 +292,3 @@ def _buildpackage(inputs: Inputs, identity: Identity, jobs: Jobs, *, as_root: bo
         return tuple(words)
     genchanges = ("dpkg-genchanges", "--build=source", *options.of_changes, f"-O../{of_source}")
     return ("sh", "-ec", f'"$@"; exec {shlex.join(genchanges)}', "bwbuild", *words)
-
-
-def _view_notes(inputs: Inputs) -> tuple[Notice, ...]:
-    if inputs.ground is not None:
-        base, layer = inputs.ground.base, inputs.ground.layer
-        day = datetime.fromtimestamp(base.made, UTC).date().isoformat()
-        text = f"base: {base.suite.name} as of {day}, and {len(layer.packages)} packages over it"
-        extra = (f"extra {kind}: {without_passwords(value)}" for kind, value in inputs.options.extra)
-        return (Notice(Level.INFO, text), *(Notice(Level.INFO, line) for line in extra))
-    view = inputs.view
-    if view is None:
-        return ()
-    number = len(view.packages)
-    return (
-        *(Notice(Level.WARNING, f"not checked: {missing}") for missing in view.missing),
-        Notice(Level.INFO, f"view: the {number} packages that the source declares; --view host shows all"),
-        *(Notice(Level.INFO, f"as the host has it, not made again: {why}") for why in view.failed),
-    )
-
-
-def _weakenings(inputs: Inputs, identity: Identity) -> tuple[Notice, ...]:
-    notes = list(weakenings(inputs.settings, inputs.host.architecture))
-    if identity.kind is IdentityKind.SINGLE:
-        if inputs.host.caller.is_root:
-            text = "identity single: root inside is root of this machine, held back by namespaces alone"
-            notes.append(Notice(Level.WARNING, text))
-        else:
-            why = (
-                "was asked for"
-                if inputs.settings.identity is IdentityChoice.SINGLE
-                else f"{inputs.host.caller.name} has no subordinate ids; bwbuild doctor says how to get some"
-            )
-            text = f"identity single ({why}): only root exists inside, chown to other users fails"
-            notes.append(Notice(Level.WARNING, text))
-    elif identity.outer_first is not None and identity.count < identities.FULL:
-        text = f"identity range has {identity.count} ids only; nobody and other high ids are missing"
-        notes.append(Notice(Level.WARNING, text))
-    return tuple(notes)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from bwbuild.build.log import cannot_write
 from bwbuild.build.scan import Excerpt
+from bwbuild.checks.result import Result
 from bwbuild.errors import BwbuildError, ExitStatus
 
 if TYPE_CHECKING:
@@ -168,6 +169,7 @@ class Report:
     :ivar artifacts: in the order of the .changes file.
     :ivar changes: the published .changes file; None if there is none.
     :ivar source_changes: the published one that lists the source alone; None if there is none.
+    :ivar checks: what lintian, autopkgtest and piuparts found, as far as they were asked for.
     :ivar identity: ``range`` or ``single``; ``view``: ``declared``, ``host`` or ``learned``.
     :ivar weakenings: what the user allowed beyond the defaults, one sentence each.
     :ivar limit: the limit that ended the build, or that it came to; None if there is none.
@@ -195,6 +197,7 @@ class Report:
     changes: Path | None = None
     source_changes: Path | None = None
     signature: Signature = Signature()
+    checks: tuple[Result, ...] = ()
     identity: str = ""
     view: str = ""
     workspace: Workspace | None = None
@@ -206,7 +209,7 @@ class Report:
 
     @property
     def succeeded(self) -> bool:
-        """Whether the build has a result."""
+        """Whether the build has a result, and no check found what was to count as a failure."""
         return self.status is ExitStatus.SUCCESS
 
     @property

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
+from bwbuild.build import findings
+from bwbuild.build.findings import Line
 from bwbuild.build.log import visible
 from bwbuild.build.report import Artifact, Report, utc
 from bwbuild.errors import ExitStatus
 from bwbuild.events import Event, Field, Level, Notice, Section, Text
 from bwbuild.units import human_duration, human_size, long_stopwatch
+
+__all__ = ["Line", "after_build", "headline", "outcome", "summary", "summary_values"]
 
 _RULE = "-" * 80
 _SHORT_HASH = 12
@@ -29,6 +32,7 @@ _SBUILD = {
     ExitStatus.VERIFICATION: ("failed", "verification"),
     ExitStatus.SIGNING: ("failed", "signing"),
     ExitStatus.OUTPUT: ("failed", "publication"),
+    ExitStatus.CHECK_FAILED: ("attempted", "post-build"),
     ExitStatus.INTERRUPTED: ("failed", "abort"),
 }
 
@@ -76,6 +80,7 @@ def summary_values(report: Report) -> dict[str, str]:
         "Space": space,
         "Status": status,
         "Version": report.built_version or report.source_version,
+        **findings.summary_values(report.checks),
     }
     return {key: value for key, value in values.items() if value}
 
@@ -93,22 +98,20 @@ def _kibibytes(size: int) -> int:
     return -(-size // 1024)
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line for the terminal, without control characters; ``style`` is one of rich's styles or empty."""
-
-    text: str
-    style: str = ""
-
-
 def outcome(report: Report, width: int | None = None) -> tuple[Line, ...]:
     """What the terminal says at the end: the most important comes last, next to the prompt.
 
     :param width: columns that the terminal has; checksums are cut where they would not fit.
     """
     if report.failure is None:
-        return (*_files(report.artifacts, width), *_facts(report), headline(report))
-    return (*_excerpt(report), headline(report), *_blame(report), *_facts(report), *_remedy(report))
+        files = _files(report.artifacts, width)
+        return (*files, *findings.lines(report.checks), *_facts(report), headline(report))
+    came_out = _files(report.artifacts, width)
+    found = findings.lines(report.checks)
+    return (
+        *(*_excerpt(report), *came_out, *found),
+        *(headline(report), *_blame(report), *_facts(report), *_remedy(report)),
+    )
 
 
 def headline(report: Report) -> Line:
@@ -145,6 +148,7 @@ def _facts(report: Report) -> list[Line]:
         "Memory": f"{about}{human_size(used.peak_memory)} at its peak{process}" if used.peak_memory else "",
         "Changes": ", ".join(str(path) for path in (report.changes, report.source_changes) if path),
         "Signature": report.signature.key or unsigned,
+        **{result.check.capitalize(): result.text for result in report.checks},
         "Weakened": "; ".join(report.weakenings),
         "Log": str(report.log or ""),
         "Kept": str(report.kept.scratch or ""),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from bwbuild.config.kinds import Choices, Switch
+from bwbuild.config.kinds import Several, Switch
 from bwbuild.config.layers import Configuration, read_configuration
 from bwbuild.config.settings import OPTIONS, Option, Sign, Verbosity, Workspace
 from bwbuild.errors import UsageError
@@ -27,10 +28,15 @@ SANDBOX = (
     *(key for key in OPTIONS if key.startswith("limit.") and key not in WATCHED),
     *("keep", "scratch", "cache"),
 )
+#: Settings that decide about the checks after a build.
+CHECKS = (
+    *("lintian", "lintian-opt", "autopkgtest", "autopkgtest-opt", "piuparts", "piuparts-opt"),
+    "fail-on",
+)
 #: Settings that only a build has.
 BUILD = (
-    *("output", "sign.mode", "sign.key", "shell-on-failure", "report", "log", "timeout", "verbosity"),
-    *WATCHED,
+    *("output", "sign.mode", "sign.key", "shell-on-failure", *CHECKS),
+    *("report", "log", "timeout", *WATCHED, "verbosity"),
 )
 
 #: Options that people type in place of ``--KEY VALUE``: flag -> (key, value, help).
@@ -77,30 +83,34 @@ def configuration(parameters: Mapping[str, Any]) -> Configuration:
             values["sign.key"] = sign
     for option in OPTIONS.values():
         given = parameters.get(option.attribute)
-        if isinstance(given, tuple):
-            given = ",".join(given) or None  # an option that may be repeated
-        if given is not None:
+        if given is not None and given != ():
             values[option.key] = given if isinstance(given, bool) else _converted(option, given)
     file = parameters.get("config")
     return read_configuration(values, os.environ, Path(file) if file else None)
 
 
-def _converted(option: Option, text: str) -> object:
+def _converted(option: Option, given: str | tuple[str, ...]) -> object:
     try:
-        return option.kind.from_text(text)
+        if isinstance(option.kind, Several):
+            return option.kind.from_words(given)
+        assert isinstance(given, str)  # noqa: S101 - for the type checker
+        return option.kind.from_text(given)
     except ValueError as error:
-        raise UsageError(f"{option.flag} is {text!r}", hint=f"expected {error}") from None
+        shown = given if isinstance(given, str) else shlex.join(given)
+        raise UsageError(f"{option.flag} is {shown!r}", hint=f"expected {error}") from None
 
 
 def _option(option: Option) -> Callable[[Command], Command]:
     if isinstance(option.kind, Switch):
         flags = f"{option.flag}/--no-{option.flag[2:]}"
         return click.option(flags, option.attribute, default=None, help=option.help)
-    if isinstance(option.kind, Choices):
-        metavar = option.kind.metavar
-        return click.option(option.flag, option.attribute, metavar=metavar, multiple=True, help=option.help)
     return click.option(
-        option.flag, option.attribute, metavar=option.kind.metavar, default=None, help=option.help
+        option.flag,
+        option.attribute,
+        metavar=option.kind.metavar,
+        multiple=isinstance(option.kind, Several),
+        default=None,
+        help=option.help,
     )
 
 

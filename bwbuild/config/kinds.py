@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path, PurePosixPath
@@ -97,41 +99,6 @@ class Choice(Kind):
     def shown(self, value: object) -> str:
         """The member's value."""
         return str(value.value) if isinstance(value, Enum) else ""
-
-
-@dataclass(frozen=True)
-class Choices(Kind):
-    """Members of an enumeration: in text separated by commas, in TOML a list of strings."""
-
-    of: type[Enum]
-
-    @property
-    def expected(self) -> str:
-        """The words that are allowed."""
-        return f"some of {', '.join(Choice(self.of).words)}, separated by commas (in TOML a list)"
-
-    @property
-    def metavar(self) -> str:
-        """The words as ``--help`` shows them."""
-        return Choice(self.of).metavar
-
-    def from_text(self, text: str) -> tuple[Enum, ...]:
-        """Each member once, in the order of their declaration."""
-        try:
-            given = {self.of(word.strip()) for word in text.split(",") if word.strip()}
-        except ValueError:
-            raise ValueError(self.expected) from None
-        return tuple(member for member in self.of if member in given)
-
-    def from_toml(self, value: object) -> tuple[Enum, ...]:
-        """A list of words."""
-        if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
-            raise ValueError(self.expected)
-        return self.from_text(",".join(value))
-
-    def shown(self, value: object) -> str:
-        """The words, separated by commas."""
-        return ",".join(str(member.value) for member in value) if isinstance(value, tuple) else ""
 
 
 @dataclass(frozen=True)
@@ -248,3 +215,46 @@ class Duration(Kind):
     def shown(self, value: object) -> str:
         """Seconds."""
         return f"{value:.15g}" if isinstance(value, int | float) else "never" if self.endless else ""
+
+
+@dataclass(frozen=True)
+class Several(Kind):
+    """A tuple of values of one kind: an option that is given once for each, a list in TOML.
+
+    In a variable they are words as a shell reads them.
+    """
+
+    of: Kind
+    name: str = ""
+
+    @property
+    def expected(self) -> str:
+        """What each has to be."""
+        return f"a list, each of it {self.of.expected}"
+
+    @property
+    def metavar(self) -> str:
+        """Stands for one of them."""
+        return self.name or self.of.metavar
+
+    def from_text(self, text: str) -> tuple[object, ...]:
+        """One value for each word."""
+        try:
+            words = shlex.split(text)
+        except ValueError as error:
+            raise ValueError(f"words as a shell reads them ({error})") from None
+        return self.from_words(words)
+
+    def from_words(self, words: Iterable[str]) -> tuple[object, ...]:
+        """One value for each time that the option was given."""
+        return tuple(map(self.of.from_text, words))
+
+    def from_toml(self, value: object) -> tuple[object, ...]:
+        """TOML's own lists only."""
+        if not isinstance(value, list):
+            raise ValueError(self.expected)
+        return tuple(map(self.of.from_toml, value))
+
+    def shown(self, value: object) -> str:
+        """The words of a variable."""
+        return shlex.join(map(self.of.shown, value)) if isinstance(value, tuple) else ""

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from bwbuild.config.amounts import Count, Size
-from bwbuild.config.kinds import Choice, Choices, Duration, FilePath, InsidePath, Kind, Switch, Text
+from bwbuild.config.kinds import Choice, Duration, FilePath, InsidePath, Kind, Several, Switch, Text
 
 
 class Workspace(Enum):
@@ -72,6 +72,17 @@ class Sign(Enum):
     AUTO = "auto"
     ALWAYS = "always"
     NEVER = "never"
+
+
+class FailOn(Enum):
+    """What of a check after the build counts as a failure; each implies what is worse."""
+
+    LINTIAN_ERROR = "lintian=error"
+    LINTIAN_WARNING = "lintian=warning"
+    LINTIAN_INFO = "lintian=info"
+    AUTOPKGTEST_FAIL = "autopkgtest=fail"
+    AUTOPKGTEST_SKIP = "autopkgtest=skip"
+    PIUPARTS_FAIL = "piuparts=fail"
 
 
 class Verbosity(Enum):
@@ -172,7 +183,7 @@ class Settings:
     )
     allow: tuple[Allow, ...] = option(
         "allow",
-        Choices(Allow),
+        Several(Choice(Allow)),
         (),
         "Let the build make user namespaces and mount in them; for packages that test it.",
     )
@@ -200,6 +211,28 @@ class Settings:
     )
     cache: Path | None = option(
         "cache", FilePath("DIR"), None, "Directory for what can be made again: views, bases, downloads."
+    )
+    lintian: bool = option("lintian", Switch(), False, "Run the suite's lintian on what was built.")
+    lintian_opt: tuple[str, ...] = option(
+        "lintian-opt", Several(Text("OPTION")), (), "Pass OPTION on to lintian; may be repeated."
+    )
+    autopkgtest: bool = option(
+        "autopkgtest", Switch(), False, "Run the source's own tests on what was built, with autopkgtest."
+    )
+    autopkgtest_opt: tuple[str, ...] = option(
+        "autopkgtest-opt", Several(Text("OPTION")), (), "Pass OPTION on to autopkgtest; may be repeated."
+    )
+    piuparts: bool = option(
+        "piuparts", Switch(), False, "Install and purge what was built in a base, with the suite's piuparts."
+    )
+    piuparts_opt: tuple[str, ...] = option(
+        "piuparts-opt", Several(Text("OPTION")), (), "Pass OPTION on to piuparts; may be repeated."
+    )
+    fail_on: tuple[FailOn, ...] = option(
+        "fail-on",
+        Several(Choice(FailOn), "CHECK=LEVEL"),
+        (),
+        "Fail on that, or worse: lintian=error|warning|info, autopkgtest=fail|skip, piuparts=fail.",
     )
     report: Path | None = option("report", FilePath(), None, "Write what happened as JSON to FILE.")
     log: Path | None = option(

@@ -53,6 +53,7 @@ class Wish:
     :ivar options: of apt-get, such as the profiles and the host architecture.
     :ivar cache: where layers, choices and downloads are. ``fetch``: whether the network may be asked.
     :ivar extra: what apt may choose from besides the base's own suite.
+    :ivar what: that is, in words.
     :ivar remedy: what to do where there is no solution.
     """
 
@@ -63,6 +64,7 @@ class Wish:
     tell: Observer
     fetch: bool = True
     extra: Extra | None = None
+    what: str = "the build dependencies"
     remedy: str = "another suite may have them (-d SUITE)"
 
     @property
@@ -83,7 +85,7 @@ def choose(wish: Wish) -> dict[str, str]:
 
     :raises DependencyError: there is no solution; apt's explanation is in the details.
     """
-    wish.tell(Notice(Level.INFO, f"apt resolves the build dependencies in {wish.base.suite.name}"))
+    wish.tell(Notice(Level.INFO, f"apt resolves {wish.what} in {wish.base.suite.name}"))
     done = run(wish, ("-s", *wish.options, "build-dep", _WANTED))
     if done.returncode != 0:
         raise _unsolved(wish, done)
@@ -172,7 +174,7 @@ def install(wish: Wish, number: int, layer: Path) -> None:
     if FULL in done.text:
         raise full(wish.cache, _told(done))
     broken = list(dict.fromkeys(_BROKEN.findall(done.text)))
-    what = f"{broken[0]} of {wish.base.suite.name}" if broken else "the build dependencies"
+    what = f"{broken[0]} of {wish.base.suite.name}" if broken else wish.what
     raise HostError(
         f"{what} can't be installed (exit status {done.returncode})",
         hint="a fresh base may have a cure (bwbuild root update SUITE), or another suite (-d SUITE)",
@@ -221,7 +223,7 @@ def needed(line: str) -> str:
 
 def _unsolved(wish: Wish, done: process.Completed) -> DependencyError:
     return DependencyError(
-        f"apt can't satisfy the build dependencies in {wish.base.suite.name}",
+        f"apt can't satisfy {wish.what} in {wish.base.suite.name}",
         hint=wish.remedy,
         details=_told(done),
     )

@@ -1,7 +1,7 @@
 """A chamber: the root of a base with a writable layer over it, in which apt and dpkg work as root.
 
-Only programs of the distribution run here, and maintainer scripts of its packages: with what dpkg needs of a
-root's rights, with the network where packages are fetched and without it where they are installed.
+Programs of the distribution run here, and maintainer scripts of packages: with what dpkg needs of a root's
+rights, with the network where packages are fetched and without it where they are installed or checked.
 """
 
 from __future__ import annotations
@@ -17,16 +17,19 @@ from bwbuild import process
 from bwbuild.errors import BwbuildError, HostError
 from bwbuild.host.mounts import type_of
 from bwbuild.root.space import FULL, full
+from bwbuild.sandbox import runner
 from bwbuild.sandbox.script import OVERLAY_OPTIONS, in_namespace
 from bwbuild.sandbox.spec import Identity
 
 #: What dpkg and maintainer scripts need; mounts and devices are not among it.
-_CAPABILITIES = "chown dac_override dac_read_search fowner fsetid kill setgid setuid setfcap sys_chroot"
+CAPABILITIES = "chown dac_override dac_read_search fowner fsetid kill setgid setuid setfcap sys_chroot"
 #: No daemon is started by a package that is installed.
 _POLICY = "#!/bin/sh\nexit 101\n"
 _POLICY_FILE = "/usr/sbin/policy-rc.d"
 #: Says that everything is mounted.
 _ENTERED = "entered"
+#: Lets the runner know of bwrap's first process; the launcher's own variables do not get in.
+_WATCHED = 'env -i PATH="$PATH" bwrap --json-status-fd "$BWBUILD_STATUS"'
 #: How mount begins to say that an overlay with an upper layer can't be had.
 _NO_UPPER_LAYER = re.compile(r"^mount: .*\bns/root:", re.MULTILINE)
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy")
@@ -51,16 +54,22 @@ class Chamber:
     :ivar root: of a base; nothing is written there.
     :ivar layer: what is written stays below it in ``upper``, which exists; None: nothing stays.
     :ivar place: an empty directory to work in, on a file system that carries an upper layer.
+    :ivar over: upper directories of complete layers, which lie over the root, the uppermost first.
     :ivar binds: directories of the host that are seen writable: inside -> outside.
+    :ivar shown: the same for those that are only read.
+    :ivar capabilities: those of root inside.
     """
 
     identity: Identity
     place: Path
     root: Path
     layer: Path | None = None
+    over: tuple[Path, ...] = ()
     network: bool = False
     binds: Mapping[str, Path] = field(default_factory=dict)
+    shown: Mapping[str, Path] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    capabilities: str = CAPABILITIES
 
     def run(self, argv: Sequence[str], line: Callable[[str], None] | None = None) -> process.Completed:
         """Run a program of the root to its end; the caller judges its exit status.
@@ -77,6 +86,31 @@ class Chamber:
         if not (self.place / _ENTERED).exists():
             raise self._closed(done)
         return done
+
+    def watch(
+        self, argv: Sequence[str], output: Callable[[bytes], None], timeout: float | None
+    ) -> runner.Outcome:
+        """Run a program that need not be trusted; how it ended, with nothing of it left.
+
+        :param output: gets what it writes to both streams.
+        :param timeout: seconds after which it is killed; None: never.
+        :raises HostError: the chamber can't be had.
+        """
+        self._give()
+        script, first = self.place / "launch", bytearray()
+
+        def remember(data: bytes) -> None:
+            if (self.place / _ENTERED).exists():
+                output(data)
+            else:
+                first.extend(data)
+
+        text = in_namespace(self.identity, self._lines(argv, start=_WATCHED))
+        script.write_bytes(os.fsencode(f'cd "$BWBUILD_SCRATCH"\n{text}'))
+        outcome = runner.run(runner.Launch(script, self.place, timeout), runner.Listeners(remember))
+        if not (self.place / _ENTERED).exists():
+            raise self._closed(process.Completed(("sh",), 1, b"", bytes(first)))
+        return outcome
 
     def attend(self, argv: Sequence[str], *, terminal: bool) -> int:
         """Run a program of the root with the caller's streams; its exit status.
@@ -116,29 +150,33 @@ class Chamber:
             )
         return HostError("no root of a suite can be entered here", hint="bwbuild doctor", details=details)
 
-    def _lines(self, argv: Sequence[str], *, terminal: bool = False) -> Iterator[str]:
+    def _lines(self, argv: Sequence[str], *, start: str = "bwrap", terminal: bool = False) -> Iterator[str]:
         yield "mkdir -p ns; mount -t tmpfs -o mode=755 bwbuild ns"
         yield f"mkdir ns/root ns/lower; mount --bind -- {shlex.quote(str(self.root))} ns/lower"
         layer = self.place if self.layer is None else self.layer
         yield f"mkdir ns/layer; mount --bind -- {shlex.quote(str(layer))} ns/layer"
         yield "mkdir -p ns/layer/upper ns/layer/work"
-        layers = "lowerdir=ns/lower,upperdir=ns/layer/upper,workdir=ns/layer/work"
+        lower = [f"ns/over.{number}" for number in range(len(self.over))]
+        for name, path in zip(lower, self.over, strict=True):
+            yield f"mkdir {name}; mount --bind -- {shlex.quote(str(path))} {name}"
+        layers = f"lowerdir={':'.join([*lower, 'ns/lower'])},upperdir=ns/layer/upper,workdir=ns/layer/work"
         yield f"mount -t overlay -o {OVERLAY_OPTIONS},{layers} bwbuild ns/root"
         yield f"printf %s {shlex.quote(_POLICY)} > ns/policy; chmod 755 ns/policy"
         yield f": > {_ENTERED}"
-        yield f"status=0; {shlex.join([*self._bwrap(terminal=terminal), *argv])} || status=$?"
+        words = shlex.join([*self._bwrap(terminal=terminal), *argv])
+        yield f"status=0; {start} {words} || status=$?"
         # bwrap has made an empty file there, to mount at.
         yield f"umount ns/root; [ -s ns/layer/upper{_POLICY_FILE} ] || rm -f ns/layer/upper{_POLICY_FILE}"
         yield "rm -rf ns/layer/work; exit $status"
 
     def _bwrap(self, *, terminal: bool) -> Iterator[str]:
-        yield from ("bwrap", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup")
+        yield from ("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup")
         if not self.network:
             yield "--unshare-net"
         if not terminal:
             yield "--new-session"
         yield from ("--hostname", "bwbuild", "--die-with-parent", "--cap-drop", "ALL")
-        for capability in _CAPABILITIES.split():
+        for capability in self.capabilities.split():
             yield from ("--cap-add", "CAP_" + capability.upper())
         yield "--clearenv"
         more = proxies() if self.network else {}
@@ -152,4 +190,6 @@ class Chamber:
                 yield from ("--ro-bind-try", path, path)
         for inside, outside in self.binds.items():
             yield from ("--bind", str(outside), inside)
+        for inside, outside in self.shown.items():
+            yield from ("--ro-bind", str(outside), inside)
         yield from ("--chdir", "/", "--")

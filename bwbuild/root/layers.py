@@ -24,7 +24,7 @@ from bwbuild.root.locks import turn
 from bwbuild.root.records import LOCK, Records, make_place
 from bwbuild.root.space import unwritable
 
-__all__ = ["OLD", "Stored", "Wish", "opened", "prune", "remove", "stored"]
+__all__ = ["OLD", "Stored", "Wish", "fetched", "opened", "prune", "remove", "stored"]
 
 _LAYOUT = 2
 #: Seconds after which a layer that nobody used is removed, and bytes that all of them may take.
@@ -75,6 +75,25 @@ def opened(wish: Wish) -> Iterator[Layer]:
         except OSError as error:
             raise unwritable(wish.cache, error) from error
         yield layer
+
+
+def fetched(wish: Wish) -> Path:
+    """A directory with the packages that apt would install and has to fetch; it goes with what is extra.
+
+    :param wish: has packages of the caller's among what is extra.
+    :raises DependencyError: as :func:`opened`, and so on.
+    """
+    assert wish.extra is not None  # noqa: S101 - for the type checker
+    try:
+        for name in ("layers", "choices", "archives"):
+            make_place(wish.cache / name)
+        with offer.opened(wish) as offered:
+            chosen, files = apt.choose(offered), apt.contents(offered)
+            with archives.kept(wish.shared):
+                _download_in_turn(offered, len(chosen), files)
+    except OSError as error:
+        raise unwritable(wish.cache, error) from error
+    return wish.archives
 
 
 def stored(cache: Path) -> list[Stored]:
@@ -150,13 +169,17 @@ def _made(wish: Wish, key: str, choice: _Choice, stack: ExitStack) -> Layer:
         (path / "upper").chmod(0o755)
         if chosen:
             with archives.kept(wish.shared):
-                wait = Notice(Level.INFO, "another bwbuild fetches packages; waiting for it")
-                with turn(wish.cache / f"archives{LOCK}", lambda: wish.tell(wait)):
-                    _download(wish, len(chosen), files)
+                _download_in_turn(wish, len(chosen), files)
                 apt.install(wish, len(chosen), path)
         records.complete(path, {"base": wish.base.id, "packages": dict(chosen)})
         stack.push(attempt.pop_all())
     return Layer(path, chosen, time.monotonic() - begun)
+
+
+def _download_in_turn(wish: Wish, number: int, files: Mapping[str, str]) -> None:
+    wait = Notice(Level.INFO, "another bwbuild fetches packages; waiting for it")
+    with turn(wish.cache / f"archives{LOCK}", lambda: wish.tell(wait)):
+        _download(wish, number, files)
 
 
 def _download(wish: Wish, number: int, files: Mapping[str, str]) -> None:

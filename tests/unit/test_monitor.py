@@ -4,10 +4,10 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import pytest
+from support import wait_for
 
 from bwbuild.build.monitor import Pace, TreeMonitor
 from bwbuild.build.processes import Process, Share, Tree, read_process, read_share
@@ -101,7 +101,8 @@ def test_a_name_may_hold_anything(tmp_path: Path) -> None:
     program.symlink_to("/usr/bin/sleep")
     with subprocess.Popen([program, "20"]) as child:
         try:
-            found = until(lambda: (own := read_process(child.pid)) and own.name == program.name and own)
+            wait_for(lambda: (own := read_process(child.pid)) and own.name == program.name)
+            found = read_process(child.pid)
             assert isinstance(found, Process)
             assert found.parent == os.getpid()
         finally:
@@ -116,9 +117,9 @@ def test_a_tree_has_all_generations_and_nobody_else() -> None:
     ):
         try:
             tree = Tree(child.pid)
-            found = until(lambda: len(some := tree.processes()) == 4 and some)
-            assert isinstance(found, list)
-            assert sorted(process.name for process in found) == ["sh", "sh", "sleep", "sleep"]
+            # A shell's child is called sh until it has become sleep.
+            wait_for(lambda: names(tree) == ["sh", "sh", "sleep", "sleep"])
+            found = tree.processes()
             for _ in range(100):
                 again = tree.processes()
             assert {process.pid for process in again} == {process.pid for process in found}
@@ -129,12 +130,8 @@ def test_a_tree_has_all_generations_and_nobody_else() -> None:
     assert tree.processes() == []
 
 
-def until(look: Callable[[], object]) -> object:
-    for _ in range(1000):
-        found = look()
-        if found:
-            return found
-    pytest.fail("it did not happen")
+def names(tree: Tree) -> list[str]:
+    return sorted(process.name for process in tree.processes())
 
 
 def test_what_is_gone() -> None:

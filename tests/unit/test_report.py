@@ -117,6 +117,7 @@ def test_json_has_every_field_with_its_name() -> None:
         "changes": None,
         "source_changes": None,
         "signature": {"key": "", "reason": "the build failed"},
+        "checks": [],
         "identity": "range",
         "view": "declared",
         "workspace": {"kind": "private", "layering": "overlay"},

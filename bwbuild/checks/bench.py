@@ -1,0 +1,221 @@
+"""Where a check runs: a chamber of a base with the check's own tools over it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+
+from bwbuild.checks.testcontrol import Package, packages
+from bwbuild.errors import DependencyError, HostError
+from bwbuild.events import Observer
+from bwbuild.root import etc, layers
+from bwbuild.root.chamber import CAPABILITIES, Chamber
+from bwbuild.root.extra import Extra
+from bwbuild.root.ground import Base, Layer
+from bwbuild.root.workplace import workplace
+from bwbuild.sandbox.identity import BUILD_USER
+from bwbuild.units import human_duration
+
+#: Bytes at the end of a check's output that are judged; all of it goes to the log.
+_REMEMBERED = 4 << 20
+#: Where a chamber has what was built, the files for its /etc, and the home of the ordinary user.
+FILES, _ETC, HOME = PurePosixPath("/mnt"), PurePosixPath("/run/etc"), PurePosixPath("/home/check")
+#: The tree that was built, where no source package was made.
+TREE = PurePosixPath("/opt")
+_CONTROL = """\
+Format: 1.0
+Source: build-dependencies
+Binary: build-dependencies
+Architecture: any
+Version: 1
+Maintainer: bwbuild <root@localhost>
+Build-Depends: """
+#: The home is on disk and not in memory, for packages may be larger; su asks for a line in shadow.
+_PREPARE = f"""\
+set -eu
+cp {_ETC}/* /etc/
+echo "{BUILD_USER}:*:1:0:99999:7:::" >> /etc/shadow
+mkdir -p {HOME}/tmp
+chown -R "$1:$2" {HOME}
+export HOME={HOME} TMPDIR={HOME}/tmp
+shift 2
+cd {HOME}
+exec "$@"
+"""
+
+
+_FIELDS = """\
+set -eu
+for file in "$@"; do dpkg-deb --field "$file" Package Version Recommends; echo; done
+"""
+_DROPPED = ("--clear-groups", "--inh-caps=-all", "--no-new-privs", "--")
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is checked: copies of what was built, and of the upstream tarballs, in the directory ``files``.
+
+    :ivar changes: the name of the .changes; ``dsc``: of the .dsc, empty where none was made.
+    :ivar debs: names of the binary packages that this machine can install.
+    :ivar foreign: names of those that it can't, being of another architecture.
+    :ivar tree: a copy of the tree that was built; None where there is a .dsc, or nobody needs it.
+    :ivar build_depends: what the source declares, separated by commas.
+    """
+
+    files: Path
+    changes: str
+    dsc: str = ""
+    debs: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
+    tree: Path | None = None
+    build_depends: str = ""
+
+    @property
+    def shown(self) -> Mapping[str, Path]:
+        """For a chamber."""
+        tree = {} if self.tree is None else {str(TREE): self.tree}
+        return {str(FILES): self.files, **tree}
+
+    def inside(self, name: str) -> str:
+        """The path of a file in a chamber."""
+        return str(FILES / name)
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a check has around it, without the network in any case.
+
+    :ivar layers: over the base, the uppermost first.
+    :ivar shown: directories that are only read: inside -> outside. ``binds``: those that are written.
+    :ivar as_root: it is root of the chamber; otherwise an ordinary user without any capability.
+    """
+
+    layers: tuple[Layer, ...]
+    shown: Mapping[str, Path]
+    binds: Mapping[str, Path] = field(default_factory=dict)
+    as_root: bool = False
+    capabilities: str = CAPABILITIES
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A check that ended: exit status, the end of its output, seconds; ``why`` it did not end by itself."""
+
+    status: int
+    text: str
+    seconds: float = 0.0
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What all checks of a build have in common.
+
+    :ivar output: gets what they write.
+    :ivar timeout: seconds after which one is killed; None: never.
+    """
+
+    base: Base
+    cache: Path
+    tell: Observer
+    output: Callable[[bytes], None]
+    fetch: bool = True
+    timeout: float | None = None
+
+    @contextmanager
+    def tools(self, depends: str, extra: Extra | None = None) -> Iterator[Layer]:
+        """A layer over the base with what satisfies ``depends``.
+
+        :param extra: what apt may choose from besides the suite.
+        :raises BwbuildError: there is none, or it can't be had.
+        """
+        with layers.opened(self._wish(depends, extra)) as layer:
+            yield layer
+
+    def fetched(self, depends: str, extra: Extra) -> Path:
+        """A directory with what satisfies ``depends`` besides the base and ``extra``, not installed.
+
+        :raises BwbuildError: there is none, or it can't be had.
+        """
+        return layers.fetched(self._wish(depends, extra))
+
+    def built(self, subject: Subject) -> tuple[Package, ...]:
+        """What the binary packages say of themselves; dpkg-deb reads them as an ordinary user.
+
+        :raises HostError: it can't.
+        """
+        words = ("sh", "-c", _FIELDS, "sh", *(subject.inside(name) for name in subject.debs))
+        ended = replace(self, output=lambda _: None).run(words, Room((), subject.shown))
+        if ended.why or ended.status:
+            raise HostError(f"the packages can't be read: {ended.why or ended.text[-200:]}")
+        return packages(ended.text)
+
+    def _wish(self, depends: str, extra: Extra | None) -> layers.Wish:
+        return layers.Wish(
+            base=self.base,
+            control=f"{_CONTROL}{depends}\n",
+            options=(),
+            cache=self.cache,
+            tell=self.tell,
+            fetch=self.fetch,
+            extra=extra,
+            what="the packages that the check needs",
+            remedy="leave out the check, or take another suite (-d SUITE)",
+        )
+
+    def run(self, words: Sequence[str], room: Room) -> Ended:
+        """Run a command; what it writes is gone with it, but for what ``room`` says.
+
+        :raises HostError: there can be no chamber.
+        :raises OutputError: the cache can't be written.
+        """
+        tail = bytearray()
+
+        def take(data: bytes) -> None:
+            self.output(data)
+            tail.extend(data)
+            del tail[:-_REMEMBERED]
+
+        identity = self.base.identity
+        with workplace(self.cache, "check") as place:
+            for name in ("chamber", "etc"):
+                (place / name).mkdir()
+                (place / name).chmod(0o755)
+            for name, text in self._etc().items():
+                (place / "etc" / name).write_text(text, encoding="utf-8")
+                (place / "etc" / name).chmod(0o644)
+            chamber = Chamber(
+                identity=identity,
+                place=place / "chamber",
+                root=self.base.root,
+                over=tuple(layer.upper for layer in room.layers),
+                binds=room.binds,
+                shown={**room.shown, str(_ETC): place / "etc"},
+                capabilities=room.capabilities,
+            )
+            user = (str(identity.uid), str(identity.gid))
+            prefix = () if room.as_root else ("setpriv", "--reuid", user[0], "--regid", user[1], *_DROPPED)
+            outcome = chamber.watch(("sh", "-c", _PREPARE, "sh", *user, *prefix, *words), take, self.timeout)
+        text = tail.decode("utf-8", "replace")
+        if outcome.timed_out:
+            why = f"it took longer than {human_duration(self.timeout or 0)} and was killed (--timeout)"
+        else:
+            why = "it was killed" if outcome.exit_code is None else ""
+        return Ended(outcome.exit_code or 0, text, outcome.seconds, why)
+
+    def _etc(self) -> Mapping[str, str]:
+        own = self.base.root / "etc"
+        passwd, group = ((own / name).read_text(encoding="utf-8") for name in ("passwd", "group"))
+        user = (BUILD_USER, self.base.identity.uid, self.base.identity.gid)
+        files = etc.files(passwd, group, user)
+        # Programs of users write to their home.
+        passwd = files["passwd"].replace(":build user:/nonexistent:", f":build user:{HOME}:")
+        return {**files, "passwd": passwd}
+
+
+def unmet(error: DependencyError) -> str:
+    """Which relation apt can't satisfy."""
+    _, found, text = next((line for line in error.details if "Depends:" in line), "").partition("Depends:")
+    return text.strip() if found else error.message
