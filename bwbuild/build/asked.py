@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bwbuild.config.settings import Settings
 from bwbuild.errors import HostError
 from bwbuild.events import Level, Notice
 from bwbuild.sandbox.spec import Identity, IdentityKind
+
+if TYPE_CHECKING:
+    from bwbuild.build.plan import Inputs
 
 
 def checks(settings: Settings) -> tuple[str, ...]:
@@ -25,12 +29,21 @@ def limits(settings: Settings) -> tuple[str, ...]:
     return tuple(limit.value for limit in settings.fail_on)
 
 
-def notes(settings: Settings, identity: Identity, *, on_base: bool) -> Iterator[Notice]:
+def notes(inputs: Inputs, identity: Identity) -> tuple[Notice, ...]:
     """What to say before the build.
 
-    :param on_base: the build itself stands on a base, which the checks take.
-    :raises HostError: there can be no base, which all of them need.
+    :raises HostError: there can be no base, which all checks need.
     """
+    wanted = checks(inputs.settings)
+    if inputs.command:
+        return ()
+    if wanted and not inputs.options.makes_changes:
+        text = f"{' and '.join(wanted)}: without a .changes there is nothing to check"
+        return (Notice(Level.WARNING, text),)
+    return tuple(_notes(inputs.settings, identity, on_base=inputs.ground is not None))
+
+
+def _notes(settings: Settings, identity: Identity, *, on_base: bool) -> Iterator[Notice]:
     wanted = checks(settings)
     if wanted and identity.kind is IdentityKind.SINGLE:
         raise HostError(

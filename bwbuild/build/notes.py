@@ -41,7 +41,7 @@ def notes_on(inputs: Inputs, chosen: Chosen) -> tuple[Notice, ...]:
         *chosen.workspace,
         *(Notice(Level.INFO, note) for note in chosen.jobs),
         *_view_notes(inputs),
-        *_check_notes(inputs, chosen.identity),
+        *asked.notes(inputs, chosen.identity),
     )
 
 
@@ -70,16 +70,6 @@ def _view_notes(inputs: Inputs) -> tuple[Notice, ...]:
         Notice(Level.INFO, f"view: the {number} packages that the source declares; --view host shows all"),
         *(Notice(Level.INFO, f"as the host has it, not made again: {why}") for why in view.failed),
     )
-
-
-def _check_notes(inputs: Inputs, identity: Identity) -> tuple[Notice, ...]:
-    if inputs.command:
-        return ()
-    if not inputs.options.makes_changes:
-        names = " and ".join(asked.checks(inputs.settings))
-        text = f"{names}: without a .changes there is nothing to check"
-        return (Notice(Level.WARNING, text),) if names else ()
-    return tuple(asked.notes(inputs.settings, identity, on_base=inputs.ground is not None))
 
 
 def _weakenings(inputs: Inputs, identity: Identity) -> tuple[Notice, ...]:

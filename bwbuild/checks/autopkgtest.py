@@ -39,8 +39,8 @@ _BED = ("--", "chroot", "/")
 _LINE = re.compile(r"(\S.*?)\s+(PASS|FAIL|SKIP|FLAKY|NEUTRAL)(?: (.*))?")
 _SUMMARY = re.compile(r"^autopkgtest \[[\d:]+\]: @+ summary$", re.MULTILINE)
 _WHY = re.compile(r"^(?:autopkgtest \[[\d:]+\]: ERROR: |badpkg: )(.*)$", re.MULTILINE)
-#: What autopkgtest's exit status says beyond single tests; below it are bits: 2 skipped, 4 failed, 8 none.
-_NONE, _BAD_PACKAGE, _TROUBLE = 8, 12, 16
+#: What autopkgtest's exit status says beyond single tests; below it are bits, of which 2 says skipped.
+_FAILED, _NONE, _BAD_PACKAGE, _TROUBLE = 4, 8, 12, 16
 
 
 def check(bench: Bench, subject: Subject, options: tuple[str, ...]) -> Result:
@@ -141,6 +141,10 @@ def judged(ended: Ended) -> Result:
         return Result(NAME, Verdict.FAIL, reason, _counts(tests), (), tests[:MOST], ended.seconds)
     if ended.status == _NONE and not tests:
         return Result(NAME, Verdict.NONE, "the source has no tests", seconds=ended.seconds)
+    if not tests or bool(ended.status & _FAILED) is not (verdict is Verdict.FAIL):
+        return broken(
+            NAME, f"exit status {ended.status} and its summary contradict each other", ended.seconds
+        )
     return Result(NAME, verdict, "", _counts(tests), (), tests[:MOST], ended.seconds)
 
 

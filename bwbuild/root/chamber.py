@@ -106,7 +106,10 @@ class Chamber:
                 first.extend(data)
 
         text = in_namespace(self.identity, self._lines(argv, start=_WATCHED))
-        script.write_bytes(os.fsencode(f'cd "$BWBUILD_SCRATCH"\n{text}'))
+        first_id = self.identity.outer_first
+        # Who opens /dev/stderr anew must own the pipe.
+        own = "" if first_id is None else f"chown {first_id}:{first_id} /proc/self/fd/1 /proc/self/fd/2\n"
+        script.write_bytes(os.fsencode(f'cd "$BWBUILD_SCRATCH"\n{own}{text}'))
         outcome = runner.run(runner.Launch(script, self.place, timeout), runner.Listeners(remember))
         if not (self.place / _ENTERED).exists():
             raise self._closed(process.Completed(("sh",), 1, b"", bytes(first)))

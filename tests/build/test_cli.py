@@ -31,6 +31,7 @@ KEYS = {
         "artifacts",
         "changes",
         "signature",
+        "checks",
         "identity",
         "view",
         "workspace",

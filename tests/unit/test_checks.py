@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from made_plans import inputs
 from test_report import NOON, SUCCESS
 
 from bwbuild.build import asked, findings
@@ -17,6 +18,7 @@ from bwbuild.checks.result import MOST, Count, OwnTest, Result, Tag, Verdict, br
 from bwbuild.config.kinds import Choice, Several, Text
 from bwbuild.config.layers import from_environment, from_toml, resolve
 from bwbuild.config.settings import FailOn, Settings
+from bwbuild.deb.buildoptions import parse
 from bwbuild.errors import CheckError, ConfigurationError, ExitStatus, HostError, SourceError
 from bwbuild.events import Level
 from bwbuild.sandbox.spec import Identity, IdentityKind
@@ -149,7 +151,11 @@ def test_tests_of_autopkgtest() -> None:
         (2, "one PASS\ntwo SKIP it wants a machine\n", Verdict.SKIP),
         (8, "two SKIP it wants a machine\n", Verdict.SKIP),
         (8, "* SKIP no tests in this package\n", Verdict.NONE),
+        (8, "one PASS (superficial)\n", Verdict.PASS),
         (4, "one FAIL timed out\n", Verdict.FAIL),
+        (0, "", Verdict.BROKEN),
+        (0, "one FAIL timed out\n", Verdict.BROKEN),
+        (4, "one PASS\n", Verdict.BROKEN),
         (16, "", Verdict.BROKEN),
     ],
 )
@@ -271,16 +277,18 @@ def test_later_lists_replace_earlier_ones() -> None:
 
 
 def test_what_is_said_before_the_build() -> None:
-    plain = Settings(fail_on=(FailOn.LINTIAN_ERROR,))
-    assert asked.checks(plain) == ()
-    (note,) = asked.notes(plain, RANGE, on_base=False)
+    plain = inputs(settings=Settings(fail_on=(FailOn.LINTIAN_ERROR,)))
+    assert asked.checks(plain.settings) == ()
+    (note,) = asked.notes(plain, RANGE)
     assert (note.level, "without --lintian" in note.text) == (Level.WARNING, True)
-    wanted = replace(plain, lintian=True)
-    assert list(asked.notes(wanted, RANGE, on_base=True)) == []
-    (note,) = asked.notes(wanted, RANGE, on_base=False)
+    wanted = replace(plain, settings=replace(plain.settings, lintian=True))
+    (note,) = asked.notes(wanted, RANGE)
     assert "base of this machine's release" in note.text
+    assert asked.notes(replace(wanted, command=("true",)), RANGE) == ()
+    (note,) = asked.notes(replace(wanted, options=parse(["-T", "clean"])), RANGE)
+    assert "nothing to check" in note.text
     with pytest.raises(HostError, match="subordinate ids"):
-        list(asked.notes(wanted, Identity(IdentityKind.SINGLE, 0, 0), on_base=False))
+        asked.notes(wanted, Identity(IdentityKind.SINGLE, 0, 0))
 
 
 # Shown

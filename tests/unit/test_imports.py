@@ -68,6 +68,7 @@ PURE = {
     "build/dependencies.py": {"os", "pathlib", "bwbuild.process", "time"},
     "deb/buildoptions.py": {"os", "pathlib", "bwbuild.process"},
     "checks/result.py": {"os", "pathlib", "bwbuild.process"},
+    "build/notes.py": {"os", "pathlib", "bwbuild.process"},
     "build/asked.py": {"os", "pathlib", "bwbuild.process"},
     "build/findings.py": {"os", "pathlib", "bwbuild.process"},
     "build/verdict.py": {"os", "bwbuild.process", "time"},
