@@ -16,7 +16,7 @@ import outcome
 from bwbuild.build import ground
 from bwbuild.config.settings import Settings
 from bwbuild.errors import SourceError
-from bwbuild.events import Notice
+from bwbuild.events import Event
 from bwbuild.process import run
 
 #: Stanzas and lines of package sources, which are to be good for as long as the chroot is.
@@ -126,5 +126,5 @@ def _sources(suite: str) -> Path:
     return place
 
 
-def _unheard(notice: Notice) -> None:
+def _unheard(event: Event) -> None:
     """Nobody watches."""
