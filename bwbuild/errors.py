@@ -24,6 +24,7 @@ class ExitStatus(IntEnum):
     SIGNING = 13
     OUTPUT = 14
     CHECK_FAILED = 15
+    EXPOSED = 16
     INTERRUPTED = 130
 
     @property

@@ -68,11 +68,13 @@ def run(
     stdin: bytes | None = None,
     inherit_terminal: bool = False,
     timeout: float | None = None,
+    pass_fds: Sequence[int] = (),
 ) -> Completed:
     """Run a program of the host to its end and return what it wrote.
 
     Standard input is empty unless ``stdin`` holds bytes; with ``inherit_terminal`` the program has the
-    caller's three streams instead (for a pinentry). ``timeout`` is in seconds.
+    caller's three streams instead (for a pinentry). ``timeout`` is in seconds. ``pass_fds`` are descriptors
+    that it inherits under their numbers.
 
     :raises HostError: the program is not installed.
     :raises BwbuildError: it exited with another status than 0 (unless ``check`` is false) or took too long.
@@ -90,6 +92,7 @@ def run(
                 stderr=stream,
                 timeout=timeout,
                 check=False,
+                pass_fds=tuple(pass_fds),
                 # A terminal's Ctrl-C is for bwbuild alone: what it started to clean up must come to its end.
                 process_group=None if inherit_terminal else 0,
             )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from bwbuild.build.plan import Plan, choose_identity, make_plan
 from bwbuild.build.restraints import restraints
 from bwbuild.build.scratch import Record
 from bwbuild.build.start import Tree
+from bwbuild.build.tiny import tiny_tree
 from bwbuild.build.workspaces import NO_UPPER, TMPFS_UPPER
 from bwbuild.config.settings import Settings, Sign, View
 from bwbuild.deb.buildoptions import BuildOptions
@@ -48,14 +48,6 @@ mount -t overlay -o ro,{options},lowerdir={at}/usr.over:/usr bwbuild {at}/usr
 _IN_MEMORY = "mount -t tmpfs -o mode=755 bwbuild ns\n"
 _SCRATCH = "bwbuild --scratch DIR  # a directory on ext4, xfs, btrfs or a tmpfs"
 _HINT = "name another directory: bwbuild --scratch DIR"
-
-_TREE = {
-    "control": "Source: bwbuild-doctor\nMaintainer: bwbuild <root@localhost>\n\n"
-    "Package: bwbuild-doctor\nArchitecture: all\nDescription: nothing\n",
-    "changelog": "bwbuild-doctor (1) unstable; urgency=low\n\n  * Nothing.\n\n"
-    " -- bwbuild <root@localhost>  Thu, 01 Jan 1970 00:00:00 +0000\n",
-    "source/format": "3.0 (native)\n",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,12 +231,7 @@ def _whole(settings: Settings, case: Case, conditions: Conditions, earlier: tupl
     name = "sandbox"
     said: list[bytes] = []
     try:
-        with tempfile.TemporaryDirectory(prefix="bwbuild-doctor.") as directory:
-            tree = Path(directory, "bwbuild-doctor-1")
-            for file, text in _TREE.items():
-                path = tree / "debian" / file
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text, encoding="utf-8")
+        with tiny_tree("bwbuild-doctor") as tree:
             wanted = inputs.Wanted(Tree(tree), BuildOptions(), ("true",))
             with (
                 inputs.read(wanted, settings, os.environ, lambda _: None) as found,

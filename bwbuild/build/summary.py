@@ -33,6 +33,7 @@ _SBUILD = {
     ExitStatus.SIGNING: ("failed", "signing"),
     ExitStatus.OUTPUT: ("failed", "publication"),
     ExitStatus.CHECK_FAILED: ("attempted", "post-build"),
+    ExitStatus.EXPOSED: ("failed", "init"),
     ExitStatus.INTERRUPTED: ("failed", "abort"),
 }
 

@@ -22,6 +22,7 @@ COMMANDS = {
     "run": "bwbuild.cli.session",
     "deps": "bwbuild.cli.deps",
     "doctor": "bwbuild.cli.doctor",
+    "audit": "bwbuild.cli.audit",
     "config": "bwbuild.cli.config",
     "root": "bwbuild.cli.root",
     "clean": "bwbuild.cli.clean",
@@ -66,7 +67,8 @@ class Commands(click.Group):
     subcommand_metavar="[SOURCE] [DPKG-BUILDPACKAGE-OPTIONS]",
     epilog="Every option of dpkg-buildpackage works: -b -B -A -S -nc -jN -P… -k… and so on. "
     "Exit status: 0 success, 2 usage, 3 configuration, 4 host, 5 source, 6 dependencies, 10 build failed, "
-    "11 limit, 12 verification, 13 signing, 14 output, 15 check failed, 130 interrupted.",
+    "11 limit, 12 verification, 13 signing, 14 output, 15 check failed, "
+    "16 exposed, 130 interrupted.",
 )
 @click.version_option(__version__, prog_name="bwbuild")
 def commands() -> None:

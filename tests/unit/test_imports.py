@@ -24,6 +24,7 @@ RANKS = {
     "cli": 1,
     "corpus": 2,
     "build": 3,
+    "audit": 4,
     "checks": 4,
     "root": 5,
     "sandbox": 5,
@@ -40,6 +41,8 @@ RANKS = {
 }
 #: The fifth floor's neighbours may know each other in one direction only.
 NEIGHBOURS = {("root", "sandbox")}
+#: All of that room only computes.
+AUDIT = ("facts", "score", "assessments", "reach", "rights", "words", "of_line", "of_build", "probe")
 #: Modules that only compute: nothing in them may reach the machine.
 PURE = {
     "build/plan.py": {"bwbuild.sandbox.runner", "bwbuild.build.scratch", "bwbuild.handover.publish"},
@@ -67,6 +70,7 @@ PURE = {
     "deb/closure.py": {"os", "pathlib", "bwbuild.process"},
     "build/dependencies.py": {"os", "pathlib", "bwbuild.process", "time"},
     "deb/buildoptions.py": {"os", "pathlib", "bwbuild.process"},
+    **{f"audit/{name}.py": {"os", "bwbuild.process"} for name in AUDIT},
     "checks/result.py": {"os", "pathlib", "bwbuild.process"},
     "build/notes.py": {"os", "pathlib", "bwbuild.process"},
     "build/asked.py": {"os", "pathlib", "bwbuild.process"},
