@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import time
@@ -98,6 +99,84 @@ def test_signal_after_the_build(tmp_path: Path) -> None:
             whole_again = desk.ok("-b")
             assert "tiny" in whole_again.both
     assert snapshot(desk.tree) == before
+
+
+# What is there for signals at any moment: many builds, each ended at another one
+
+#: Builds for a second with children that ignore what can be ignored, and publishes something.
+SHORT = Rules(during="(setsid sleep 60 & trap '' TERM INT HUP; sleep 0.3)")
+
+
+def end_at_random(desk: Desk, chance: random.Random, usual: float) -> tuple[signal.Signals, float]:
+    """Begin a build, signal it at any moment, and look at what there is afterwards."""
+    number, moment = chance.choice(list(SIGNALS)), chance.uniform(0, usual)
+    before, mounted = snapshot(desk.tree), mounts()
+    running = desk.start("-b", "--no-sign")
+    time.sleep(moment)
+    running.send_signal(number)
+    output, _ = running.communicate(timeout=30)
+    assert running.returncode in (0, SIGNALS[number], -number), output
+    assert b"Traceback" not in output
+    wait_for(lambda: not processes(str(desk.scratch)), 10)
+    assert mounts() == mounted
+    assert snapshot(desk.tree) == before
+    return number, moment
+
+
+def check_many(desk: Desk, seed: int, builds: int) -> None:
+    """Results are there as a whole or not at all, and what was killed is swept by the next run."""
+    desk.ok("-b", "--no-sign")  # makes the view, which the others find
+    started = time.monotonic()
+    desk.ok("-b", "--no-sign")
+    usual, whole = time.monotonic() - started, desk.published()
+    chance = random.Random(seed)  # noqa: S311 - the same moments in every run
+    for _ in range(builds):
+        for name in desk.published():
+            (desk.parent / name).unlink()
+        what = end_at_random(desk, chance, usual)
+        found = set(desk.published())
+        if what[0] is signal.SIGKILL:
+            # Nobody can tidy up any more: what is half done has names that nobody takes for results.
+            found = {name for name in found if not name.startswith(".")}
+        # The .changes comes last; without it nothing is a result.
+        complete = any(name.endswith(".changes") for name in found)
+        assert not complete or found >= set(whole), (what, found)
+        assert complete or what[0] is signal.SIGKILL or not found, (what, found)
+    for name in desk.published():
+        (desk.parent / name).unlink()
+    desk.ok("-b", "--no-sign")
+    assert desk.left() == []
+    assert desk.published() == whole
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_signals_at_random_moments(tmp_path: Path, seed: int) -> None:
+    check_many(make_desk(tmp_path, SHORT), seed, 3)
+
+
+@pytest.mark.soak
+def test_signals_at_many_random_moments(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    if "soak" not in request.config.option.markexpr:
+        pytest.skip("it takes minutes: -m soak")
+    seed = int(os.environ.get("BWBUILD_SOAK_SEED", "0"))
+    check_many(make_desk(tmp_path, SHORT), seed, 50)
+
+
+@pytest.mark.xfail(reason="a first signal during the clean-up ends the clean-up", strict=True)
+def test_signal_while_the_scratch_directory_is_removed(tmp_path: Path) -> None:
+    """The window is small, and so is made larger: by an rm that takes its time."""
+    desk = make_desk(tmp_path)
+    slow = desk.top / "bin" / "rm"
+    slow.parent.mkdir()
+    slow.write_text(f'#!/bin/sh\ntouch {desk.top}/removing\nsleep 1\nexec /usr/bin/rm "$@"\n')
+    slow.chmod(0o755)
+    desk = Desk(desk.top, {"PATH": f"{slow.parent}:{desk.environment['PATH']}"})
+    running = desk.start("-b", "--no-sign")
+    wait_for((desk.top / "removing").exists)
+    running.terminate()
+    output, _ = running.communicate(timeout=30)
+    assert b"Traceback" not in output
+    assert desk.left() == []
 
 
 def test_interrupt_comes_from_the_terminal_once(busy: Desk) -> None:
