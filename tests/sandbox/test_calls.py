@@ -173,7 +173,7 @@ def test_filter_alone_closes_them(shared: Desk, as_root: bool) -> None:
     text, count = re.subn(r"dpkg-buildpackage -us -uc -r\S+", f'{root}python3 -c "$PROBER" "$CALLS"', text)
     assert count == 1
     quoted = {"PROBER": shlex.quote(PROBER), "CALLS": shlex.quote(json.dumps(NAMESPACES))}
-    text = text.replace("set -eu\n", "set -eu\n" + "".join(f"{n}={t}\n" for n, t in quoted.items()), 2)
+    text = text.replace("set -eu\n", "set -eu\n" + "".join(f"{n}={t}\n" for n, t in quoted.items()))
     done = subprocess.run(
         ["sh"], input=text, capture_output=True, text=True, check=False, timeout=PATIENCE,
         env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR": str(shared.scratch)},
