@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from field import Attack, Field, Scene, Stage
 from stages import came, environment, fifo, listens, plants
-from support import give_up
 
 #: Tells a listener of the host what to do, as clients of tmux, ssh-agent, a session bus or an editor do.
 CONNECT = "import socket; s = socket.socket(socket.AF_UNIX); s.connect('{}'); s.sendall(b'run something')"
@@ -113,9 +113,10 @@ def machine_file(path: str) -> Stage:
 
     @contextmanager
     def stage(where: Field) -> Iterator[Scene]:
-        text = Path(path).read_text().strip()
+        file = Path(path)
+        text = file.read_text().strip() if file.exists() else ""
         if not text:
-            give_up(f"{path} is empty here")
+            pytest.skip(f"this machine has nothing in {path}")
         yield Scene(lambda written: text in written)
 
     return stage

@@ -8,14 +8,16 @@ import select
 import socket
 import struct
 import termios
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from fcntl import ioctl
 from pathlib import Path
 from typing import Any
 
+import pytest
 from field import Attack, Field, Scene, Stage
-from support import give_up
 
 TYPED = b"typed ahead\n"
 
@@ -34,11 +36,21 @@ def on_terminal(judge: Callable[[int, bytes], bool], typed: bytes = b"") -> Stag
         if typed:
             os.write(ours, typed)
         options = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
-        try:
-            yield Scene(lambda _: judge(theirs, _received(ours)), options=_session(options))
-        finally:
-            os.close(ours)
-            os.close(theirs)
+        done = threading.Event()
+        with ThreadPoolExecutor(1) as pool:
+            # Nobody could write much to a terminal that shows nothing.
+            reading = pool.submit(_received, ours, done)
+
+            def decide(_: str) -> bool:
+                done.set()
+                return judge(theirs, reading.result())
+
+            try:
+                yield Scene(decide, options=_session(options))
+            finally:
+                done.set()
+        os.close(ours)
+        os.close(theirs)
 
     return stage
 
@@ -49,11 +61,15 @@ def _session(options: dict[str, Any]) -> dict[str, Any]:
     return {**options, "start_new_session": True, "preexec_fn": lambda: ioctl(terminal, termios.TIOCSCTTY, 0)}
 
 
-def _received(ours: int) -> bytes:
+def _received(ours: int, done: threading.Event) -> bytes:
+    """What was written to the terminal until all is done and nothing more comes."""
     data = b""
-    while select.select([ours], [], [], 0.1)[0]:
-        data += os.read(ours, 65536)
-    return data
+    while True:
+        ended = done.is_set()
+        if select.select([ours], [], [], 0.1)[0]:
+            data += os.read(ours, 65536)
+        elif ended:
+            return data
 
 
 def mode_changed(terminal: int, _: bytes) -> bool:
@@ -81,7 +97,7 @@ def injection(where: Field) -> Iterator[Scene]:
     """A terminal of a machine that lets programs type on it."""
     switch = Path("/proc/sys/dev/tty/legacy_tiocsti")
     if switch.exists() and switch.read_text().strip() == "0":
-        give_up("the kernel lets nobody type on terminals (dev.tty.legacy_tiocsti)")
+        pytest.skip("the kernel lets nobody type on terminals (dev.tty.legacy_tiocsti)")
     with on_terminal(typed_something)(where) as scene:
         yield scene
 
