@@ -9,6 +9,15 @@ import pytest
 from support import Desk, discard, make_desk, need
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what takes minutes unless it is asked for."""
+    if "long" in config.option.markexpr.split():
+        return
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.skip(reason="it takes minutes: pytest -m long"))
+
+
 @pytest.fixture(autouse=True)
 def _tidy(request: pytest.FixtureRequest) -> Iterator[None]:
     """Scratch directories hold files of other ids, which pytest's own clean-up could not remove."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +21,7 @@ class Repository:
 
     top: Path
     address: str
+    gpg: Path
 
     @property
     def line(self) -> str:
@@ -49,31 +52,33 @@ class Repository:
             f"Acquire-By-Hash: no\nSHA256:\n {digest} {len(index)} main/binary-amd64/Packages\n"
         )
         (place / "InRelease").unlink(missing_ok=True)
-        words = [*_gpg(self.top), "--clearsign", "--output", place / "InRelease", place / "Release"]
+        words = [*_gpg(self.gpg), "--clearsign", "--output", place / "InRelease", place / "Release"]
         subprocess.run(words, check=True)
 
 
 @contextmanager
 def repository(top: Path) -> Iterator[Repository]:
     """An empty repository below ``top``, there until the end of the context."""
-    (top / "gpg").mkdir(parents=True, mode=0o700)
-    (top / "pool").mkdir()
+    (top / "pool").mkdir(parents=True)
+    # The name of gpg-agent's socket must be short, which a test's own directory is not.
+    home = Path(tempfile.mkdtemp(prefix="bwt-", dir="/tmp"))
     words = ["--quick-generate-key", "bwt@example.org", "default", "sign", "never"]
-    subprocess.run([*_gpg(top), *words], check=True)
+    subprocess.run([*_gpg(home), *words], check=True)
     for suffix, armor in (("gpg", ()), ("asc", ("--armor",))):
-        subprocess.run([*_gpg(top), *armor, "--output", top / f"keyring.{suffix}", "--export"], check=True)
+        subprocess.run([*_gpg(home), *armor, "--output", top / f"keyring.{suffix}", "--export"], check=True)
     handler = partial(_Silent, directory=str(top))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            made = Repository(top, f"http://127.0.0.1:{server.server_port}")
+            made = Repository(top, f"http://127.0.0.1:{server.server_port}", home)
             made.publish()
             yield made
         finally:
             server.shutdown()
             thread.join()
-            subprocess.run(["gpgconf", "--homedir", top / "gpg", "--kill", "all"], check=True)
+            subprocess.run(["gpgconf", "--homedir", home, "--kill", "all"], check=True)
+            shutil.rmtree(home)
 
 
 class _Silent(SimpleHTTPRequestHandler):
@@ -81,5 +86,5 @@ class _Silent(SimpleHTTPRequestHandler):
         """Nobody reads it."""
 
 
-def _gpg(top: Path) -> list[str | Path]:
-    return ["gpg", "--homedir", top / "gpg", "--batch", "--quiet", "--passphrase", ""]
+def _gpg(home: Path) -> list[str | Path]:
+    return ["gpg", "--homedir", home, "--batch", "--quiet", "--passphrase", ""]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from made_suites import OWN, Bases, command
 from support import Desk, as_user
 
@@ -78,6 +79,7 @@ def test_lintian(bases: Bases, top: Path) -> None:
     assert list((top / "cache" / "work").iterdir()) == []
 
 
+@pytest.mark.long
 def test_lintian_that_cannot_be_run(bases: Bases, top: Path) -> None:
     desk = bases.desk(top)
     found = checked(desk, "--lintian", "--lintian-opt=--nosuch-option")
@@ -85,6 +87,7 @@ def test_lintian_that_cannot_be_run(bases: Bases, top: Path) -> None:
     checked(desk, "--lintian", "--lintian-opt=--nosuch-option", "--fail-on=lintian=error", status=15)
 
 
+@pytest.mark.long
 def test_tests_of_the_source(bases: Bases, top: Path) -> None:
     desk = bases.desk(top)
     tests = desk.tree / "debian" / "tests"
@@ -117,6 +120,7 @@ def test_source_without_tests(bases: Bases, top: Path) -> None:
     assert "\nAutopkgtest: no tests\n" in desk.log()
 
 
+@pytest.mark.long
 def test_piuparts(bases: Bases, top: Path) -> None:
     desk = bases.desk(top)
     file = desk.tree / "debian" / "control"
@@ -129,6 +133,7 @@ def test_piuparts(bases: Bases, top: Path) -> None:
     checked(desk, "--piuparts", "-b", "--fail-on=piuparts=fail", status=15)
 
 
+@pytest.mark.long
 def test_what_cannot_be_installed(bases: Bases, top: Path) -> None:
     desk = bases.desk(top)
     file = desk.tree / "debian" / "control"
@@ -137,6 +142,7 @@ def test_what_cannot_be_installed(bases: Bases, top: Path) -> None:
     assert (found["verdict"], "nosuch" in found["reason"]) == ("fail", True)
 
 
+@pytest.mark.long
 def test_checks_after_a_build_on_this_machine(bases: Bases, top: Path) -> None:
     desk = bases.desk(top)
     done = command(desk, "-b", "--no-sign", "--lintian")
