@@ -78,7 +78,7 @@ def repository(top: Path) -> Iterator[Repository]:
             server.shutdown()
             thread.join()
             subprocess.run(["gpgconf", "--homedir", home, "--kill", "all"], check=True)
-            shutil.rmtree(home)
+            shutil.rmtree(home, ignore_errors=True)  # the agent removes its sockets meanwhile
 
 
 class _Silent(SimpleHTTPRequestHandler):
