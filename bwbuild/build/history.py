@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
+from typing import TypeVar
 
 import platformdirs
 
@@ -21,6 +22,8 @@ from bwbuild.build.log import visible
 from bwbuild.build.report import Report
 from bwbuild.errors import ExitStatus
 from bwbuild.events import Event, Level, Notice, Step
+
+Answer = TypeVar("Answer")
 
 #: How many builds of one source are kept, and how many of them an estimate looks at.
 KEPT_BUILDS = 50
@@ -153,20 +156,20 @@ class History:
 
     def estimate(self, source: str, build_type: str) -> Estimate | None:
         """From the last :data:`SAMPLES` successful builds; None if there was none."""
-        result = None
-        with self._warning():
-            if self.path.exists():
-                with _transaction(self.path) as database:
-                    result = _estimate(database, source, build_type)
-        return result
+        return self._asked(_estimate, source, build_type)
 
     def demand(self, source: str, build_type: str) -> Demand | None:
         """Of the last :data:`SAMPLES` builds, failed or not, what the one with the most jobs took."""
+        return self._asked(_demand, source, build_type)
+
+    def _asked(
+        self, question: Callable[[sqlite3.Connection, str, str], Answer | None], source: str, build_type: str
+    ) -> Answer | None:
         result = None
         with self._warning():
             if self.path.exists():
                 with _transaction(self.path) as database:
-                    result = _demand(database, source, build_type)
+                    result = question(database, source, build_type)
         return result
 
     @contextmanager
