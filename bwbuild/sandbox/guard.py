@@ -13,6 +13,7 @@ from bwbuild.sandbox.spec import NO_CEILINGS, Ceilings, Filter, Restraints
 #: Run as root of the namespace. The limit counts for it and all below, and inside nobody may raise it again.
 NO_NESTING = "echo 0 > /proc/sys/user/max_user_namespaces"
 
+
 _END = "END_OF_FILE"
 #: Else a build would have the keys of the caller's session. Where the kernel has no keys, or a filter around
 #: this process keeps them away, JOIN_SESSION_KEYRING (1) fails, but then GET_KEYRING_ID (0) does too.
@@ -21,6 +22,16 @@ _KEYRING = (
     ' die "bwbuild: no session keyring of its own: $why\\n" if syscall({keyctl}, 0, -3, 0) >= 0 }}'
     ' exec @ARGV; die "exec: $ARGV[0]: $!\\n"'
 )
+
+
+def lowered(restraints: Restraints, ceilings: Ceilings) -> Iterator[str]:
+    """The lines that lower the namespace's own limits."""
+    if not restraints.nesting:
+        yield NO_NESTING
+    for name, number in ceilings.shares:
+        place = f"/proc/sys/user/max_{name}"
+        # Namespaces may be allowed because nothing can be written there.
+        yield f"{f'[ ! -w {place} ] || ' if restraints.nesting else ''}echo {number} > {place}"
 
 
 def files(filters: Iterable[Filter]) -> Iterator[str]:
