@@ -162,7 +162,6 @@ def test_signals_at_many_random_moments(tmp_path: Path, request: pytest.FixtureR
     check_many(make_desk(tmp_path, SHORT), seed, 50)
 
 
-@pytest.mark.xfail(reason="a first signal during the clean-up ends the clean-up", strict=True)
 def test_signal_while_the_scratch_directory_is_removed(tmp_path: Path) -> None:
     """The window is small, and so is made larger: by an rm that takes its time."""
     desk = make_desk(tmp_path)
@@ -176,6 +175,8 @@ def test_signal_while_the_scratch_directory_is_removed(tmp_path: Path) -> None:
     running.terminate()
     output, _ = running.communicate(timeout=30)
     assert b"Traceback" not in output
+    assert b"interrupted by SIGTERM" in output
+    assert running.returncode == 130
     assert desk.left() == []
 
 
