@@ -45,7 +45,7 @@ def undisturbed() -> Iterator[None]:
             handler(number, frame)
 
     before = {int(number): signal.getsignal(number) for number in _SIGNALS}
-    for number in _SIGNALS:
+    for number in before:
         signal.signal(number, put_off)
     try:
         yield

@@ -31,6 +31,8 @@ from bwbuild.sandbox.spec import Layering
 _PACKED, _UPSTREAM = "packed", "upstream"
 #: What dpkg-source leaves out when it unpacks.
 _IGNORED = ".pc"
+#: debconf-updatepo brings them up to date with the templates.
+_TRANSLATIONS = ("debian/po/*.po", "debian/po/templates.pot")
 #: Differences that are shown; in the log and the report there need not be more.
 _SHOWN = 20
 
@@ -49,7 +51,7 @@ class Difference:
 
 
 def check(plan: Plan, verified: Verified, scratch: Scratch) -> tuple[str, ...]:
-    """Compare; what differs and is accepted by the settings, one sentence each.
+    """Compare; what differs and is usual, or accepted by the settings, one sentence each.
 
     :raises VerificationError: something else differs, or what was packed can't be unpacked.
     :raises LimitError: to unpack it takes more than it may.
@@ -59,8 +61,11 @@ def check(plan: Plan, verified: Verified, scratch: Scratch) -> tuple[str, ...]:
     if dsc is None or plan.sandbox.workspace.layering is Layering.NONE:
         return ()
     found = _Packed(plan, verified, scratch).differences()
-    accepted = [one for one in found if _is_accepted(one, plan.settings.accept_from_clean)]
-    refused = [one for one in found if one not in accepted]
+    usual = [one for one in found if _is_usual(one, plan.source.tree)]
+    accepted = [
+        one for one in found if one not in usual and _is_accepted(one, plan.settings.accept_from_clean)
+    ]
+    refused = [one for one in found if one not in (*usual, *accepted)]
     if refused:
         raise VerificationError(
             f"{dsc.name} would have what your tree has not: {refused[0].text}"
@@ -69,7 +74,10 @@ def check(plan: Plan, verified: Verified, scratch: Scratch) -> tuple[str, ...]:
             " or accept it with --accept-from-clean PATTERN",
             details=[*_shown(refused), *_comparison(plan, scratch)],
         )
-    return tuple(f"{text} by the build, in {dsc.name} (--accept-from-clean)" for text in _shown(accepted))
+    return (
+        *(f"{text} by the build, in {dsc.name}; look at it" for text in _shown(usual)),
+        *(f"{text} by the build, in {dsc.name} (--accept-from-clean)" for text in _shown(accepted)),
+    )
 
 
 def _comparison(plan: Plan, scratch: Scratch) -> Iterator[str]:
@@ -81,6 +89,15 @@ def _comparison(plan: Plan, scratch: Scratch) -> Iterator[str]:
 def _shown(found: list[Difference]) -> list[str]:
     more = [f"and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
     return [one.text for one in found[:_SHOWN]] + more
+
+
+def _is_usual(difference: Difference, tree: Path) -> bool:
+    """Whether many packages make the file anew in their clean target, from others that are in the tree."""
+    if difference.how != "changed":
+        return False
+    if difference.path == "debian/control":
+        return (tree / "debian" / "control.in").is_file()
+    return any(fnmatchcase(difference.path, pattern) for pattern in _TRANSLATIONS)
 
 
 def _is_accepted(difference: Difference, patterns: tuple[str, ...]) -> bool:

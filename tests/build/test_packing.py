@@ -80,6 +80,19 @@ def test_accepted_changes_are_in_log_terminal_and_report(native: Desk) -> None:
         assert line in native.report(report)["weakenings"]
 
 
+def test_what_packages_usually_make_anew(native: Desk) -> None:
+    """Of files that are there, and only with what they are made of: a warning that nobody has to ask for."""
+    clean = "echo >> debian/control; echo >> debian/po/de.po"
+    (native.tree / "debian" / "po").mkdir()
+    (native.tree / "debian" / "po" / "de.po").touch()
+    assert "changed: 'debian/control'" in refused(cleaning(native, clean))
+    (native.tree / "debian" / "control.in").touch()
+    done = native.ok("-S", "--no-sign")
+    for name in ("control", "po/de.po"):
+        assert f"warning: changed: 'debian/{name}' by the build, in tiny_1.dsc" in done.err
+    assert "added: 'debian/po/fr.po'" in refused(cleaning(native, "touch debian/po/fr.po"))
+
+
 def test_with_an_upstream_tarball(patched: Desk) -> None:
     patched.ok("-S", "-d", "--no-sign")
     assert "tiny_1-1.dsc" in patched.published()
