@@ -167,10 +167,13 @@ class Watchdog:
         """The bytes that lie in file systems in memory of the sandbox; notes those that are full."""
         if self._running is None or self._running.first is None:
             return 0
-        used = 0
+        used, root = 0, f"/proc/{self._running.first}/root"
         for place in self._memory:
             try:
-                found = os.statvfs(f"/proc/{self._running.first}/root{place}")
+                # Until bwrap has made the sandbox, its first process still has the machine's own root.
+                if Path(root).samefile("/"):
+                    return 0
+                found = os.statvfs(f"{root}{place}")
             except (FileNotFoundError, ProcessLookupError, PermissionError):
                 continue  # not there yet, or not any more
             used += (found.f_blocks - found.f_bfree) * found.f_frsize
