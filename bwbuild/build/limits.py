@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bwbuild.build.resources import NO_PEAK, Peak
 from bwbuild.config.settings import Settings
+from bwbuild.errors import LimitError
 from bwbuild.host.facts import Host
 from bwbuild.sandbox.spec import Ceilings, Guest
 from bwbuild.units import human_duration, human_size
@@ -75,6 +76,14 @@ class Breach:
     reached: Reached
     message: str
     hint: str
+
+
+class BreachError(LimitError):
+    """Something was ended, or failed, at a limit; ``reached`` is for the report."""
+
+    def __init__(self, breach: Breach) -> None:
+        super().__init__(breach.message, hint=breach.hint)
+        self.reached = breach.reached
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +158,11 @@ def of_log(limit: int, written: int) -> Reached:
     return Reached("log", limit, written)
 
 
-def of_time(limit: float, seconds: float) -> Breach:
+def of_time(limit: float, seconds: float, what: str = "the build") -> Breach:
     """It took too long."""
     return Breach(
         Reached("time", limit, seconds),
-        f"the build took longer than {human_duration(limit)} and was killed",
+        f"{what} took longer than {human_duration(limit)} and was killed",
         "--timeout TIME allows it more",
     )
 
