@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 
 from bwbuild.build import limits as words
 from bwbuild.build import scratch as scratches
+from bwbuild.build.group import Group, group_of
 from bwbuild.build.limits import Breach, Seen
 from bwbuild.build.monitor import IN_DANGER, LARGEST_SHARE, Glance, Pace, TreeMonitor
 from bwbuild.build.plan import Plan
@@ -20,6 +21,7 @@ from bwbuild.build.scratch import Scratch
 from bwbuild.build.space import file_system
 from bwbuild.events import Observer, Output
 from bwbuild.sandbox.runner import Running
+from bwbuild.sandbox.scope import NO_SCOPE
 from bwbuild.sandbox.spec import Guest, Kernel, Layering, Tmpfs
 
 #: Seconds between two looks at the tree, between two measurements of it, and between two looks at the disk.
@@ -45,6 +47,7 @@ class Watchdog:
         self._tell = tell
         self._monitor: TreeMonitor | None = None
         self._running: Running | None = None
+        self._group: Group | None = None
         self._glances, self._samples = Pace(GLANCE), Pace(SAMPLE)
         self._disk = _Disk(plan, scratch)
         self._memory = tuple(_in_memory(plan))
@@ -58,7 +61,8 @@ class Watchdog:
     def seen(self) -> Seen:
         """What was seen up to now."""
         peak, tasks = (self._monitor.peak, self._monitor.most_tasks) if self._monitor else (Peak(), 0)
-        return Seen(self._breach, peak, tasks, frozenset(self._full), self._refused)
+        killed = self._group is not None and self._group.killed
+        return Seen(self._breach, peak, tasks, frozenset(self._full), self._refused, killed)
 
     def output(self, data: bytes) -> None:
         """Take in what the build wrote."""
@@ -75,6 +79,9 @@ class Watchdog:
         self._running = running
         if self._monitor is None:
             self._monitor = TreeMonitor.of(running.launcher)
+        # Before there is a first process, the launcher may not be in its group yet.
+        if self._group is None and running.first is not None and self._plan.scope != NO_SCOPE:
+            self._group = group_of(running.first, self._limits.memory)
         if self._breach is None:
             self._breach = next((found for check in self._checks() if (found := check()) is not None), None)
         return self._breach is not None
