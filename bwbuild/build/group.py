@@ -23,6 +23,7 @@ class Group:
 
     def __init__(self, path: Path, memory: int | None) -> None:
         self._path = path
+        self._memory = memory
         self._before = _killed(path.parent)
         if memory is not None:
             # What the kernel counts besides samples, such as page tables, needs some room. Past that it lets
@@ -30,6 +31,14 @@ class Group:
             self._write("memory.high", memory + memory // 16)
             # A build is ended as a whole; not every systemd can be told so for a scope.
             self._write("memory.oom.group", 1)
+
+    @property
+    def full(self) -> bool:
+        """Whether it has more than a sample may find. To ask costs less than a sample."""
+        if self._memory is None:
+            return False
+        counts = re.findall(r"^(?:anon|shmem) (\d+)$", _read(self._path / "memory.stat"), re.MULTILINE)
+        return sum(map(int, counts)) > self._memory
 
     @property
     def killed(self) -> bool:

@@ -96,23 +96,24 @@ class Watchdog:
         return words.of_silence(limit, silence) if limit is not None and silence >= limit else None
 
     def _check_tree(self) -> Breach | None:
-        if self._monitor is None or not self._glances.due():
+        urgent = self._group is not None and self._group.full
+        if self._monitor is None or not (urgent or self._glances.due()):
             return None
         start = time.thread_time()
         glance = self._monitor.glance(self._files())
-        danger = glance is not None and self._in_danger(glance)
+        danger = urgent or (glance is not None and self._in_danger(glance))
         self._glances.done(time.thread_time() - start, IN_DANGER if danger else LARGEST_SHARE)
         if glance is None:
             return None
-        return self._check_processes(glance.tasks) or self._check_memory(glance, danger=danger)
+        return self._check_processes(glance.tasks) or self._check_memory(glance, danger=danger, urgent=urgent)
 
     def _in_danger(self, glance: Glance) -> bool:
         limit = self._limits.memory
         return limit is not None and glance.most > limit // 2
 
-    def _check_memory(self, glance: Glance, *, danger: bool) -> Breach | None:
+    def _check_memory(self, glance: Glance, *, danger: bool, urgent: bool) -> Breach | None:
         limit = self._limits.memory
-        if self._monitor is None or not self._samples.due():
+        if self._monitor is None or not (urgent or self._samples.due()):
             return None
         start = time.thread_time()
         usage = self._monitor.sample(glance)

@@ -219,9 +219,26 @@ def test_commands(at: Any) -> None:
     assert "environment" not in text.stdout, "systemd-run has something to say of the command"
 
 
+def lose_the_manager(desk: Desk) -> Path:
+    """A runtime directory like that of a manager that does not answer any more."""
+    runtime = desk.top / "runtime"
+    (runtime / "systemd").mkdir(parents=True)
+    (runtime / "systemd" / "private").touch()
+    return runtime
+
+
 def test_doctor_and_audit(at: Any) -> None:
     desk = at()
-    assert desk.run("doctor").status == 0
+    assert "ok       control group" in desk.ok("doctor").out
+    lost = {
+        "XDG_RUNTIME_DIR": str(lose_the_manager(desk)),
+        "DBUS_SESSION_BUS_ADDRESS": "unix:path=/nonexistent",
+    }
+    for words in (("doctor",), ("run", "--", "true")):
+        done = desk.run(*words, env=lost)
+        assert done.status == 4
+        assert "--no-limit-scope" in done.both
+    desk.ok("run", "--no-limit-scope", "--", "true", env=lost)
     rows = [json.loads(desk.run("audit", "--json", *words).out) for words in ((), ("--no-limit-scope",))]
     found = [
         row["state"] for rows_of in rows for row in rows_of["findings"] if row["name"] == "limit of memory"

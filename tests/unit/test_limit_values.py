@@ -339,6 +339,9 @@ def test_a_group_and_the_one_around_it(tmp_path: Path) -> None:
     group = Group(path, 160)
     assert (path / "memory.high").read_text() == "170"
     assert (path / "memory.oom.group").read_text() == "1"
+    for anon, full in ((100, False), (101, True)):
+        (path / "memory.stat").write_text(f"anon {anon}\nfile 5000\nshmem 60\ninactive_anon 90\n")
+        assert group.full == full
     assert not group.killed
     made_group(path, 1)
     assert group.killed
