@@ -22,6 +22,9 @@ class Progress:
     expected: float | None = None
 
 
+NO_PROGRESS = Progress()
+
+
 class Stop:
     """The wish to stop: the first time builds are asked to end in order, the second time they are killed.
 
