@@ -31,8 +31,8 @@ from bwbuild.errors import ExitStatus, UsageError
 def run_command(sources: tuple[str, ...], resume: str | None, **parameters: Any) -> int:
     """Build many sources in parallel, each in a sandbox of its own.
 
-    SOURCES are trees, directories of trees, .dsc files, with -d SUITE names of source packages, and @FILE for a
-    list of them. A directory with tree/ and expect.toml is a source that must do what that file says.
+    SOURCES are trees, directories of trees, .dsc files, with -d SUITE names of source packages, and @FILE
+    for a list of them. A directory with tree/ and expect.toml is a source that must do what that file says.
 
     Every other option is one of each build, as bwbuild --help shows them: -d trixie -b --lintian.
     """
@@ -40,23 +40,21 @@ def run_command(sources: tuple[str, ...], resume: str | None, **parameters: Any)
 
     store = Store()
     if resume is None:
-        run = _begun(store, sources, parameters)
+        name = _begun(store, sources, parameters)
     elif sources or build_words():
         raise UsageError(
             "--resume goes on with the sources and options of its run", hint="leave out all others"
         )
     else:
         name = store.find("" if resume == LAST else resume)
-        run = store.run(name, packages=False)
-    return _carried(store, run)
+    return _carried(store, store.run(name, packages=False))
 
 
-def _begun(store: Any, sources: tuple[str, ...], parameters: dict[str, Any]) -> Any:
+def _begun(store: Any, sources: tuple[str, ...], parameters: dict[str, Any]) -> str:
+    from bwbuild.cli.terminal import show_notice  # noqa: PLC0415
     from bwbuild.corpus import carry  # noqa: PLC0415 - as above
     from bwbuild.corpus.sources import Reader  # noqa: PLC0415
     from bwbuild.corpus.store import Plan, new_run  # noqa: PLC0415
-
-    from bwbuild.cli.terminal import show_notice  # noqa: PLC0415
 
     options = build_words()
     checked = check(options)
@@ -68,7 +66,8 @@ def _begun(store: Any, sources: tuple[str, ...], parameters: dict[str, Any]) -> 
         reader.jobs(words, show_notice), carry.room(machine, plan.jobs), checked.build_type, show_notice
     )
     output = Path(parameters["output"]) if parameters["output"] else None
-    return store.begin(new_run(parameters["name"], machine, options), plan, jobs, output)
+    run = store.begin(new_run(parameters["name"], machine, options), plan, jobs, output)
+    return str(run.name)
 
 
 def _words(sources: tuple[str, ...], lists: tuple[str, ...]) -> Iterator[str]:

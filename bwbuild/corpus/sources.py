@@ -1,7 +1,7 @@
 """What a corpus is made of, from words and lists: each source becomes a job with a key of its own.
 
 Nothing of a source is opened but the first line of its changelog, for a name; what else is wrong with it is
-found when it is built, and is a result like any other. A word that means no source at all is an error at once.
+found when it is built, and is a result like any other. A word that means no source at all is an error.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ OPTIONS = ("--keep", "never", "--no-sign")
 #: Seconds that a script of an expectation may take.
 PATIENCE = 60.0
 #: Bytes of a log, of what the terminal got, and of a .changes that are compared.
-MOST_READ = 64 << 20
+MOST_READ = 512 << 20
 _PARENT = Scratch("parent")
 _PACKERS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
     "3.0 (quilt)": ("xz", lzma.compress),
