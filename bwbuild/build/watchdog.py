@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from bwbuild.build import limits as words
 from bwbuild.build import scratch as scratches
@@ -141,13 +142,26 @@ class Watchdog:
         used = 0
         for place in self._memory:
             try:
-                found = os.statvfs(f"/proc/{self._running.first}/root{place}")
+                found = sandboxed(Path(f"/proc/{self._running.first}/root"), place)
             except (FileNotFoundError, ProcessLookupError, PermissionError):
                 continue  # not there yet, or not any more
+            if found is None:
+                continue
             used += (found.f_blocks - found.f_bfree) * found.f_frsize
             if found.f_bavail * found.f_frsize < min(NO_ROOM, found.f_blocks * found.f_frsize // 32):
                 self._full.add(place)
         return used
+
+
+def sandboxed(root: Path, place: Guest) -> os.statvfs_result | None:
+    """The file system at ``place`` of a sandbox with the root ``root``.
+
+    None while bwrap has not turned to the new root yet: all that is there then is the machine's.
+    """
+    path = f"{root}{place}"
+    if os.path.exists(place) and os.stat(path).st_dev == os.stat(place).st_dev:  # noqa: PTH110, PTH116
+        return None
+    return os.statvfs(path)
 
 
 class _Disk:
