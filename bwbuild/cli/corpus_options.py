@@ -83,7 +83,7 @@ def divide(args: Sequence[str], own: Mapping[str, bool], build: Mapping[str, boo
 def _with_values(args: Sequence[str]) -> list[str]:
     """``args`` with a value for each ``--resume``, which may have none."""
     found = []
-    for word, following in zip(args, [*args[1:], "-"], strict=True):
+    for word, following in zip(args, [*args, "-"][1:], strict=True):
         bare = word == "--resume" and following.startswith("-")
         found.append("--help" if word == "-?" else f"{word}={LAST}" if bare else word)
     return found

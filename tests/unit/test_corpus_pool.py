@@ -34,7 +34,7 @@ class Notes:
     def ended(self, builds: Sequence[Build]) -> None:
         self.builds += builds
 
-    def tick(self, running: Sequence[Running], waiting: int) -> None:
+    def tick(self, running: Sequence[Running], waiting: int) -> None:  # noqa: ARG002
         self.most = max(self.most, len(running))
         self.steps |= {item.progress.step for item in running}
 
@@ -115,7 +115,7 @@ def test_a_failure_of_the_machine_stops_the_others_and_is_raised() -> None:
 
 def test_a_listener_that_fails_stops_the_others() -> None:
     class Failing(Notes):
-        def ended(self, builds: Sequence[Build]) -> None:
+        def ended(self, builds: Sequence[Build]) -> None:  # noqa: ARG002
             raise OutputError("database")
 
     with pytest.raises(OutputError, match="database"):
