@@ -22,10 +22,11 @@ FLAGS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
     *("--disable-dev-shm-usage", "--force-device-scale-factor=1"),
 )
-KEYS = {
-    **{"Tab": "\ue004", "Enter": "\ue007", "Escape": "\ue00c", "Space": " ", "End": "\ue010", "Home": "\ue011"},
-    **{"ArrowUp": "\ue013", "ArrowDown": "\ue015", "Shift": "\ue008"},
-}
+#: Keys by the protocol's code points.
+KEYS = dict(
+    [("Shift", "\ue008"), ("Tab", "\ue004"), ("Enter", "\ue007"), ("Escape", "\ue00c"), ("Space", " ")]
+    + [("Home", "\ue011"), ("End", "\ue010"), ("ArrowUp", "\ue013"), ("ArrowDown", "\ue015")]
+)
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 _PATIENCE = 120
 
@@ -39,9 +40,9 @@ class Browser:
     def call(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:
         """One command of the protocol; its answer."""
         data = json.dumps(body or {}).encode() if method == "POST" else None
-        request = urllib.request.Request(self.address + path, data, method=method)
+        request = urllib.request.Request(self.address + path, data, method=method)  # noqa: S310
         try:
-            with urllib.request.urlopen(request, timeout=_PATIENCE) as answer:
+            with urllib.request.urlopen(request, timeout=_PATIENCE) as answer:  # noqa: S310 - http
                 return json.load(answer)["value"]
         except HTTPError as error:
             raise AssertionError(json.load(error)["value"]["message"]) from error
@@ -53,12 +54,16 @@ class Browser:
 
     def run(self, script: str, *arguments: object) -> Any:
         """What ``script``, the body of a function that may wait, returns in the page."""
-        text = f"const done = arguments[arguments.length - 1]; (async () => {{ {script} }})().then(done, done)"
+        text = (
+            f"const done = arguments[arguments.length - 1]; (async () => {{ {script} }})().then(done, done)"
+        )
         return self.call("POST", "/execute/async", {"script": text, "args": list(arguments)})
 
     def texts(self, selector: str) -> list[str]:
         """What is seen of each element that ``selector`` finds."""
-        return list(self.run("return [...document.querySelectorAll(arguments[0])].map(e => e.innerText)", selector))
+        return list(
+            self.run("return [...document.querySelectorAll(arguments[0])].map(e => e.innerText)", selector)
+        )
 
     def text(self, selector: str) -> str:
         """What is seen of the one element."""
@@ -71,7 +76,7 @@ class Browser:
         self.call("POST", f"/element/{found}/click")
 
     def press(self, *keys: str) -> None:
-        """Press keys one after the other, named as in :data:`KEYS` or a letter each; ``Shift+Tab`` together."""
+        """Press keys one after the other, named as in :data:`KEYS` or letters; ``Shift+Tab`` together."""
         for key in keys:
             parts = [KEYS.get(part, part) for part in key.split("+")]
             actions = [{"type": "keyDown", "value": part} for part in parts]
@@ -89,12 +94,18 @@ class Browser:
 
     def scheme(self, name: str) -> None:
         """Prefer ``light`` or ``dark``."""
-        self.devtools("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name}])
+        self.devtools(
+            "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name}]
+        )
 
     def size(self, width: int, height: int) -> None:
         """The size of the page's view."""
         self.devtools(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
         )
 
     def picture(self, path: Path) -> None:

@@ -1,7 +1,7 @@
 """A run as one HTML page that needs nothing else: no network, no other file, one script and one style.
 
-All text comes from packages or may do so. It is put into the page by jinja's autoescape or as JSON in elements
-that browsers don't run, and the script shows it as text only; a policy in the page forbids everything else.
+All text comes from packages or may do so. It is put into the page by jinja's autoescape, or as JSON in
+elements that browsers don't run and the script shows as text only; a policy in the page forbids all else.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 from bwbuild.build.report import utc
 from bwbuild.corpus.reports.charts import HEIGHT, WIDTH, charts
 from bwbuild.corpus.reports.details import Limits, details, row
-from bwbuild.corpus.reports.text import VERDICTS, harmless, number_of, one_line
-from bwbuild.corpus.values import Run, Verdict
+from bwbuild.corpus.reports.text import BAD, VERDICTS, harmless, number_of, one_line
+from bwbuild.corpus.values import Run
 from bwbuild.units import human_duration, human_size
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 #: Rows that a reader without JavaScript gets.
 _MOST_WITHOUT_SCRIPT = 200
+_BAD = [verdict.value for verdict in BAD]
 
 
 def to_html(run: Run, directory: Path) -> Iterator[bytes]:
@@ -48,7 +49,7 @@ def to_html(run: Run, directory: Path) -> Iterator[bytes]:
         statuses=sorted({str(item["status"]) for item in rows}),
         charts=charts(run),
         size=(WIDTH, HEIGHT),
-        failures=[item for item in rows if item["verdict"] != Verdict.PASSED.value][:_MOST_WITHOUT_SCRIPT],
+        failures=[item for item in rows if item["verdict"] in _BAD][:_MOST_WITHOUT_SCRIPT],
         limits=(human_size(limits.failed), human_size(limits.passed)),
         rows=_json(rows).decode("ascii"),
         logs=(_packed(details(run, build, limits, directory)) for build in run.builds),

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 from bwbuild.build.report import utc
 from bwbuild.corpus.reports.logs import end_of
-from bwbuild.corpus.reports.text import harmless, number_of, of_path, one_line, reason
+from bwbuild.corpus.reports.text import BAD, harmless, number_of, of_path, one_line, reason
 from bwbuild.corpus.values import Build, Run, Verdict
 from bwbuild.errors import BwbuildError
 from bwbuild.units import human_duration, human_size
@@ -18,6 +18,7 @@ LONGEST_END = 16 << 10
 #: All failures together; later ones have less of the log's end.
 ALL_ENDS = 8 << 20
 _LONGEST_MESSAGE = 500
+_SKIPPED = tuple(verdict for verdict in Verdict if verdict not in (*BAD, Verdict.PASSED))
 
 
 def to_junit(run: Run) -> Iterator[bytes]:
@@ -31,10 +32,10 @@ def to_junit(run: Run) -> Iterator[bytes]:
     inner["timestamp"] = f"{run.started.astimezone(UTC):%Y-%m-%dT%H:%M:%S}"
     yield b'<?xml version="1.0" encoding="UTF-8"?>\n'
     yield _opened("testsuites", outer) + b"\n" + _opened("testsuite", inner) + b"\n"
-    yield ET.tostring(_properties(run)) + b"\n"
+    yield _written(_properties(run)) + b"\n"
     share = _share(run)
     for build in run.builds:
-        yield ET.tostring(_testcase(run, build, share), encoding="utf-8", xml_declaration=False) + b"\n"
+        yield _written(_testcase(run, build, share)) + b"\n"
     yield b"</testsuite>\n</testsuites>\n"
 
 
@@ -43,7 +44,7 @@ def _counts(run: Run) -> dict[str, str]:
         "tests": len(run.builds),
         "failures": number_of(run.builds, Verdict.FAILED),
         "errors": number_of(run.builds, Verdict.LOST),
-        "skipped": number_of(run.builds, Verdict.LEFT),
+        "skipped": number_of(run.builds, *_SKIPPED),
     }
     time = f"{sum(build.wall for build in run.builds):.3f}"
     return {key: str(number) for key, number in numbers.items()} | {"time": time}
@@ -55,13 +56,16 @@ def _name(run: Run) -> str:
 
 def _share(run: Run) -> int:
     """Bytes of the log's end for each failure."""
-    failures = sum(build.verdict is not Verdict.PASSED for build in run.builds)
-    return min(LONGEST_END, ALL_ENDS // max(1, failures))
+    return min(LONGEST_END, ALL_ENDS // max(1, number_of(run.builds, *BAD)))
 
 
 def _opened(tag: str, attributes: dict[str, str]) -> bytes:
-    element = ET.Element(tag, attributes)
-    return ET.tostring(element, encoding="utf-8", xml_declaration=False).removesuffix(b" />") + b">"
+    return _written(ET.Element(tag, attributes)).removesuffix(b" />") + b">"
+
+
+def _written(element: ET.Element) -> bytes:
+    # With an encoding the bytes would begin with a declaration each.
+    return ET.tostring(element, encoding="unicode").encode("utf-8")
 
 
 def _properties(run: Run) -> ET.Element:
@@ -85,16 +89,13 @@ def _testcase(run: Run, build: Build, share: int) -> ET.Element:
     names = {"name": one_line(build.key, 200), "classname": one_line(f"bwbuild.{run.name}", 200)}
     case = ET.Element("testcase", {**names, "time": f"{build.wall:.3f}"})
     message = one_line(reason(build), _LONGEST_MESSAGE)
-    kind = build.status or build.verdict.value
-    match build.verdict:
-        case Verdict.PASSED:
-            pass
-        case Verdict.LEFT:
-            ET.SubElement(case, "skipped", message=message)
-        case Verdict.FAILED | Verdict.LOST:
-            tag = "failure" if build.verdict is Verdict.FAILED else "error"
-            ET.SubElement(case, tag, message=message, type=kind).text = _story(run, build, share)
-    if build.verdict is not Verdict.LEFT:
+    if build.verdict in BAD:
+        tag = "failure" if build.verdict is Verdict.FAILED else "error"
+        kind = one_line(build.status or build.verdict.value, 40)
+        ET.SubElement(case, tag, message=message, type=kind).text = _story(run, build, share)
+    elif build.verdict in _SKIPPED:
+        ET.SubElement(case, "skipped", message=message)
+    if build.started is not None:
         ET.SubElement(case, "system-out").text = _facts(build)
     return case
 

@@ -1,4 +1,4 @@
-"""The charts of a run, as paths for SVG: pure. The picture is 1000 wide and 100 high, whatever it stands for."""
+"""The charts of a run, as paths for SVG: pure. The picture is always 1000 wide and 100 high."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Chart:
     """A picture with the words for it.
 
     :ivar text: what it shows, for those who don't see it.
-    :ivar top: what its upper edge stands for; ``marks``: the times below it, at equal distances.
+    :ivar top: what its upper edge stands for, or empty; ``marks``: the times below it, at equal distances.
     """
 
     title: str
@@ -58,7 +58,7 @@ def charts(run: Run) -> tuple[Chart, ...]:
     spans = _spans(run)
     if not spans:
         return ()
-    length = max(max(span.end for span in spans), 0.001)
+    length = max([0.001, *(span.end for span in spans)])
     if run.finished is not None:
         length = max(length, (run.finished - run.started).total_seconds())
     marks = tuple(human_duration(length * part / 4) if part else "0" for part in range(5))
@@ -94,7 +94,7 @@ def _builds(spans: Sequence[Span], length: float, marks: tuple[str, ...]) -> Cha
         title="Builds",
         text=f"{_plural(len(spans), 'build')} in {human_duration(length)}, {number} at once at most "
         f"and {busy / length:.1f} on average",
-        top=f"{number} at once",
+        top="",
         marks=marks,
         drawn=tuple(Drawn(verdict.value, "".join(paths)) for verdict, paths in boxes.items() if paths),
     )

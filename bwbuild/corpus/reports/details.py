@@ -1,4 +1,4 @@
-"""What the page has of each source: a row of the table, and what is seen when it is opened. Pure but for logs."""
+"""What the page has of each source: a row of the table, and what is seen when it is opened."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from urllib.parse import quote_from_bytes
 from bwbuild.build.report import utc
 from bwbuild.corpus.reports.logs import Cut, cut, log_path
 from bwbuild.corpus.reports.sections import Part, parts, place
-from bwbuild.corpus.reports.text import harmless, of_path, one_line, reason
-from bwbuild.corpus.values import Build, Run, Verdict
+from bwbuild.corpus.reports.text import BAD, harmless, number_of, of_path, one_line, reason
+from bwbuild.corpus.values import Build, Run
 from bwbuild.errors import OutputError
 from bwbuild.units import human_duration, human_size
 
-#: Bytes that the page takes of a log at most, and of all logs: of builds that are to be looked into, and others.
+#: Bytes that the page takes of a log at most, and of all logs: of builds that went wrong, and of the others.
 LONGEST_FAILED, ALL_FAILED = 256 << 10, 64 << 20
 LONGEST_PASSED, ALL_PASSED = 32 << 10, 16 << 20
 _LEAST = 2 << 10
@@ -35,15 +35,15 @@ class Limits:
     @classmethod
     def of(cls, builds: Sequence[Build]) -> Limits:
         """So that all logs together have room in one page."""
-        passed = sum(build.verdict is Verdict.PASSED for build in builds)
+        bad = number_of(builds, *BAD)
         return cls(
-            failed=_share(ALL_FAILED, len(builds) - passed, LONGEST_FAILED),
-            passed=_share(ALL_PASSED, passed, LONGEST_PASSED),
+            failed=_share(ALL_FAILED, bad, LONGEST_FAILED),
+            passed=_share(ALL_PASSED, len(builds) - bad, LONGEST_PASSED),
         )
 
     def for_build(self, build: Build) -> int:
         """Those of one log."""
-        return self.passed if build.verdict is Verdict.PASSED else self.failed
+        return self.failed if build.verdict in BAD else self.passed
 
 
 def _share(everything: int, number: int, longest: int) -> int:
@@ -63,7 +63,7 @@ def row(build: Build) -> dict[str, object]:
         "cpu": [round(build.cpu, 3), human_duration(build.cpu) if build.started else ""],
         "memory": [build.memory, human_size(build.memory) if build.memory else ""],
         "message": one_line(reason(build), 300),
-        "errors": _errors(build)[:5] if build.verdict is not Verdict.PASSED else [],
+        "errors": _errors(build)[:5] if build.verdict in BAD else [],
         "log": of_path(build.log) if build.log else "",
     }
 
@@ -117,7 +117,9 @@ def _facts(build: Build) -> list[tuple[str, str]]:
 
 def _steps(build: Build) -> list[list[object]]:
     """Name, text and share of the time of the steps that took long, in their order."""
-    ends = [begin for _, begin in build.steps[1:]] + [max(build.wall, build.steps[-1][1])] if build.steps else []
+    ends = (
+        [begin for _, begin in build.steps[1:]] + [max(build.wall, build.steps[-1][1])] if build.steps else []
+    )
     took = [(name, max(0.0, end - begin)) for (name, begin), end in zip(build.steps, ends, strict=True)]
     whole = sum(seconds for _, seconds in took)
     least = sorted((seconds for _, seconds in took), reverse=True)[:_MOST_STEPS]
@@ -125,7 +127,7 @@ def _steps(build: Build) -> list[list[object]]:
     long = [(name, seconds) for name, seconds in took if seconds >= worth > 0][:_MOST_STEPS]
     rest = whole - sum(seconds for _, seconds in long)
     if len(took) > len(long) and whole:
-        long.append((f"{len(took) - len(long)} shorter ones", rest))
+        long.append((f"shorter ones: {len(took) - len(long)}", rest))
     return [[one_line(name, 100), human_duration(took), round(took / whole, 4)] for name, took in long]
 
 
@@ -137,7 +139,12 @@ def _log(run: Run, build: Build, limits: Limits, page: Path) -> tuple[tuple[Part
         return (), {"problem": error.message, "parts": []}
     found = parts(taken)
     written = [[part.title, part.level, part.first, "\n".join(part.lines), part.missing] for part in found]
-    return found, {"parts": written, "note": _note(taken), "file": of_path(path), "link": _link(path, page)}
+    return found, {
+        "parts": written,
+        "note": _note(taken),
+        "file": of_path(build.log or path),
+        "link": _link(path, page),
+    }
 
 
 def _note(taken: Cut) -> str:

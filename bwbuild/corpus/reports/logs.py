@@ -1,4 +1,4 @@
-"""As much of a log as a report has room for: its beginning, its end, and what is around the lines that tell why.
+"""As much of a log as a report has room for: its beginning, its end, and what is around its errors.
 
 A log may be huge, is partly the package's own text, and may be gone: memory is bounded by what is taken.
 """
@@ -18,7 +18,7 @@ from bwbuild.corpus.values import Build, Run
 from bwbuild.errors import BwbuildError, OutputError
 
 _BLOCK = 1 << 20
-#: Bytes that are taken before and after a line that tells why, where it is neither in the beginning nor the end.
+#: Bytes that are taken before and after a line that tells why, if it is in neither beginning nor end.
 _BEFORE, _AFTER = 2048, 6144
 
 
@@ -81,7 +81,7 @@ def cut(path: Path, limit: int, numbers: Iterable[int] = ()) -> Cut:
 
 
 def end_of(run: Run, build: Build, limit: int) -> str | BwbuildError:
-    """The last ``limit`` bytes of the log of ``build`` as text that is not harmless yet, or why there is none."""
+    """The last ``limit`` bytes of the log of ``build``, not harmless yet, or why there are none."""
     try:
         taken = cut(log_path(run, build), limit * 4 // 3)
     except OutputError as error:

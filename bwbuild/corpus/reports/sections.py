@@ -113,7 +113,7 @@ def _box(lines: Sequence[str], index: int) -> tuple[int, str, int] | None:
 
 def _underlined(lines: Sequence[str], index: int) -> tuple[int, str, int] | None:
     line = lines[index]
-    framed = 0 < index and index + 2 < len(lines) and not lines[index - 1] and not lines[index + 2]
+    framed = index > 0 and index + 2 < len(lines) and not lines[index - 1] and not lines[index + 2]
     if framed and 3 < len(line) <= 200 and lines[index + 1] == "-" * len(line):
         return 2, line, 3
     return None

@@ -8,19 +8,22 @@ from pathlib import Path
 
 from bwbuild.corpus.values import Build, Verdict
 
-#: Characters that steer a terminal or a reader's eye and show nothing themselves: controls but newline and tab,
-#: lone surrogates, what turns the direction of writing, blanks without width, separators of lines, tags,
-#: and what XML 1.0 forbids besides.
+#: Characters that steer a terminal or the eye and show nothing themselves: controls but newline and tab, lone
+#: surrogates, what turns the direction of writing, blanks without width, separators of lines, tags, and what
+#: XML 1.0 forbids besides.
 _STEERING = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ufffe\uffff\ud800-\udfff\U000e0000-\U000e007f]"
 )
-#: The order of interest.
-VERDICTS = (Verdict.FAILED, Verdict.LOST, Verdict.LEFT, Verdict.PASSED)
+_INTEREST = ("failed", "lost", "left", "skipped", "passed")
+#: All verdicts, those that matter most first.
+VERDICTS = tuple(sorted(Verdict, key=lambda verdict: _INTEREST.index(verdict.value)))
+#: Those of builds that somebody should look into.
+BAD = (Verdict.FAILED, Verdict.LOST)
 
 
 def harmless(text: str) -> str:
-    r"""``text`` with every character that steers without being seen as visible text such as ``\x1b``, ``\u202e``.
+    r"""``text`` with all that steers without being seen as visible text such as ``\x1b`` or ``\u202e``.
 
     Newlines, tabs and letters of all scripts are kept; ``\r\n`` becomes ``\n``.
     """
@@ -48,12 +51,12 @@ def reason(build: Build) -> str:
     if build.verdict is Verdict.PASSED:
         return ""
     said = [*build.problems, build.message] if build.message not in build.problems else build.problems
-    return "; ".join(filter(None, said)) or "; ".join(build.lost) or _DEFAULT[build.verdict]
+    return "; ".join(filter(None, said)) or "; ".join(build.lost) or _DEFAULT.get(build.verdict, "")
 
 
-def number_of(builds: Sequence[Build], verdict: Verdict) -> int:
-    """How many of ``builds`` have ``verdict``."""
-    return sum(build.verdict is verdict for build in builds)
+def number_of(builds: Sequence[Build], *verdicts: Verdict) -> int:
+    """How many of ``builds`` have one of ``verdicts``."""
+    return sum(build.verdict in verdicts for build in builds)
 
 
 _DEFAULT = {

@@ -52,7 +52,7 @@ def _chunks(run: Run, form: Form, path: Path) -> Iterable[bytes]:
 
 
 def _is_stream(path: Path) -> bool:
-    """Whether what is at ``path`` is to be written into, such as /dev/stdout: a file must not take its place."""
+    """Whether ``path`` is such as /dev/stdout, whose place no file must take."""
     return path.exists() and not path.is_dir() and (path.is_symlink() or not path.is_file())
 
 

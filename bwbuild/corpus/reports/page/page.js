@@ -2,7 +2,7 @@
 /* All text is set as text: nothing here makes HTML of it. */
 (() => {
   const PAGE = 100, GROUP = 100;
-  const ORDER = ["failed", "lost", "left", "passed"];
+  const ORDER = ["failed", "lost", "left", "skipped", "passed"];
   const get = (id) => document.getElementById(id);
   const rows = JSON.parse(get("data").textContent);
   const collator = new Intl.Collator("en", { numeric: true });
@@ -231,7 +231,7 @@
     const box = make("section", { "aria-label": "Log" });
     const where = link ? make("a", { href: link }, words(file)) : words(file || "");
     const tools = make("div", { class: "log-tools" }, make("h3", null, "Log"),
-      problem ? make("p", null, words(problem)) : make("p", null, note + "; ", where));
+      problem ? make("p", null, words(problem)) : make("p", null, note + "; all of it: ", where));
     box.append(tools, ...parts.map((part) => section(part, numbers, true)));
     for (const [text, open] of [["Unfold all", true], ["Fold all", false]]) {
       const button = make("button", { type: "button" }, text);
@@ -244,16 +244,13 @@
   function source(row, found) {
     const facts = make("dl", { class: "facts" }, ...found.facts.map(([label, text]) =>
       make("div", null, make("dt", null, label), make("dd", null, words(text)))));
-    const cards = [
-      found.problems.length ? card("Not as expected", list(found.problems)) : "",
-      found.errors.length ? errors(row, found) : "",
-      found.lost.length ? card("Attempts without a result", list(found.lost)) : "",
-      found.undeclared.length ? card("Missing in Build-Depends", list(found.undeclared)) : "",
-      found.hidden.length ? card("Files that were looked for and hidden", list(found.hidden)) : "",
-    ].filter(Boolean);
-    const pair = make("div", { class: "pair" },
-      ...[found.steps.length ? steps(found) : "", found.artifacts.length ? files(found) : ""].filter(Boolean));
-    return [way(row), heading(row), lead(row), facts, ...cards, pair, log(found)];
+    const when = (texts, title) => (texts.length ? [card(title, list(texts))] : []);
+    const pair = (...cards) => make("div", { class: "pair" }, ...cards.flat());
+    return [way(row), make("main", null, heading(row), lead(row), facts,
+      ...when(found.problems, "Not as expected"), ...(found.errors.length ? [errors(row, found)] : []),
+      pair(when(found.lost, "Attempts without a result"), when(found.undeclared, "Missing in Build-Depends"),
+        when(found.hidden, "Files that were looked for and hidden")),
+      pair(found.steps.length ? steps(found) : [], found.artifacts.length ? files(found) : []), log(found))];
   }
 
   const heading = (row) => make("header", null,
