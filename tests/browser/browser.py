@@ -23,10 +23,8 @@ FLAGS = (
     *("--disable-dev-shm-usage", "--force-device-scale-factor=1"),
 )
 #: Keys by the protocol's code points.
-KEYS = dict(
-    [("Shift", "\ue008"), ("Tab", "\ue004"), ("Enter", "\ue007"), ("Escape", "\ue00c"), ("Space", " ")]
-    + [("Home", "\ue011"), ("End", "\ue010"), ("ArrowUp", "\ue013"), ("ArrowDown", "\ue015")]
-)
+KEYS = {"Shift": "\ue008", "Tab": "\ue004", "Enter": "\ue007", "Escape": "\ue00c", "Space": " "}
+KEYS |= {"Home": "\ue011", "End": "\ue010", "ArrowUp": "\ue013", "ArrowDown": "\ue015"}
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 _PATIENCE = 120
 

@@ -81,12 +81,17 @@ def cut(path: Path, limit: int, numbers: Iterable[int] = ()) -> Cut:
 
 
 def end_of(run: Run, build: Build, limit: int) -> str | BwbuildError:
-    """The last ``limit`` bytes of the log of ``build``, not harmless yet, or why there are none."""
+    """The last lines of the log of ``build``, not harmless yet, or why there are none.
+
+    :param limit: bytes at most, but for a line that is longer alone.
+    """
     try:
         taken = cut(log_path(run, build), limit * 4 // 3)
     except OutputError as error:
         return error
-    return b"".join(piece.data for piece in taken.pieces)[-limit:].decode("utf-8", "backslashreplace")
+    data = taken.pieces[-1].data
+    begin = data.find(b"\n", -limit) + 1 if len(data) > limit else 0
+    return data[begin:].decode("utf-8", "backslashreplace")
 
 
 def _cut(file: BinaryIO, limit: int, numbers: Iterable[int]) -> Cut:
