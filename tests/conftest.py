@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from support import Desk, discard, make_desk, need
 
-
 #: What runs only if it is asked for, and why.
 WISHED = {"long": "it takes minutes", "browser": "it needs chromium"}
 

@@ -52,7 +52,8 @@ def test_beginning_end_and_what_is_around_errors(
 
     assert first == 1
     assert 15 <= last <= 30
-    assert around[0] < 500 < 502 < around[1]
+    assert around[0] < 500
+    assert around[1] > 502
     assert other[0] < 700 < other[1]
     assert end == taken.lines == 1000
     assert taken.missing == len(data) - sum(len(piece.data) for piece in taken.pieces)

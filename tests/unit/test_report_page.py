@@ -42,7 +42,7 @@ class Page(HTMLParser):
         if self.texts:
             self.texts[-1] += data
 
-    def handle_endtag(self, tag: str) -> None:
+    def handle_endtag(self, tag: str) -> None:  # noqa: ARG002 - of whatever ended, the text has ended
         self.tags.append(("", {}))
         self.texts.append("")
 
