@@ -9,4 +9,5 @@ const ids = [...document.querySelectorAll('[id]')].map(e => e.id);
 bad.push(...ids.filter((id, at) => ids.indexOf(id) !== at));
 const levels = [...document.querySelectorAll('h1, h2, h3')].filter(e => e.checkVisibility()).map(e => Number(e.tagName[1]));
 if (levels[0] !== 1) bad.push('the first heading is ' + levels[0]);
+levels.forEach((level, at) => { if (at && level > levels[at - 1] + 1) bad.push('a heading after ' + levels.slice(0, at)); });
 return bad;

@@ -148,7 +148,7 @@
   }
 
   function card(title, ...children) {
-    return make("section", { class: "card" }, make("h3", null, title), ...children);
+    return make("section", { class: "card" }, make("h2", null, title), ...children);
   }
   const list = (texts) => make("ul", null, ...texts.map((text) => make("li", null, words(text))));
 
@@ -230,7 +230,7 @@
     const { parts, problem, note, file, link } = found.log;
     const box = make("section", { "aria-label": "Log" });
     const where = link ? make("a", { href: link }, words(file)) : words(file || "");
-    const tools = make("div", { class: "log-tools" }, make("h3", null, "Log"),
+    const tools = make("div", { class: "log-tools" }, make("h2", null, "Log"),
       problem ? make("p", null, words(problem)) : make("p", null, note + "; all of it: ", where));
     box.append(tools, ...parts.map((part) => section(part, numbers, true)));
     for (const [text, open] of [["Unfold all", true], ["Fold all", false]]) {
