@@ -1,7 +1,7 @@
 """The commands of the files for CI, run as they stand in a container such as CI systems start.
 
-Its root is an overlay over a bare suite, its workspace a volume; the network is this machine's. Installing takes
-minutes: ``sudo python3 -m pytest -m long tests/build/test_ci_files_as_root.py``.
+Its root is an overlay over a bare suite, its workspace a volume; the network is this machine's.
+Installing takes minutes: ``sudo python3 -m pytest -m long tests/build/test_ci_files_as_root.py``.
 """
 
 from __future__ import annotations

@@ -112,6 +112,7 @@ def test_sections_of_a_log(tmp_path: Path) -> None:
         (1, "Beginning"),
         (1, "hello 1-1 (amd64)"),
         (2, "Build environment"),
+        (2, "Build"),
         (3, "dpkg-buildpackage"),
         (2, "Summary"),
     ]

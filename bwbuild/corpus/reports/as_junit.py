@@ -92,6 +92,8 @@ def _testcase(run: Run, build: Build, share: int) -> ET.Element:
     if build.verdict in BAD:
         tag = "failure" if build.verdict is Verdict.FAILED else "error"
         kind = one_line(build.status or build.verdict.value, 40)
+        if build.errors:
+            message = one_line(f"{reason(build)}: {build.errors[0].text}", _LONGEST_MESSAGE)
         ET.SubElement(case, tag, message=message, type=kind).text = _story(run, build, share)
     elif build.verdict in _SKIPPED:
         ET.SubElement(case, "skipped", message=message)

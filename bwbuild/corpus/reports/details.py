@@ -11,7 +11,7 @@ from urllib.parse import quote_from_bytes
 from bwbuild.build.report import utc
 from bwbuild.corpus.reports.logs import Cut, cut, log_path
 from bwbuild.corpus.reports.sections import Part, parts, place
-from bwbuild.corpus.reports.text import BAD, harmless, number_of, of_path, one_line, reason
+from bwbuild.corpus.reports.text import BAD, harmless, headline, number_of, of_path, one_line, reason
 from bwbuild.corpus.values import Build, Run
 from bwbuild.errors import OutputError
 from bwbuild.units import human_duration, human_size
@@ -63,6 +63,7 @@ def row(build: Build) -> dict[str, object]:
         "cpu": [round(build.cpu, 3), human_duration(build.cpu) if build.started else ""],
         "memory": [build.memory, human_size(build.memory) if build.memory else ""],
         "message": one_line(reason(build), 300),
+        "headline": one_line(headline(build), 300),
         "errors": _errors(build)[:5] if build.verdict in BAD else [],
         "log": of_path(build.log) if build.log else "",
     }

@@ -38,14 +38,16 @@ class Part:
 def parts(taken: Cut) -> tuple[Part, ...]:
     """The sections of what was taken of a log, in their order; blank lines around them are left out."""
     found: list[Part] = []
-    following = 1
+    number = 1
     for piece in taken.pieces:
-        if piece.first > following:
-            found.append(_gap(following, piece.first))
+        if piece.first > number:
+            found.append(_gap(number, piece.first))
         lines = _lines(piece)
         found += _sections(lines, piece.first, found)
-        following = piece.first + len(lines)
-    return tuple(part for part in found if part.lines or part.missing)
+        number = piece.first + len(lines)
+    # A box with nothing but headings below it is kept for them.
+    pairs = zip(found, [*found[1:], Part("", 0, 0)], strict=True)
+    return tuple(part for part, next_ in pairs if part.lines or part.missing or next_.level > part.level)
 
 
 def place(text: str, found: Iterable[Part]) -> int:

@@ -54,6 +54,13 @@ def reason(build: Build) -> str:
     return "; ".join(filter(None, said)) or "; ".join(build.lost) or _DEFAULT.get(build.verdict, "")
 
 
+def headline(build: Build) -> str:
+    """What says most about ``build`` in one line of a table; empty if it is as it should be."""
+    if build.verdict in BAD and build.errors and not build.problems:
+        return build.errors[0].text
+    return reason(build)
+
+
 def number_of(builds: Sequence[Build], *verdicts: Verdict) -> int:
     """How many of ``builds`` have one of ``verdicts``."""
     return sum(build.verdict in verdicts for build in builds)

@@ -12,7 +12,7 @@
 
   rows.forEach((row, index) => {
     row.index = index;
-    row.text = [row.key, row.source, row.version, row.architecture, row.status, row.message].join(" ").toLowerCase();
+    row.text = [row.key, row.source, row.version, row.architecture, row.status, row.message, row.headline].join(" ").toLowerCase();
   });
   const indexOf = new Map(rows.map((row) => [row.key, row.index]));
 
@@ -52,7 +52,7 @@
   function line(row) {
     const link = make("a", { href: address(row.key) }, words(row.key));
     const source = make("td", null, link);
-    if (row.message) source.append(make("span", { class: "why", title: row.message }, words(row.message)));
+    if (row.headline) source.append(make("span", { class: "why", title: row.headline }, words(row.headline)));
     return make("tr", null,
       make("td", null, make("span", { class: "badge " + row.verdict }, row.verdict)), source,
       make("td", { class: "wide" }, words(row.version)), make("td", { class: "wide" }, row.status),
@@ -214,6 +214,7 @@
   function section(part, bad, opened) {
     const [title, level, first, text, missing] = part;
     if (missing) return make("p", { class: "gap" }, missing);
+    if (!text) return make("p", { class: "bare level" + level }, words(title));
     const count = text.split("\n").length;
     const summary = make("summary", null, words(title),
       make("span", { class: "count" }, count + (count === 1 ? " line" : " lines")));
