@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bwbuild.build.resources import NO_PEAK, Peak
 from bwbuild.config.settings import Settings
+from bwbuild.errors import LimitError
 from bwbuild.host.facts import Host
 from bwbuild.sandbox.spec import Ceilings, Guest
 from bwbuild.units import human_duration, human_size
@@ -77,6 +78,14 @@ class Breach:
     hint: str
 
 
+class BreachError(LimitError):
+    """Something was ended, or failed, at a limit; ``reached`` is for the report."""
+
+    def __init__(self, breach: Breach) -> None:
+        super().__init__(breach.message, hint=breach.hint)
+        self.reached = breach.reached
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What a watchdog has seen of a build.
@@ -119,15 +128,23 @@ def resolve(settings: Settings, host: Host) -> Limits:
     )
 
 
-def ceilings(limits: Limits, kernel: tuple[int, int]) -> Ceilings:
-    """As far as the kernel keeps ``limits`` itself."""
+def ceilings(limits: Limits, host: Host, *, nesting: bool = False) -> Ceilings:
+    """As far as the kernel keeps ``limits`` itself; of what it counts for the caller, half stays his.
+
+    :param nesting: namespaces can be made inside.
+    """
     bounds = [bound for bound in (limits.disk, limits.memory) if bound is not None]
     return Ceilings(
-        processes=limits.processes if kernel >= COUNTS_APART else None,
+        processes=limits.processes if host.kernel >= COUNTS_APART else None,
         files=None if limits.files is None else (min(OPEN_FILES, limits.files), limits.files),
         tmp=limits.tmp,
         shm=limits.shm,
         layer=min(bounds) if bounds else None,
+        shares=tuple(
+            (name, number // 2)
+            for name, number in host.shares.items()
+            if nesting or not name.endswith("_namespaces")
+        ),
     )
 
 
@@ -141,11 +158,11 @@ def of_log(limit: int, written: int) -> Reached:
     return Reached("log", limit, written)
 
 
-def of_time(limit: float, seconds: float) -> Breach:
+def of_time(limit: float, seconds: float, what: str = "the build") -> Breach:
     """It took too long."""
     return Breach(
         Reached("time", limit, seconds),
-        f"the build took longer than {human_duration(limit)} and was killed",
+        f"{what} took longer than {human_duration(limit)} and was killed",
         "--timeout TIME allows it more",
     )
 

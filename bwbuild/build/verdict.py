@@ -33,10 +33,8 @@ OF_DISK = frozenset({"disk", "disk-reserve"})
 def breach(outcome: Outcome, seen: Seen, excerpt: Excerpt, plan: Plan) -> Breach | None:
     """The limit at which the build was ended or failed; None if there was none."""
     bounds = plan.limits
-    if outcome.timed_out:
-        return limits.of_time(bounds.time or 0.0, outcome.seconds)
-    if outcome.ended:
-        return seen.breach
+    if outcome.timed_out or outcome.ended:
+        return killed(outcome, seen, bounds)
     if outcome.exit_code == 0 or not outcome.started:
         return None
     if outcome.exit_code is None:
@@ -46,6 +44,13 @@ def breach(outcome: Outcome, seen: Seen, excerpt: Excerpt, plan: Plan) -> Breach
         return limits.of_processes(bounds.processes, seen.tasks, killed=False)
     complaints = [line for line in lines if _NO_SPACE in line]
     return _full(seen.full, complaints, bounds) if complaints else None
+
+
+def killed(outcome: Outcome, seen: Seen, bounds: Limits, what: str = "the build") -> Breach | None:
+    """The limit at which ``what`` was ended from outside; None if it was not."""
+    if outcome.timed_out:
+        return limits.of_time(bounds.time or 0.0, outcome.seconds, what)
+    return seen.breach if outcome.ended else None
 
 
 def _killed_in_scope(seen: Seen, plan: Plan) -> Breach | None:

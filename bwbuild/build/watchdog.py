@@ -9,10 +9,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 from bwbuild.build import limits as words
 from bwbuild.build import scratch as scratches
-from bwbuild.build.limits import Breach, Seen
+from bwbuild.build.limits import Breach, Limits, Seen
 from bwbuild.build.monitor import IN_DANGER, LARGEST_SHARE, Glance, Pace, TreeMonitor
 from bwbuild.build.plan import Plan
 from bwbuild.build.resources import Peak
@@ -33,21 +36,47 @@ NO_PROCESSES = (b"Resource temporarily unavailable", b"annot fork", b"can't star
 NO_SPACE = b"No space left on device"
 
 
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What is watched.
+
+    :ivar path: where it writes on disk; ``taken``: the bytes that it takes there, None: nobody can tell.
+    :ivar memory: where it can write to file systems in memory.
+    :ivar jobs: how many it runs at once; None: it is not known.
+    """
+
+    limits: Limits
+    path: Path
+    taken: Callable[[], int] | None
+    memory: tuple[Guest, ...]
+    jobs: int | None = None
+
+    @classmethod
+    def of_build(cls, plan: Plan, scratch: Scratch) -> Watched:
+        """A build in ``scratch``."""
+        memory = tuple(_in_memory(plan))
+        # What a build in place writes can't be told from what was there.
+        if plan.sandbox.workspace.layering is Layering.NONE:
+            return cls(plan.limits, plan.source.tree, None, memory, plan.jobs)
+        taken = partial(scratches.size, scratch.path, scratch.record)
+        return cls(plan.limits, scratch.path, taken, memory, plan.jobs)
+
+
 class Watchdog:
     """The listener of one run of a sandbox.
 
     :param tell: gets the output and samples.
     """
 
-    def __init__(self, plan: Plan, scratch: Scratch, tell: Observer) -> None:
-        self._plan = plan
-        self._limits = plan.limits
+    def __init__(self, watched: Watched, tell: Observer) -> None:
+        self._limits = watched.limits
+        self._jobs = watched.jobs
         self._tell = tell
         self._monitor: TreeMonitor | None = None
         self._running: Running | None = None
         self._glances, self._samples = Pace(GLANCE), Pace(SAMPLE)
-        self._disk = _Disk(plan, scratch)
-        self._memory = tuple(_in_memory(plan))
+        self._disk = _Disk(watched)
+        self._memory = watched.memory
         self._last_output = time.monotonic()
         self._stuck_since: float | None = None
         self._full: set[Guest] = set()
@@ -113,7 +142,7 @@ class Watchdog:
         self._tell(usage)
         if limit is None or usage.memory <= limit:
             return None
-        return words.of_memory(limit, self._monitor.peak, self._plan.jobs)
+        return words.of_memory(limit, self._monitor.peak, self._jobs)
 
     def _check_processes(self, tasks: int) -> Breach | None:
         limit, now = self._limits.processes, time.monotonic()
@@ -138,10 +167,13 @@ class Watchdog:
         """The bytes that lie in file systems in memory of the sandbox; notes those that are full."""
         if self._running is None or self._running.first is None:
             return 0
-        used = 0
+        used, root = 0, f"/proc/{self._running.first}/root"
         for place in self._memory:
             try:
-                found = os.statvfs(f"/proc/{self._running.first}/root{place}")
+                # Until bwrap has made the sandbox, its first process still has the machine's own root.
+                if Path(root).samefile("/"):
+                    return 0
+                found = os.statvfs(f"{root}{place}")
             except (FileNotFoundError, ProcessLookupError, PermissionError):
                 continue  # not there yet, or not any more
             used += (found.f_blocks - found.f_bfree) * found.f_frsize
@@ -151,14 +183,12 @@ class Watchdog:
 
 
 class _Disk:
-    """The file system of the workspace, and what of it the build takes."""
+    """The file system that is written to, and what of it is taken."""
 
-    def __init__(self, plan: Plan, scratch: Scratch) -> None:
-        self._limits = plan.limits
-        self._scratch = scratch
-        # What a build in place writes can't be told from what was there.
-        self._own = plan.sandbox.workspace.layering is not Layering.NONE
-        self._path = scratch.path if self._own else plan.source.tree
+    def __init__(self, watched: Watched) -> None:
+        self._limits = watched.limits
+        self._path = watched.path
+        self._taken = watched.taken
         self._pace = Pace(DISK)
         self._start = self._free = file_system(self._path)[0]
         self._measured_at = 0
@@ -178,10 +208,10 @@ class _Disk:
     def _check_growth(self) -> Breach | None:
         limit, growth = self._limits.disk, self._start - self._free
         # To add up the sizes of all files is dear, and the file system's own figure is a good guess.
-        if limit is None or not self._own or growth < max(limit, self._measured_at):
+        if limit is None or self._taken is None or growth < max(limit, self._measured_at):
             return None
         self._measured_at = growth + limit // 20
-        taken = scratches.size(self._scratch.path, self._scratch.record)
+        taken = self._taken()
         return words.of_disk(limit, taken, killed=True) if taken > limit else None
 
 
