@@ -102,7 +102,7 @@ def run(job: Job, image: Path, volume: Path) -> subprocess.CompletedProcess[str]
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"},
+        env={"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"},
         text=True,
         timeout=PATIENCE,
         check=False,
