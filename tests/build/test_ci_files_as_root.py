@@ -80,7 +80,7 @@ def script_of(job: Job, volume: Path) -> str:
     }
     lines = [f"export {name}={value}" for name, value in given.items()]
     lines += [f'export {name}="{value}"' for name, value in job.variables.items()]
-    lines.append("export BWBUILD_SOURCE=/checkout")
+    lines.append("export INSTALL_FROM=/checkout")
     for directory, part in job.parts:
         # As GitHub starts each step: a shell of its own, with what earlier ones wrote into a file.
         lines += [": >>$GITHUB_ENV; set -a; . $GITHUB_ENV; set +a", f"cd {work / directory}"]
