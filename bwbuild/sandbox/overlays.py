@@ -25,19 +25,29 @@ hide() { # LOWER OVER: the names on standard input, each ended by a null byte, d
 }"""
 
 
+def directories(overlay: Overlay) -> tuple[str, ...]:
+    """The directories that must be there before :func:`lines`; it makes those of an optional one itself."""
+    return () if overlay.optional else _directories(overlay)
+
+
 def lines(overlay: Overlay) -> Iterator[str]:
     """The lines that mount it as ``ns/NAME``; they need :data:`HIDE` before them."""
     if not overlay.optional:
         yield from _overlay(overlay)
         return
     yield f"if [ -d {shlex.quote(str(overlay.lower))} ]; then"
+    yield f"  mkdir {' '.join(_directories(overlay))}"
     yield from (f"  {line}" for line in _overlay(overlay))
     yield "fi"
 
 
+def _directories(overlay: Overlay) -> tuple[str, ...]:
+    name = f"ns/{overlay.name}"
+    return (name, f"{name}.over", *([f"{name}.lower"] if overlay.copied else []))
+
+
 def _overlay(overlay: Overlay) -> Iterator[str]:
     over = f"ns/{overlay.name}.over"
-    yield f"mkdir {over} ns/{overlay.name}"
     if overlay.files is not None:
         yield f"cp {overlay.files.name}/* {over}/"
     lower = overlay.lower.name if isinstance(overlay.lower, Scratch) else shlex.quote(str(overlay.lower))
@@ -49,7 +59,6 @@ def _overlay(overlay: Overlay) -> Iterator[str]:
         # As root of the namespace everything becomes root's; what the caller can't read stays away.
         lowest = f"ns/{overlay.name}.lower"
         quiet = "--ignore-failed-read --warning=no-failed-read --warning=no-file-ignored"
-        yield f"mkdir {lowest}"
         yield f"tar -C {lower} {quiet} -cf - . | tar -C {lowest} --no-same-owner -xpf -"
         lower = lowest
     layers = ":".join([over, *([overlay.mask.name] if overlay.mask else []), lower])

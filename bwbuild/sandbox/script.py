@@ -17,6 +17,7 @@ from pathlib import Path
 
 from bwbuild.sandbox import bwrap, guard, overlays
 from bwbuild.sandbox.overlays import OVERLAY_OPTIONS
+from bwbuild.sandbox.parcel import File, parcel
 from bwbuild.sandbox.spec import (
     Given,
     Identity,
@@ -26,9 +27,6 @@ from bwbuild.sandbox.spec import (
     Saved,
     Scratch,
 )
-
-#: Ends each file that the script contains; no such file has it as a line.
-_END = "END_OF_FILE"
 
 #: What all builds see as the number of the machine's start, which would tell machines apart.
 _BOOT_ID = "8b5a3a54-3c59-4f0c-9d0e-4f2c1d6e7a90"
@@ -82,16 +80,24 @@ def launcher(sandbox: Sandbox, etc_files: Mapping[str, str], title: str) -> str:
         "export BWBUILD_SCRATCH",
         'cd "$BWBUILD_SCRATCH"',
         "mkdir -p inside etc ns parent",
-        *_files({f"inside/{name}": text for name, text in inside_files().items()}),
-        "chmod 755 inside/*",
-        *_files({"inside/boot-id": f"{_BOOT_ID}\n"}),
-        *_files({f"etc/{name}": text for name, text in sorted(etc_files.items())}),
-        *guard.files(sandbox.restraints.filters),
-        *_files({"namespace": "\n".join(_namespace(sandbox)) + "\n"}),
+        *guard.described(sandbox.restraints.filters),
+        *parcel(*_files(sandbox, etc_files)),
         *_lay_out(sandbox),
         *enter(sandbox.identity, offline=sandbox.own_sys),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _files(sandbox: Sandbox, etc_files: Mapping[str, str]) -> Iterator[File]:
+    for name, text in inside_files().items():
+        yield File(f"inside/{name}", text, 0o755)
+    yield File("inside/boot-id", _BOOT_ID)
+    if sandbox.workspace.changelog is not None:
+        yield File("inside/changelog", sandbox.workspace.changelog)
+    for name, text in sorted(etc_files.items()):
+        yield File(f"etc/{name}", text)
+    yield from guard.files(sandbox.restraints.filters)
+    yield File("namespace", "\n".join(_namespace(sandbox)))
 
 
 def inside_files() -> dict[str, str]:
@@ -123,9 +129,9 @@ def entry(identity: Identity, *, offline: bool = False) -> tuple[str, ...]:
 def in_namespace(identity: Identity, lines: Iterable[str]) -> str:
     """A shell script that runs ``lines`` in the current directory as root of a namespace of ``identity``."""
     own = [] if identity.outer_first is None else [f"chown {identity.outer_first}:{identity.outer_first} ."]
-    text = "\n".join(["set -eu", *lines]) + "\n"
     # Root inside need not be the one who wrote the script that he reads.
-    return "\n".join(["set -eu", "umask 022", *_files({"namespace": text}), *own, *enter(identity)]) + "\n"
+    file = File("namespace", "\n".join(["set -eu", *lines]))
+    return "\n".join(["set -eu", "umask 022", *parcel(file), *own, *enter(identity)]) + "\n"
 
 
 def _lay_out(sandbox: Sandbox) -> Iterator[str]:
@@ -142,7 +148,6 @@ def _lay_out(sandbox: Sandbox) -> Iterator[str]:
     point = shlex.quote(f"parent/{workspace.inside.name}")
     yield f"if [ -L {point} ]; then rm {point}; fi; mkdir -p {point}"
     if workspace.changelog is not None:
-        yield from _files({"inside/changelog": workspace.changelog})
         yield f"cat -- {tree}/debian/changelog >> inside/changelog"
     for file in workspace.beside:
         # What an earlier build left under that name may be a link, which nothing may be written through.
@@ -185,6 +190,7 @@ def _namespace(sandbox: Sandbox) -> Iterator[str]:
     yield f"mount -t tmpfs -o mode=755{_size(sandbox.ceilings.layer)} bwbuild ns"
     # From here no mount inside tells where the scratch directory is.
     yield "cp -r inside ns/inside"
+    yield f"mkdir {' '.join(_directories(sandbox))}"
     yield overlays.HIDE
     for given in sandbox.given:
         yield from _given(given)
@@ -193,7 +199,7 @@ def _namespace(sandbox: Sandbox) -> Iterator[str]:
     yield from _tree(sandbox)
     if sandbox.own_sys:
         # As the machine's own may be: a mount with more rights than that is refused.
-        yield "mkdir ns/sys; mount -t sysfs -o ro,nosuid,nodev,noexec bwbuild ns/sys"
+        yield "mount -t sysfs -o ro,nosuid,nodev,noexec bwbuild ns/sys"
     yield from guard.lowered(sandbox.restraints, sandbox.ceilings)
     yield ": > started"
     yield 'if [ -n "${BWBUILD_STATUS-}" ]; then set -- --json-status-fd "$BWBUILD_STATUS"; fi'
@@ -219,6 +225,24 @@ def _namespace(sandbox: Sandbox) -> Iterator[str]:
     yield 'exit "$status"'
 
 
+def _directories(sandbox: Sandbox) -> Iterator[str]:
+    """All of ``ns`` at once: to start a program for each would take longer."""
+    yield from (f"ns/{given.name}" for given in sandbox.given)
+    for overlay in sandbox.overlays:
+        yield from overlays.directories(overlay)
+    workspace = sandbox.workspace
+    if workspace.layering in (Layering.OVERLAY, Layering.MEMORY):
+        yield from ("ns/tree", "ns/tree.over", "ns/tree.lower")
+    if workspace.layering is Layering.OVERLAY:
+        yield from ("ns/empty", "ns/parent")
+    if workspace.layering is Layering.MEMORY:
+        yield from ("ns/upper", "ns/work")
+    if workspace.memory is not None:
+        yield _MEMORY
+    if sandbox.own_sys:
+        yield "ns/sys"
+
+
 def _size(size: int | None) -> str:
     return "" if size is None else f",size={size}"
 
@@ -228,14 +252,13 @@ def _given(given: Given) -> Iterator[str]:
     gone = shlex.quote(f"{given.path} is gone or not whole; bwbuild --dry-run makes it again")
     yield f"[ -e {place}/{given.proof} ] || {{ echo {gone} >&2; exit 1; }}"
     # Under a name of its own: the options of an overlay, which everybody inside can read, say where it lies.
-    yield f"mkdir ns/{given.name}; mount --bind -- {place} ns/{given.name}"
+    yield f"mount --bind -- {place} ns/{given.name}"
 
 
 def _tree(sandbox: Sandbox) -> Iterator[str]:
     workspace = sandbox.workspace
     if workspace.layering not in (Layering.OVERLAY, Layering.MEMORY):
         return
-    yield "mkdir ns/tree ns/tree.over ns/tree.lower"
     # Bound to a fixed name first: an overlay's options can't carry every name that a tree may have.
     yield f"mount --rbind -- {shlex.quote(str(workspace.tree))} ns/tree.lower"
     if workspace.hidden:
@@ -244,13 +267,12 @@ def _tree(sandbox: Sandbox) -> Iterator[str]:
     marker = "started"
     if workspace.memory is not None:
         place = f"{_MEMORY}/"
-        yield f"mkdir {_MEMORY}; mount -t tmpfs -o mode=755{_size(workspace.memory)} bwbuild {_MEMORY}"
+        yield f"mount -t tmpfs -o mode=755{_size(workspace.memory)} bwbuild {_MEMORY}"
         yield f"mkdir {place}upper {place}work"
         yield f"chown {sandbox.identity.uid}:{sandbox.identity.gid} {place}upper {place}work"
         yield f"chmod --reference=ns/tree.lower {place}upper"
     if workspace.layering is Layering.MEMORY:
         place, marker = "ns/", "upper.tar"
-        yield "mkdir ns/upper ns/work"
         yield f"chown {sandbox.identity.uid}:{sandbox.identity.gid} ns/upper"
         yield "chmod --reference=ns/tree.lower ns/upper"
         yield "[ ! -e upper.tar ] || tar --xattrs --xattrs-include='user.*' -C ns/upper -xpf upper.tar"
@@ -258,7 +280,6 @@ def _tree(sandbox: Sandbox) -> Iterator[str]:
         yield _UPPER.format(marker=marker, upper=f"{place}upper").rstrip("\n")
     if workspace.layering is Layering.OVERLAY:
         # A bind would show where the scratch directory is; an overlay shows the names that it was given.
-        yield "mkdir ns/empty ns/parent"
         layers = "lowerdir=ns/empty,upperdir=parent,workdir=parent.work"
         yield f"mount -t overlay -o {OVERLAY_OPTIONS},{layers} bwbuild ns/parent"
     layers = f"lowerdir=ns/tree.over:ns/tree.lower,upperdir={place}upper,workdir={place}work"
@@ -287,12 +308,6 @@ def _bwrap_command(sandbox: Sandbox, *, ends: bool) -> Iterator[str]:
     else:
         yield "status=0"
         yield f"{start} || status=$?"
-
-
-def _files(files: Mapping[str, str]) -> Iterator[str]:
-    for name, text in files.items():
-        yield f"cat > {name} <<'{_END}'"
-        yield text + _END if text.endswith("\n") or not text else f"{text}\n{_END}"
 
 
 def _comment(text: str) -> str:
