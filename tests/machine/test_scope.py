@@ -215,7 +215,7 @@ def test_commands(at: Any) -> None:
         check=False,
     )
     assert text.returncode == 5, text
-    assert "0::/\r\n" in text.stdout
+    assert "\n0::/\n" in text.stdout
     assert "environment" not in text.stdout, "systemd-run has something to say of the command"
 
 
