@@ -170,7 +170,9 @@ def test_processes(at: Any) -> None:
     assert limit["peak"] <= 132
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name
+)
 def test_end_by_a_signal(at: Any, number: signal.Signals) -> None:
     desk = at(Rules(during="setsid sleep 600 & sleep 600"))
     begun = Started(desk, "-b", "--keep", "never")
