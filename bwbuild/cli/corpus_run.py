@@ -59,9 +59,10 @@ def _begun(store: Any, sources: tuple[str, ...], parameters: dict[str, Any]) -> 
     options = build_words()
     checked = check(options)
     machine = carry.this_machine()
-    reader = Reader(options, machine.architecture, checked.suite is not None, parameters["repeat"])
+    named = checked.settings.dist is not None
+    reader = Reader(options, machine.architecture, named, parameters["repeat"])
     plan = Plan(parameters["jobs"], parameters["keep_artifacts"])
-    words = list(_words(sources, parameters["lists"]))
+    words = [*_words(sources, parameters["lists"]), *_dependents(checked.settings, parameters["needed"])]
     jobs = carry.with_demands(
         reader.jobs(words, show_notice), carry.room(machine, plan.jobs), checked.build_type, show_notice
     )
@@ -78,6 +79,16 @@ def _words(sources: tuple[str, ...], lists: tuple[str, ...]) -> Iterator[str]:
     yield from (word for word in sources if not word.startswith("@") and word != "-")
     for file in [*files, *("-" for word in sources if word == "-")]:
         yield from lines(None if file == "-" else Path(file), sys.stdin.buffer.read)
+
+
+def _dependents(settings: Any, needed: tuple[str, ...]) -> list[str]:
+    if not needed:
+        return []
+    from bwbuild.cli.terminal import show_notice  # noqa: PLC0415 - as above
+    from bwbuild.corpus.reverse import reverse_depends  # noqa: PLC0415
+    from bwbuild.events import notices  # noqa: PLC0415
+
+    return reverse_depends(settings, needed, notices(show_notice))
 
 
 def _carried(store: Any, run: Any) -> int:
