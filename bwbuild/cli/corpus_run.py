@@ -21,6 +21,13 @@ from bwbuild.errors import ExitStatus, UsageError
     "--from", "lists", multiple=True, metavar="FILE", help="Read more sources from FILE, - is stdin."
 )
 @click.option(
+    "--reverse-depends",
+    "needed",
+    multiple=True,
+    metavar="PACKAGE",
+    help="Build what build-depends on PACKAGE, or src:NAME, in the suite of -d.",
+)
+@click.option(
     "--repeat", type=click.IntRange(1, 100), default=1, metavar="N", help="Build each source N times."
 )
 @click.option("--name", default="", metavar="NAME", help="Call the run NAME.")

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cmp_to_key
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from bwbuild.build.ground import index
 from bwbuild.config.settings import Settings
 from bwbuild.deb import relations
 from bwbuild.deb.names import BINARY_NAME, SOURCE_NAME, VERSION
 from bwbuild.deb.relations import Relation
+from bwbuild.deb.versions import sort_key
 from bwbuild.errors import SourceError, UsageError
 from bwbuild.events import Observer
 
@@ -77,15 +78,16 @@ def read_index(lines: Iterable[str]) -> Iterator[Mapping[str, str]]:
 
 def newest(stanzas: Iterable[Mapping[str, str]]) -> list[Mapping[str, str]]:
     """Of each source the stanza with the highest version."""
-    from debian.debian_support import version_compare  # noqa: PLC0415
-
     found: dict[str, list[Mapping[str, str]]] = {}
     for stanza in stanzas:
         name, version = stanza.get("Package", ""), stanza.get("Version", "")
         if SOURCE_NAME.fullmatch(name) and VERSION.fullmatch(version):
             found.setdefault(name, []).append(stanza)
-    order = cmp_to_key(version_compare)
-    return [max(group, key=lambda stanza: order(stanza["Version"])) for group in found.values()]
+    return [sorted(group, key=_version)[-1] for group in found.values()]
+
+
+def _version(stanza: Mapping[str, str]) -> Any:
+    return sort_key(stanza["Version"])
 
 
 def select(stanzas: Iterable[Mapping[str, str]], words: Iterable[str]) -> list[str]:
