@@ -1,18 +1,23 @@
+"""What a watchdog takes for the sandbox's own."""
+
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-from bwbuild.build.watchdog import sandboxed
+from bwbuild.build.limits import Limits
+from bwbuild.build.watchdog import Watchdog, Watched
+from bwbuild.events import Event, Usage
+from bwbuild.sandbox.runner import Running
 from bwbuild.sandbox.spec import Guest
 
 
-def test_the_machines_own_files_are_not_the_sandboxs() -> None:
-    """Before bwrap turns to the new root, /tmp below it is the machine's, with all that lies there."""
-    assert sandboxed(Path("/proc/self/root"), Guest("/tmp")) is None
-
-
-def test_another_file_system_is() -> None:
-    found = sandboxed(Path("/proc/self/root/proc"), Guest("/self"))
-    assert found is not None
-    assert found.f_blocks == os.statvfs("/proc").f_blocks
+def test_a_first_process_that_still_has_the_machines_root(tmp_path: Path) -> None:
+    """Its directories are on disks, and what lies there is no memory of the build."""
+    told: list[Event] = []
+    watched = Watched(Limits(memory=1 << 50), tmp_path, None, (Guest("/"), Guest("/usr")))
+    own = os.getpid()
+    assert not Watchdog(watched, told.append).tick(Running(own, own))
+    (usage,) = (event for event in told if isinstance(event, Usage))
+    root = os.statvfs("/")
+    assert usage.memory < (root.f_blocks - root.f_bfree) * root.f_frsize
