@@ -98,8 +98,8 @@ def fetcher(settings: Settings, host: Host) -> Fetch:
     return fetch
 
 
-def index(settings: Settings, name: str, directory: Path, tell: Observer) -> Path:
-    """The index of all sources of the suite ``name``, as a file in the empty ``directory``.
+def index(settings: Settings, host: Host, directory: Path, tell: Observer) -> Path:
+    """The index of all sources of the suite of the settings, as a file in the empty ``directory``.
 
     :raises SourceError: it can't be fetched.
     """
@@ -108,8 +108,7 @@ def index(settings: Settings, name: str, directory: Path, tell: Observer) -> Pat
             "the index of the sources would have to be fetched, which --no-fetch forbids",
             hint="leave out --no-fetch, or give a list of sources",
         )
-    host = read_host()
-    suite, identity = parse_name(name), choose_identity(host, settings)
+    suite, identity = parse_name(settings.dist or ""), choose_identity(host, settings)
     with bases.opened(wish(settings, suite, host.architecture, identity, tell)) as base:
         return sources.index(base, places.cache(settings), directory, tell)
 

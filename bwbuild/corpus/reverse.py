@@ -16,6 +16,7 @@ from bwbuild.deb.relations import Relation
 from bwbuild.deb.versions import sort_key
 from bwbuild.errors import SourceError, UsageError
 from bwbuild.events import Observer
+from bwbuild.host.facts import read_host
 
 #: Characters of one source in an index: the longest of Debian has a tenth of it.
 LONGEST_STANZA = 4 << 20
@@ -44,7 +45,7 @@ def reverse_depends(settings: Settings, words: Iterable[str], tell: Observer) ->
         Path(directory).chmod(0o755)
         found = Path(directory, "index")
         found.mkdir()
-        path = index(settings, settings.dist, found, tell)
+        path = index(settings, read_host(), found, tell)
         with path.open(encoding="utf-8", errors="replace") as stream:
             stanzas = newest(read_index(stream))
     names = select(stanzas, wanted)
