@@ -21,6 +21,7 @@ from bwbuild.build.report import Artifact
 from bwbuild.corpus.reports import details
 from bwbuild.corpus.reports.charts import charts
 from bwbuild.corpus.reports.details import Limits
+from bwbuild.corpus.reports.since import Change, Since
 from bwbuild.corpus.reports.write import Form, write
 from bwbuild.corpus.values import Build, Line, Package, Run, Verdict
 
@@ -201,6 +202,29 @@ def test_a_log_is_cut_around_its_errors(tmp_path: Path, monkeypatch: pytest.Monk
     assert around[3].split("\n")[number - around[2]] == ERROR
     assert re.fullmatch(r"\d+ lines, \d+ KiB; \d+ KiB of them not in this page", log["note"])
     assert len(json.dumps(log)) < 20000
+
+
+def test_changes_since_an_earlier_run(tmp_path: Path) -> None:
+    changes = (
+        *(Change(f"gone{number}", "removed") for number in range(600)),
+        Change("beta", "newly-failing", (HOSTILE, "two")),
+        Change(HOSTILE, "newly-failing"),
+    )
+    write(mixed(tmp_path), Form.HTML, tmp_path / "report.html", Since("earlier <run>", changes))
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+
+    assert [text.strip() for _, text in page.found("summary")] == ["removed", "newly-failing"]
+    assert [text for attributes, text in page.found("span") if attributes.get("class") == "count"] == [
+        "600",
+        "2",
+    ]
+    assert "#beta" in [attributes.get("href") for attributes, _ in page.found("a")]
+    assert "earlier <run>" in [text for _, text in page.found("bdi")]
+    shown = [text for _, text in page.found("li")]
+    assert "and 100 more" in shown
+    assert page.source(1)["since"][1] == "newly-failing: two"
+    assert not STEERING.search("".join(page.texts))
+    assert page.source(0)["since"] == []
 
 
 def test_limits_keep_the_page_in_bounds() -> None:
