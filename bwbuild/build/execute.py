@@ -20,7 +20,7 @@ from bwbuild.build.interrupt import interruptions
 from bwbuild.build.limits import Breach, BreachError, Reached, of_disk, of_log
 from bwbuild.build.log import LogFile, LogTitle
 from bwbuild.build.plan import Plan, on_disk
-from bwbuild.build.report import Artifact, Kept, Phase, Report, Resources, Signature
+from bwbuild.build.report import Artifact, Kept, Package, Phase, Report, Resources, Signature
 from bwbuild.build.resources import ChildTimes, Peak
 from bwbuild.build.scan import OutputScanner
 from bwbuild.build.scratch import Scratch
@@ -102,6 +102,7 @@ class Build:
         self.disk: int | None = None
         self.undeclared: tuple[Found, ...] = ()
         self.artifacts: tuple[Artifact, ...] = ()
+        self.packages: tuple[Package, ...] = ()
         self.checks: list[Result] = []
         self.weakenings: tuple[str, ...] = tuple(
             note.text for note in plan.notes if note.level is Level.WARNING
@@ -195,12 +196,13 @@ class Build:
             self.tell(Notice(Level.INFO, "no .changes was made, so nothing is published"))
             return
         with self._phase("verify"):
-            from bwbuild.build import packed  # noqa: PLC0415 - it would only delay the start
-            from bwbuild.build.results import take  # noqa: PLC0415
+            from bwbuild.build import contents, packed, results  # noqa: PLC0415 - they would delay the start
 
-            verified = take(self.plan, scratch.path, self.log)
+            verified = results.take(self.plan, scratch.path, self.log)
             for text in packed.check(self.plan, verified, scratch):
                 self._weaken(text)
+            if self.plan.settings.report is not None:
+                self.packages = contents.read(verified.artifacts, scratch.path)
         if isinstance(key, Key):
             with self._phase("sign"):
                 verified = self._sign(verified, key)

@@ -88,6 +88,22 @@ class Artifact:
 
 
 @dataclass(frozen=True, slots=True)
+class Package:
+    """What is in a binary package that came out; all of it is without control characters.
+
+    :ivar name: the name of its file.
+    :ivar control: the fields of its control file, in their order.
+    :ivar files: one line for each member, ``MODE OWNER/GROUP SIZE PATH``, sorted by path.
+    :ivar complete: whether ``files`` has all of them: a list of many megabytes is cut.
+    """
+
+    name: str
+    control: tuple[tuple[str, str], ...]
+    files: tuple[str, ...]
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Signature:
     """Whether the result is signed.
 
@@ -167,6 +183,7 @@ class Report:
     :ivar started: with time zone; in JSON as ``2026-01-31T12:00:00Z``. So is ``finished``.
     :ivar phases: in the order of time.
     :ivar artifacts: in the order of the .changes file.
+    :ivar packages: what is in the binary packages among them.
     :ivar changes: the published .changes file; None if there is none.
     :ivar source_changes: the published one that lists the source alone; None if there is none.
     :ivar checks: what lintian, autopkgtest and piuparts found, as far as they were asked for.
@@ -194,6 +211,7 @@ class Report:
     phases: tuple[Phase, ...] = ()
     resources: Resources = Resources()
     artifacts: tuple[Artifact, ...] = ()
+    packages: tuple[Package, ...] = ()
     changes: Path | None = None
     source_changes: Path | None = None
     signature: Signature = Signature()

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bwbuild.build import limits as words
 from bwbuild.build import scratch as scratches
+from bwbuild.build.group import Group, group_of
 from bwbuild.build.limits import Breach, Limits, Seen
 from bwbuild.build.monitor import IN_DANGER, LARGEST_SHARE, Glance, Pace, TreeMonitor
 from bwbuild.build.plan import Plan
@@ -23,6 +24,7 @@ from bwbuild.build.scratch import Scratch
 from bwbuild.build.space import file_system
 from bwbuild.events import Observer, Output
 from bwbuild.sandbox.runner import Running
+from bwbuild.sandbox.scope import NO_SCOPE
 from bwbuild.sandbox.spec import Guest, Kernel, Layering, Tmpfs
 
 #: Seconds between two looks at the tree, between two measurements of it, and between two looks at the disk.
@@ -43,6 +45,7 @@ class Watched:
     :ivar path: where it writes on disk; ``taken``: the bytes that it takes there, None: nobody can tell.
     :ivar memory: where it can write to file systems in memory.
     :ivar jobs: how many it runs at once; None: it is not known.
+    :ivar scoped: it is in a control group of its own.
     """
 
     limits: Limits
@@ -50,16 +53,17 @@ class Watched:
     taken: Callable[[], int] | None
     memory: tuple[Guest, ...]
     jobs: int | None = None
+    scoped: bool = False
 
     @classmethod
     def of_build(cls, plan: Plan, scratch: Scratch) -> Watched:
         """A build in ``scratch``."""
-        memory = tuple(_in_memory(plan))
+        memory, scoped = tuple(_in_memory(plan)), plan.scope != NO_SCOPE
         # What a build in place writes can't be told from what was there.
         if plan.sandbox.workspace.layering is Layering.NONE:
-            return cls(plan.limits, plan.source.tree, None, memory, plan.jobs)
+            return cls(plan.limits, plan.source.tree, None, memory, plan.jobs, scoped)
         taken = partial(scratches.size, scratch.path, scratch.record)
-        return cls(plan.limits, scratch.path, taken, memory, plan.jobs)
+        return cls(plan.limits, scratch.path, taken, memory, plan.jobs, scoped)
 
 
 class Watchdog:
@@ -71,9 +75,11 @@ class Watchdog:
     def __init__(self, watched: Watched, tell: Observer) -> None:
         self._limits = watched.limits
         self._jobs = watched.jobs
+        self._scoped = watched.scoped
         self._tell = tell
         self._monitor: TreeMonitor | None = None
         self._running: Running | None = None
+        self._group: Group | None = None
         self._glances, self._samples = Pace(GLANCE), Pace(SAMPLE)
         self._disk = _Disk(watched)
         self._memory = watched.memory
@@ -87,7 +93,8 @@ class Watchdog:
     def seen(self) -> Seen:
         """What was seen up to now."""
         peak, tasks = (self._monitor.peak, self._monitor.most_tasks) if self._monitor else (Peak(), 0)
-        return Seen(self._breach, peak, tasks, frozenset(self._full), self._refused)
+        killed = self._group is not None and self._group.killed
+        return Seen(self._breach, peak, tasks, frozenset(self._full), self._refused, killed)
 
     def output(self, data: bytes) -> None:
         """Take in what the build wrote."""
@@ -104,6 +111,9 @@ class Watchdog:
         self._running = running
         if self._monitor is None:
             self._monitor = TreeMonitor.of(running.launcher)
+        # Before there is a first process, the launcher may not be in its group yet.
+        if self._group is None and running.first is not None and self._scoped:
+            self._group = group_of(running.first, self._limits.memory)
         if self._breach is None:
             self._breach = next((found for check in self._checks() if (found := check()) is not None), None)
         return self._breach is not None
@@ -118,23 +128,24 @@ class Watchdog:
         return words.of_silence(limit, silence) if limit is not None and silence >= limit else None
 
     def _check_tree(self) -> Breach | None:
-        if self._monitor is None or not self._glances.due():
+        urgent = self._group is not None and self._group.full
+        if self._monitor is None or not (urgent or self._glances.due()):
             return None
         start = time.thread_time()
         glance = self._monitor.glance(self._files())
-        danger = glance is not None and self._in_danger(glance)
+        danger = urgent or (glance is not None and self._in_danger(glance))
         self._glances.done(time.thread_time() - start, IN_DANGER if danger else LARGEST_SHARE)
         if glance is None:
             return None
-        return self._check_processes(glance.tasks) or self._check_memory(glance, danger=danger)
+        return self._check_processes(glance.tasks) or self._check_memory(glance, danger=danger, urgent=urgent)
 
     def _in_danger(self, glance: Glance) -> bool:
         limit = self._limits.memory
         return limit is not None and glance.most > limit // 2
 
-    def _check_memory(self, glance: Glance, *, danger: bool) -> Breach | None:
+    def _check_memory(self, glance: Glance, *, danger: bool, urgent: bool) -> Breach | None:
         limit = self._limits.memory
-        if self._monitor is None or not self._samples.due():
+        if self._monitor is None or not (urgent or self._samples.due()):
             return None
         start = time.thread_time()
         usage = self._monitor.sample(glance)

@@ -241,6 +241,9 @@ class Settings:
         "Fail on that, or worse: lintian=error|warning|info, autopkgtest=fail|skip, piuparts=fail.",
     )
     report: Path | None = option("report", FilePath(), None, "Write what happened as JSON to FILE.")
+    events: Path | None = option(
+        "events", FilePath(), None, "Write steps, memory and notices to FILE as they come, as JSON lines."
+    )
     log: Path | None = option(
         "log", FilePath(), None, "Write the log to FILE, not into the output directory."
     )
