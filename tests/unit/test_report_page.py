@@ -258,6 +258,7 @@ def test_charts_of_a_clock_that_was_set_back(tmp_path: Path) -> None:
 
 
 def test_a_run_without_builds_and_one_that_goes_on(tmp_path: Path) -> None:
-    page = Page(text_of(made_run(tmp_path, [], finished=None), tmp_path))
+    run = made_run(tmp_path, [], finished=None, stopped="the disk is full")
+    page = Page(text_of(run, tmp_path))
     assert page.rows() == []
-    assert "not finished" in "".join(page.texts)
+    assert "not finished: the disk is full" in "".join(page.texts)
