@@ -1,0 +1,1 @@
+"""Many sources built as one run, against expectations or an earlier run."""
