@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Iterator
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import click
@@ -23,6 +24,8 @@ from bwbuild.config.kinds import Several, Switch
 from bwbuild.config.settings import DEFAULTS, OPTIONS, Option
 
 HERE = Path(__file__).resolve().parent
+#: Option -> what the manual pages say besides.
+DETAILS: Mapping[str, str] = tomllib.loads((HERE / "manual/details.toml").read_text(encoding="utf-8"))
 #: Where the shells look for their files below a prefix such as /usr.
 PLACES = {
     "bash": "share/bash-completion/completions/bwbuild",
@@ -53,6 +56,8 @@ def entries(options: Iterable[click.Option]) -> Iterator[str]:
     """A paragraph with a tag for each option."""
     for option in options:
         yield from (".TP", flags(option), escaped(option.help or ""))
+        if option.opts[0] in DETAILS:
+            yield escaped(DETAILS[option.opts[0]])
 
 
 def options_of(command: click.Command) -> list[click.Option]:
@@ -129,6 +134,8 @@ def setting(option: Option) -> Iterator[str]:
     default = option.kind.shown(DEFAULTS[option.key])
     many = " (a list)" if isinstance(option.kind, Several) else ""
     yield from (".TP", rf"\fB{escaped(option.key)}\fR = \fI{escaped(kind)}\fR{many}", escaped(option.help))
+    if option.flag in DETAILS:
+        yield escaped(DETAILS[option.flag])
     yield rf"Default: {escaped(default) or 'none'}. Variable \fB{option.variable}\fR."
 
 
