@@ -27,6 +27,7 @@ from bwbuild.host.doctor import Finding, Status
 from bwbuild.host.facts import Host, read_host
 from bwbuild.host.mounts import type_of
 from bwbuild.sandbox import runner, script, seccomp
+from bwbuild.sandbox.overlays import OVERLAY_OPTIONS
 from bwbuild.sandbox.spec import Identity, IdentityKind, Layering
 
 _LAYERS = """\
@@ -168,7 +169,7 @@ def _layers(directory: str, mount: str) -> str:
 
 
 def _mounted(lines: str, directory: str) -> str:
-    return lines.format(at=directory, options=script.OVERLAY_OPTIONS)
+    return lines.format(at=directory, options=OVERLAY_OPTIONS)
 
 
 def _row(name: str, answer: Answer, conditions: Conditions, what: str) -> Finding:

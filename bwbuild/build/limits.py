@@ -119,15 +119,23 @@ def resolve(settings: Settings, host: Host) -> Limits:
     )
 
 
-def ceilings(limits: Limits, kernel: tuple[int, int]) -> Ceilings:
-    """As far as the kernel keeps ``limits`` itself."""
+def ceilings(limits: Limits, host: Host, *, nesting: bool = False) -> Ceilings:
+    """As far as the kernel keeps ``limits`` itself; of what it counts for the caller, half stays his.
+
+    :param nesting: namespaces can be made inside.
+    """
     bounds = [bound for bound in (limits.disk, limits.memory) if bound is not None]
     return Ceilings(
-        processes=limits.processes if kernel >= COUNTS_APART else None,
+        processes=limits.processes if host.kernel >= COUNTS_APART else None,
         files=None if limits.files is None else (min(OPEN_FILES, limits.files), limits.files),
         tmp=limits.tmp,
         shm=limits.shm,
         layer=min(bounds) if bounds else None,
+        shares=tuple(
+            (name, number // 2)
+            for name, number in host.shares.items()
+            if nesting or not name.endswith("_namespaces")
+        ),
     )
 
 

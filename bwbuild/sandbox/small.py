@@ -14,6 +14,7 @@ from bwbuild.host.facts import Host
 from bwbuild.sandbox import guard
 from bwbuild.sandbox.bwrap import Word, filter_words, mount_words
 from bwbuild.sandbox.environment import FIXED
+from bwbuild.sandbox.parcel import parcel
 from bwbuild.sandbox.spec import (
     Bind,
     Directory,
@@ -62,7 +63,8 @@ def launcher(host: Host, restraints: Restraints, small: Small) -> str:
         "umask 022",
         '[ "$PPID" = "$BWBUILD_PARENT" ] || exit 125',
         'cd "$BWBUILD_SCRATCH"',
-        *guard.files(restraints.filters),
+        *guard.described(restraints.filters),
+        *parcel(*guard.files(restraints.filters)),
         start + guard.opened(restraints.filters),
     )
     return "\n".join(lines) + "\n"

@@ -21,9 +21,10 @@ from bwbuild.host import manager
 from bwbuild.host.facts import Processors
 from bwbuild.host.manager import Manager, read_manager
 from bwbuild.host.memory import Memory
+from bwbuild.sandbox import guard
 from bwbuild.sandbox.runner import Launch, Outcome
 from bwbuild.sandbox.scope import NO_SCOPE, scope
-from bwbuild.sandbox.spec import Ceilings, Guest
+from bwbuild.sandbox.spec import Ceilings, Guest, Restraints
 
 GIB = 1 << 30
 
@@ -82,9 +83,22 @@ def test_reserve_of_a_disk() -> None:
 
 def test_ceilings() -> None:
     bounds = Limits(memory=3, disk=5, processes=100, files=4000, tmp=7, shm=8)
-    assert limits.ceilings(bounds, (6, 1)) == Ceilings(100, (1024, 4000), 7, 8, 3)
-    assert limits.ceilings(replace(bounds, files=10), (5, 10)) == Ceilings(None, (10, 10), 7, 8, 3)
-    assert limits.ceilings(Limits(), (6, 1)) == Ceilings()
+    assert limits.ceilings(bounds, HOST) == Ceilings(100, (1024, 4000), 7, 8, 3)
+    old = replace(HOST, kernel=(5, 10))
+    assert limits.ceilings(replace(bounds, files=10), old) == Ceilings(None, (10, 10), 7, 8, 3)
+    assert limits.ceilings(Limits(), HOST) == Ceilings()
+
+
+def test_half_of_what_the_kernel_counts_for_the_caller_stays_his() -> None:
+    host = replace(HOST, shares={"inotify_instances": 129, "user_namespaces": 1000})
+    assert limits.ceilings(Limits(), host).shares == (("inotify_instances", 64),)
+    both = limits.ceilings(Limits(), host, nesting=True)
+    assert both.shares == (("inotify_instances", 64), ("user_namespaces", 500))
+    place = "/proc/sys/user/max_inotify_instances"
+    usual = list(guard.lowered(Restraints(nesting=False), limits.ceilings(Limits(), host)))
+    assert usual == [guard.NO_NESTING, f"echo 64 > {place}"]
+    # Where nothing can be written there, the remedy is to allow namespaces.
+    assert f"[ ! -w {place} ] || echo 64 > {place}" in guard.lowered(Restraints(nesting=True), both)
 
 
 def test_script_shows_them() -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import re
 import shlex
 from pathlib import Path
 
 import pytest
 from made_plans import HOST, plan
+from made_scripts import files
 
 from bwbuild.build.restraints import for_unpacking, restraints, weakenings
 from bwbuild.config.settings import Allow, Settings, Workspace
@@ -99,11 +98,7 @@ def test_sandbox_tells_of_its_restraints() -> None:
 def test_script_has_the_programs_and_opens_them() -> None:
     text = plan().script
     for number, wanted in ((4, POLICY), (5, SYNC)):
-        found = re.search(
-            rf"^base64 -d > filter.{wanted.name} <<'END_OF_FILE'\n(.*?)^END_OF_FILE$", text, re.S | re.M
-        )
-        assert found
-        assert base64.b64decode(found[1]) == seccomp.program(wanted)
+        assert bytes.fromhex(files(text)[f"filter.{wanted.name}"]) == seccomp.program(wanted)
         assert f"--add-seccomp-fd {number} " in text.replace("\\\n", "")
         assert f" {number}< filter.{wanted.name}" in text
     assert text == plan().script
