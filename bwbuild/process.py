@@ -155,8 +155,9 @@ def failure(completed: Completed) -> BwbuildError:
     )
 
 
-#: A program that runs beside this process.
+#: A program that runs beside this process, and what its ``wait`` raises when it takes too long.
 Process = subprocess.Popen
+TimeoutExpired = subprocess.TimeoutExpired
 
 
 def start(
@@ -166,6 +167,7 @@ def start(
     output: tuple[int, int],
     pass_fds: Sequence[int] = (),
     interactive: bool = False,
+    cwd: Path | None = None,
 ) -> Process[bytes]:
     """Start a program that the caller supervises.
 
@@ -177,9 +179,10 @@ def start(
     :raises HostError: the program is not installed.
     """
     words = [os.fspath(word) for word in argv]
-    with _starting(words[0]):
+    with _starting(words[0], cwd):
         return subprocess.Popen(
             words,
+            cwd=cwd,
             env=env,
             stdin=None if interactive else subprocess.DEVNULL,
             stdout=None if interactive else output[0],

@@ -34,6 +34,7 @@ def account(build: Build, failure: BwbuildError | None) -> Report:
         options=plan.options.passed,
         phases=tuple(build.phases),
         artifacts=build.artifacts,
+        packages=build.packages,
         changes=published.get(plan.changes),
         source_changes=published.get(plan.source_changes),
         signature=build.signature,

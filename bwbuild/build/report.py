@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -88,6 +88,22 @@ class Artifact:
 
 
 @dataclass(frozen=True, slots=True)
+class Package:
+    """What is in a binary package that came out; all of it is without control characters.
+
+    :ivar name: the name of its file.
+    :ivar control: the fields of its control file, in their order.
+    :ivar files: one line for each member, ``MODE OWNER/GROUP SIZE PATH``, sorted by path.
+    :ivar complete: whether ``files`` has all of them: a list of many megabytes is cut.
+    """
+
+    name: str
+    control: tuple[tuple[str, str], ...]
+    files: tuple[str, ...]
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Signature:
     """Whether the result is signed.
 
@@ -167,6 +183,7 @@ class Report:
     :ivar started: with time zone; in JSON as ``2026-01-31T12:00:00Z``. So is ``finished``.
     :ivar phases: in the order of time.
     :ivar artifacts: in the order of the .changes file.
+    :ivar packages: what is in the binary packages among them.
     :ivar changes: the published .changes file; None if there is none.
     :ivar source_changes: the published one that lists the source alone; None if there is none.
     :ivar checks: what lintian, autopkgtest and piuparts found, as far as they were asked for.
@@ -194,6 +211,7 @@ class Report:
     phases: tuple[Phase, ...] = ()
     resources: Resources = Resources()
     artifacts: tuple[Artifact, ...] = ()
+    packages: tuple[Package, ...] = ()
     changes: Path | None = None
     source_changes: Path | None = None
     signature: Signature = Signature()
@@ -225,14 +243,14 @@ def to_json(report: Report) -> str:
 
     A path that is not UTF-8 has its bytes as lone surrogates, as Python has them.
     """
-    plain = _plain(report)
-    assert isinstance(plain, dict)  # noqa: S101 - for the type checker; a dataclass is one
+    form = plain(report)
+    assert isinstance(form, dict)  # noqa: S101 - for the type checker; a dataclass is one
     head = {"version": FORMAT_VERSION, "status": report.status.label, "exit_status": int(report.status)}
-    return json.dumps(head | {key: plain[key] for key in plain if key != "status"}, indent=2) + "\n"
+    return json.dumps(head | {key: form[key] for key in form if key != "status"}, indent=2) + "\n"
 
 
-def _plain(value: object) -> object:
-    """``value`` as what JSON has."""
+def plain(value: object) -> object:
+    """``value`` as what JSON has: dataclasses as objects of their fields, times as :func:`utc` has them."""
     match value:
         case datetime():
             return utc(value)
@@ -243,9 +261,9 @@ def _plain(value: object) -> object:
         case str() | int() | float() | None:
             return value
         case Sequence():
-            return [_plain(item) for item in value]
+            return [plain(item) for item in value]
     if is_dataclass(value):
-        return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
+        return {item.name: plain(getattr(value, item.name)) for item in fields(value)}
     raise TypeError(f"{type(value).__name__} has no place in a report")
 
 
@@ -255,7 +273,15 @@ def utc(when: datetime) -> str:
 
 
 def write_json(report: Report, path: Path) -> None:
-    """Write ``report`` to ``path`` in one step: whoever reads it sees the old file or the complete new one.
+    """Write ``report`` to ``path`` as :func:`write_whole` does.
+
+    :raises OutputError: it can't be written.
+    """
+    write_whole(path, [to_json(report).encode("ascii")])
+
+
+def write_whole(path: Path, chunks: Iterable[bytes]) -> None:
+    """Write ``path`` in one step: whoever reads it sees the old file or the complete new one.
 
     :raises OutputError: it can't be written.
     """
@@ -263,7 +289,8 @@ def write_json(report: Report, path: Path) -> None:
         # A directory of its own next to it: the file in it gets the mode that the umask asks for.
         with tempfile.TemporaryDirectory(prefix=".bwbuild-", dir=path.parent) as scratch:
             new = Path(scratch, "report")
-            new.write_text(to_json(report), encoding="ascii")
+            with new.open("wb") as file:
+                file.writelines(chunks)
             new.replace(path)
     except OSError as error:
         raise cannot_write(path, error) from error

@@ -14,6 +14,7 @@ from bwbuild.cli import completion
 from bwbuild.cli.command import MixedCommand, dpkg_options
 from bwbuild.cli.options import BUILD, SANDBOX, configuration, with_settings
 from bwbuild.errors import BwbuildError
+from bwbuild.events import fan_out, notices
 
 
 @click.command(cls=MixedCommand, options_metavar="[OPTIONS]")
@@ -30,27 +31,31 @@ def build(source: str, *, dry_run: bool, **parameters: Any) -> int:
     from bwbuild.build import inputs  # noqa: PLC0415 - --help needs none of them
     from bwbuild.build.plan import make_plan  # noqa: PLC0415
     from bwbuild.build.start import decide  # noqa: PLC0415
+    from bwbuild.build.stream import EventStream  # noqa: PLC0415
     from bwbuild.cli.terminal import show_progress  # noqa: PLC0415
 
     settings = configuration(parameters).settings
     options = dpkg_options()
-    tell = partial(show_progress, verbosity=settings.verbosity)
+    progress = partial(show_progress, verbosity=settings.verbosity)
     try:
         wanted = inputs.Wanted(decide(source), options, lasting=dry_run)
-        with inputs.read(wanted, settings, os.environ, tell) as found:
+        with (
+            EventStream(None if dry_run else settings.events) as stream,
+            inputs.read(wanted, settings, os.environ, fan_out(notices(progress), stream)) as found,
+        ):
             plan = make_plan(found)
             if dry_run:
                 sys.stdout.flush()
                 sys.stdout.buffer.write(os.fsencode(plan.script))
                 return 0
-            return _build(plan)
+            return _build(plan, stream)
     except BwbuildError as error:
         if settings.report is not None and not dry_run:
             _report_failure(error, source, settings.report)
         raise
 
 
-def _build(plan: Any) -> int:
+def _build(plan: Any, stream: Any) -> int:
     from bwbuild.build import execute, places  # noqa: PLC0415
     from bwbuild.build.report import write_json  # noqa: PLC0415
     from bwbuild.cli.session import open_shell  # noqa: PLC0415
@@ -64,10 +69,14 @@ def _build(plan: Any) -> int:
             with screen.suspended():
                 open_shell(plan, scratch)
 
+        def announce(title: str, estimate: Any) -> None:
+            screen.announce(title, estimate)
+            stream.announce(title, estimate.seconds if estimate else None)
+
         around = execute.Surroundings(
             base=places.scratch(settings),
-            tell=screen,
-            announce=screen.announce,
+            tell=fan_out(screen, stream),
+            announce=announce,
             suspended=screen.suspended,
             terminal=interactive,
             shell=shell if interactive else None,
@@ -83,7 +92,9 @@ def _report_failure(error: BwbuildError, job: str, path: Path) -> None:
     """A build that never began has a report too."""
     from datetime import UTC, datetime  # noqa: PLC0415
 
+    from bwbuild.build.limits import BreachError  # noqa: PLC0415
     from bwbuild.build.report import Failure, Report, write_json  # noqa: PLC0415
 
     now = datetime.now(UTC)
-    write_json(Report(error.status, job, now, now, failure=Failure.of(error)), path)
+    limit = error.reached if isinstance(error, BreachError) else None
+    write_json(Report(error.status, job, now, now, limit=limit, failure=Failure.of(error)), path)

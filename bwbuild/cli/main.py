@@ -26,6 +26,7 @@ COMMANDS = {
     "audit": "bwbuild.cli.audit",
     "config": "bwbuild.cli.config",
     "root": "bwbuild.cli.root",
+    "corpus": "bwbuild.cli.corpus",
     "clean": "bwbuild.cli.clean",
 }
 

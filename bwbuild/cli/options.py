@@ -36,8 +36,8 @@ CHECKS = (
 )
 #: Settings that only a build has.
 BUILD = (
-    *("output", "sign.mode", "sign.key", "shell-on-failure", *CHECKS),
-    *("report", "log", "timeout", *WATCHED, "verbosity"),
+    *("output", "sign.mode", "sign.key", "accept-from-clean", "shell-on-failure", *CHECKS),
+    *("report", "events", "log", "timeout", *WATCHED, "verbosity"),
 )
 
 #: Options that people type in place of ``--KEY VALUE``: flag -> (key, value, help).

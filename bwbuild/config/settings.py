@@ -202,6 +202,12 @@ class Settings:
     )
     sign: Sign = option("sign.mode", Choice(Sign), Sign.AUTO, "Whether debsign signs the results.")
     sign_key: str | None = option("sign.key", Text("KEY"), None, "The key that signs: id or fingerprint.")
+    accept_from_clean: tuple[str, ...] = option(
+        "accept-from-clean",
+        Several(Text("PATTERN")),
+        (),
+        "Let the package's clean target add and change such files of the source; may be repeated.",
+    )
     keep: Keep = option("keep", Choice(Keep), Keep.FAILURE, "When to keep the workspace of a build.")
     shell_on_failure: bool = option(
         "shell-on-failure", Switch(), False, "Open a shell in the sandbox of a build that failed."
@@ -235,6 +241,9 @@ class Settings:
         "Fail on that, or worse: lintian=error|warning|info, autopkgtest=fail|skip, piuparts=fail.",
     )
     report: Path | None = option("report", FilePath(), None, "Write what happened as JSON to FILE.")
+    events: Path | None = option(
+        "events", FilePath(), None, "Write steps, memory and notices to FILE as they come, as JSON lines."
+    )
     log: Path | None = option(
         "log", FilePath(), None, "Write the log to FILE, not into the output directory."
     )

@@ -10,7 +10,10 @@ from datetime import datetime
 from enum import Enum
 from pathlib import Path
 
-from bwbuild.build.report import Artifact
+from bwbuild.build.report import Artifact, Package
+from bwbuild.corpus.expectations import Expectation
+
+__all__ = ["Artifact", "Build", "Demand", "Job", "Kind", "Line", "Machine", "Package", "Run", "Verdict"]
 
 
 class Kind(Enum):
@@ -31,6 +34,7 @@ class Verdict(Enum):
 
     PASSED = "passed"
     FAILED = "failed"
+    SKIPPED = "skipped"
     LOST = "lost"
     LEFT = "left"
 
@@ -58,6 +62,9 @@ class Job:
     :ivar source: what ``bwbuild`` is given: the path of a tree or a .dsc, or NAME[=VERSION].
     :ivar options: further words of its command line, such as ``-d trixie -b``.
     :ivar demand: by which jobs are ordered and started.
+    :ivar subject: what the builds of one source have in common, however often it is built: the key of the
+        first.
+    :ivar expected: what must come of it; None: it must succeed.
     """
 
     key: str
@@ -65,20 +72,8 @@ class Job:
     source: str
     options: tuple[str, ...] = ()
     demand: Demand = Demand(0.0, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Package:
-    """A binary package that came out.
-
-    :ivar name: the name of its file.
-    :ivar control: the fields of its control file, in their order.
-    :ivar files: one line for each member, ``MODE OWNER/GROUP SIZE PATH``, sorted by path.
-    """
-
-    name: str
-    control: tuple[tuple[str, str], ...]
-    files: tuple[str, ...]
+    subject: str = ""
+    expected: Expectation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +92,7 @@ class Line:
 class Build:
     """What came of one job.
 
-    :ivar key: of the job.
+    :ivar key: of the job; ``subject`` likewise.
     :ivar source: the source package's name; empty when it was not found out. So is ``version``.
     :ivar status: the word of the report, such as ``success`` or ``build-failed``; empty without a report.
     :ivar exit_status: of the command; None if there is none.
@@ -118,6 +113,7 @@ class Build:
 
     key: str
     verdict: Verdict
+    subject: str = ""
     source: str = ""
     version: str = ""
     architecture: str = ""
@@ -165,7 +161,8 @@ class Run:
     :ivar tool: the version of bwbuild.
     :ivar finished: None while it goes on, and after it was killed.
     :ivar directory: where its logs and reports are.
-    :ivar options: of every job alike.
+    :ivar options: of every job alike; ``cwd``: where they were typed, for what is relative in them.
+    :ivar stopped: why it ended before all was built, in one sentence; empty if it did not.
     :ivar builds: one for each job that has ended or was left, in the order of their keys.
     """
 
@@ -176,4 +173,6 @@ class Run:
     machine: Machine
     directory: Path
     options: tuple[str, ...] = ()
+    cwd: Path = Path("/")
+    stopped: str = ""
     builds: tuple[Build, ...] = ()

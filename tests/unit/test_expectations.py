@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import stat
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,16 +8,11 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-# The module is the build tests' own, and lies beside them.
-sys.path.insert(0, str(ROOT / "tests/build"))
-
-from expectations import (  # noqa: E402
+from bwbuild.corpus.expectations import (
     Entry,
     Expectation,
     Outcome,
     differences,
-    listing,
     parse,
     read,
     snapshot,
@@ -26,6 +20,7 @@ from expectations import (  # noqa: E402
     upstream,
 )
 
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = sorted((ROOT / "testpkgs").glob("*/expect.toml"))
 UID = 1000
 SUM = "0" * 64
@@ -156,19 +151,6 @@ def test_source_name(tmp_path: Path) -> None:
 )
 def test_upstream(version: str, wanted: str) -> None:
     assert upstream(version) == wanted
-
-
-def test_listing() -> None:
-    contents = (
-        "drwxr-xr-x root/root         0 2024-01-01 00:00 ./usr/share/a b/\n"
-        "lrwxrwxrwx root/root         0 2024-01-01 00:00 ./usr/x -> y\n"
-        "crw-r--r-- root/root       1,3 2024-01-01 00:00 ./dev/null\n"
-    )
-    assert listing(contents) == (
-        "drwxr-xr-x root/root ./usr/share/a b/",
-        "lrwxrwxrwx root/root ./usr/x -> y",
-        "crw-r--r-- root/root ./dev/null",
-    )
 
 
 def test_snapshot_sees_contents_links_and_hidden_files(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from bwbuild.errors import ConfigurationError
 from bwbuild.events import Level
 from bwbuild.process import run
 from bwbuild.sandbox import guard, seccomp, unpack
-from bwbuild.sandbox.spec import Filter, Restraints
+from bwbuild.sandbox.spec import Ceilings, Filter, Restraints
 from bwbuild.sandbox.syscalls import HELD_BACK, Group
 
 POLICY = Filter("policy", HELD_BACK)
@@ -128,13 +128,25 @@ def test_keyring_is_joined_right_before_bwrap() -> None:
     assert guard.start(Restraints()) == 'env -i PATH="$PATH" bwrap'
 
 
+def unpacking(settings: Settings) -> str:
+    command = unpack.source("x.dsc", "x-1")
+    return unpack.launcher(HOST, for_unpacking(settings, "amd64"), Ceilings(processes=77, tmp=99), command)
+
+
+def test_unpacking_is_limited() -> None:
+    text = unpacking(Settings())
+    # In the namespace that bwrap makes: outside, all processes of the caller would count.
+    assert " -- prlimit --core=0 --nproc=77 -- dpkg-source " in text
+    assert "--size 99 --tmpfs /tmp" in text
+
+
 def test_unpacking_is_restrained() -> None:
-    text = unpack.launcher(HOST, for_unpacking(Settings(), "amd64"), "x.dsc", "x-1")
+    text = unpacking(Settings())
     assert "--add-seccomp-fd 4 " in text
     assert "4< filter.policy" in text
     assert "--disable-userns" in text
     assert "syscall(250, 1, 0)" in text
-    text = unpack.launcher(HOST, for_unpacking(Settings(allow=USERNS), "amd64"), "x.dsc", "x-1")
+    text = unpacking(Settings(allow=USERNS))
     assert "--disable-userns" not in text
 
 

@@ -67,7 +67,9 @@ for start in ("/tmp", "/var", "/run", "/etc", "/home", "/opt", "/srv", "/mnt", "
 
 processes = [pid for pid in os.listdir("/proc") if pid.isdigit()]
 expect("no processes of the host", len(processes) < 40)
-expect("devices", [d for d in ("kmsg", "mem", "sda", "vda", "kvm", "fuse") if os.path.exists(f"/dev/{d}")], [])
+expect(
+    "devices", [d for d in ("kmsg", "mem", "sda", "vda", "kvm", "fuse") if os.path.exists(f"/dev/{d}")], []
+)
 for path in ("/etc/shadow", "/etc/gshadow", "/etc/ssh/ssh_host_ed25519_key"):
     expect(f"{path} is unreadable", os.access(path, os.R_OK), False)
 

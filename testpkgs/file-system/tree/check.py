@@ -14,8 +14,26 @@ for directory in ("/tmp", "/var/tmp", "/dev/shm", "/run/lock"):
     if os.stat(directory).st_mode & 0o7777 != 0o1777:
         sys.exit(f"{directory} has mode {os.stat(directory).st_mode:o}")
 
-for directory in ("/", "/usr", "/usr/bin", "/usr/lib", "/etc", "/etc/dpkg", "/var", "/var/lib/dpkg", "/opt", "/srv",
-                  "/home", "/root", "/usr/local", "/boot", "/sys", "/proc", "/build", "/run"):
+for directory in (
+    "/",
+    "/usr",
+    "/usr/bin",
+    "/usr/lib",
+    "/etc",
+    "/etc/dpkg",
+    "/var",
+    "/var/lib/dpkg",
+    "/opt",
+    "/srv",
+    "/home",
+    "/root",
+    "/usr/local",
+    "/boot",
+    "/sys",
+    "/proc",
+    "/build",
+    "/run",
+):
     try:
         with open(os.path.join(directory, "bwbuild-testpkg"), "w"):
             sys.exit(f"{directory} can be written")

@@ -17,8 +17,14 @@ for directory in (".", "/tmp"):
     path = os.path.join(directory, "acl-test")
     with open(path, "w"):
         pass
-    value = acl((USER_OBJ, 6, NOBODY), (USER, 6, pwd.getpwnam("bin").pw_uid), (GROUP_OBJ, 4, NOBODY),
-                (GROUP, 4, 60), (MASK, 6, NOBODY), (OTHER, 4, NOBODY))
+    value = acl(
+        (USER_OBJ, 6, NOBODY),
+        (USER, 6, pwd.getpwnam("bin").pw_uid),
+        (GROUP_OBJ, 4, NOBODY),
+        (GROUP, 4, 60),
+        (MASK, 6, NOBODY),
+        (OTHER, 4, NOBODY),
+    )
     os.setxattr(path, ACL, value)
     assert os.getxattr(path, ACL) == value, os.getxattr(path, ACL)
     os.remove(path)

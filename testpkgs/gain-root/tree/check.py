@@ -16,7 +16,7 @@ ODD = [
     b"new\nline\n",
     b"\n",
     b"tab\tand\rreturn",
-    b"it's \"quoted\" `id` $HOME $(id) ${x} \\ \\n %s ! * ? [a] {b,c} ~ # & ; | < >",
+    b'it\'s "quoted" `id` $HOME $(id) ${x} \\ \\n %s ! * ? [a] {b,c} ~ # & ; | < >',
     b"-n",
     b"--",
     b"caf\xc3\xa9",
@@ -36,7 +36,9 @@ def as_root(*argv, **options):
 
 
 def show(code, *argv, **options):
-    return as_root(PYTHON, b"-c", b"import os, sys\n" + code, *argv, stdout=subprocess.PIPE, check=True, **options).stdout
+    return as_root(
+        PYTHON, b"-c", b"import os, sys\n" + code, *argv, stdout=subprocess.PIPE, check=True, **options
+    ).stdout
 
 
 def equal(name, found, wanted):
@@ -58,13 +60,19 @@ equal("a long argument", show(arguments, b"x" * 100_000), b"x" * 100_000)
 
 given = {b"ODD_%d" % number: value for number, value in enumerate(ODD)}
 environment = dict(os.environb) | given
-names = b"sys.stdout.buffer.write(b'\\0'.join(k + b'=' + v for k, v in os.environb.items() if k[:4] == b'ODD_'))"
+names = (
+    b"sys.stdout.buffer.write(b'\\0'.join(k + b'=' + v for k, v in os.environb.items() if k[:4] == b'ODD_'))"
+)
 found = dict(item.split(b"=", 1) for item in show(names, env=environment).split(b"\0"))
 equal("environment", found, given)
 del environment[b"ODD_3"]
 found = dict(item.split(b"=", 1) for item in show(names, env=environment).split(b"\0"))
 equal("a variable less", sorted(found), sorted(given.keys() - {b"ODD_3"}))
-equal("the variables of the build", show(b"print(os.environ['DEB_HOST_ARCH'])").strip().decode(), os.environ["DEB_HOST_ARCH"])
+equal(
+    "the variables of the build",
+    show(b"print(os.environ['DEB_HOST_ARCH'])").strip().decode(),
+    os.environ["DEB_HOST_ARCH"],
+)
 
 odd = b"jobs/a dir\nwith \xe9"
 os.makedirs(odd)
@@ -80,8 +88,13 @@ equal("a missing program is a failure", missing != 0, True)
 
 both = as_root(b"sh", b"-c", b"echo out; echo err >&2", capture_output=True)
 equal("two streams", (both.stdout, both.stderr), (b"out\n", b"err\n"))
-joined = as_root(b"sh", b"-c", b"for i in 1 2 3 4 5 6 7 8 9; do echo $i; echo $i >&2; done",
-                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+joined = as_root(
+    b"sh",
+    b"-c",
+    b"for i in 1 2 3 4 5 6 7 8 9; do echo $i; echo $i >&2; done",
+    stdout=subprocess.PIPE,
+    stderr=subprocess.STDOUT,
+)
 equal("streams joined keep their order", joined.stdout.split(), [b"%d" % (n // 2) for n in range(2, 20)])
 data = bytes(range(256)) * 8192
 equal("2 MB through a pipe", as_root(b"cat", input=data, stdout=subprocess.PIPE).stdout, data)
@@ -100,7 +113,9 @@ os.umask(old)
 made = os.stat("jobs/private")
 equal("umask", oct(stat.S_IMODE(made.st_mode)), oct(0o600))
 with open("jobs/daemon", "wb") as file:
-    left = as_root(b"sh", b"-c", b"sleep 1000 & echo started", stdin=subprocess.DEVNULL, stdout=file, stderr=file)
+    left = as_root(
+        b"sh", b"-c", b"sleep 1000 & echo started", stdin=subprocess.DEVNULL, stdout=file, stderr=file
+    )
 equal("a daemon does not hold the call", left.returncode, 0)
 with open("jobs/daemon", "rb") as file:
     equal("and its output arrives", file.read(), b"started\n")

@@ -50,7 +50,10 @@ refused("a mount", mount, b"none", b"/mnt", b"tmpfs", 0)
 refused("a writable /usr", mount, None, b"/usr", None, MS_REMOUNT | MS_BIND)
 refused("a writable root", mount, None, b"/", None, MS_REMOUNT | MS_BIND)
 refused("chroot", os.chroot, "/tmp")
-refused("a new host name", lambda: os.stat("/proc/sys/kernel") and open("/proc/sys/kernel/hostname", "w").write("x"))
+refused(
+    "a new host name",
+    lambda: os.stat("/proc/sys/kernel") and open("/proc/sys/kernel/hostname", "w").write("x"),
+)
 for path in ("/usr/bin/testpkg", "/etc/testpkg", "/testpkg", "/var/lib/dpkg/testpkg"):
     refused(path, open, path, "w")
 print("nothing gained in", sys.argv[1])

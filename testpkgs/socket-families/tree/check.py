@@ -3,8 +3,14 @@
 import socket
 import sys
 
-for name, family, kind in (("VSOCK", 40, socket.SOCK_STREAM), ("PACKET", 17, socket.SOCK_RAW), ("ALG", 38, 5),
-                           ("CAN", 29, socket.SOCK_RAW), ("TIPC", 30, 5), ("XDP", 44, socket.SOCK_RAW)):
+for name, family, kind in (
+    ("VSOCK", 40, socket.SOCK_STREAM),
+    ("PACKET", 17, socket.SOCK_RAW),
+    ("ALG", 38, 5),
+    ("CAN", 29, socket.SOCK_RAW),
+    ("TIPC", 30, 5),
+    ("XDP", 44, socket.SOCK_RAW),
+):
     try:
         socket.socket(family, kind)
         print("PROBLEM", name, "is open")

@@ -1,7 +1,8 @@
-"""What a package of ``testpkgs/`` must do, read from ``expect.toml``, and the comparison with what it did.
+"""What a source must do, read from ``expect.toml``, and the comparison with what it did.
 
-``testpkgs/README.md`` describes the file for its writers. Nothing here writes or starts anything; building is
-the business of the tests.
+The file lies beside the directory ``tree`` that has the source, never in it: its options and its script are
+the word of whoever keeps the corpus, and a source that came from elsewhere must not choose its own. Nothing
+here writes or starts anything; :mod:`bwbuild.corpus.trial` does.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ class Outcome:
     :param after: the same after the run.
     :param report: the JSON report, empty if none was written.
     :param changes: the text of each published ``.changes``.
-    :param listings: for each published package its lines, as :func:`listing` shortens them.
+    :param listings: for each published package a line for each member, ``MODE OWNER/GROUP PATH``.
     :param present: what matched ``host_absent``.
     :param left: what lies in the directory for temporary files.
     :param peak: the most memory that the command's own process had, in bytes.
@@ -182,16 +183,6 @@ def upstream(version: str) -> str:
     """``version`` without epoch and Debian revision."""
     whole = version.rpartition(":")[2]
     return whole.rpartition("-")[0] or whole
-
-
-def listing(contents: str) -> tuple[str, ...]:
-    """The lines of ``dpkg-deb -c``, reduced to mode, owner/group and path (with a link's target).
-
-    >>> listing("-rwxr-xr-x root/root     17 2024-01-01 00:00 ./usr/bin/x")
-    ('-rwxr-xr-x root/root ./usr/bin/x',)
-    """
-    pattern = re.compile(r"^(\S+) (\S+) +\S+ \d{4}-\d\d-\d\d \d\d:\d\d (.*)$")
-    return tuple(" ".join(match.groups()) for line in contents.splitlines() if (match := pattern.match(line)))
 
 
 def snapshot(top: Path) -> Snapshot:
