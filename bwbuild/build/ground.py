@@ -98,6 +98,21 @@ def fetcher(settings: Settings, host: Host) -> Fetch:
     return fetch
 
 
+def index(settings: Settings, host: Host, directory: Path, tell: Observer) -> Path:
+    """The index of all sources of the suite of the settings, as a file in the empty ``directory``.
+
+    :raises SourceError: it can't be fetched.
+    """
+    if not settings.fetch:
+        raise SourceError(
+            "the index of the sources would have to be fetched, which --no-fetch forbids",
+            hint="leave out --no-fetch, or give a list of sources",
+        )
+    suite, identity = parse_name(settings.dist or ""), choose_identity(host, settings)
+    with bases.opened(wish(settings, suite, host.architecture, identity, tell)) as base:
+        return sources.index(base, places.cache(settings), directory, tell)
+
+
 def wish(settings: Settings, suite: str, architecture: str, identity: Identity, tell: Observer) -> bases.Wish:
     """Which base is wanted.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import click
 
 from bwbuild.cli.split import Split, split
+from bwbuild.config.settings import Settings
 from bwbuild.deb import buildoptions
 from bwbuild.errors import UsageError
 
@@ -106,10 +107,10 @@ def _options(parts: Split, takes: Mapping[str, bool]) -> list[tuple[str, list[st
 class Checked:
     """What the words for builds mean as far as the corpus has to know.
 
-    :ivar suite: that builds are for; None: this machine itself.
+    :ivar build_type: as dpkg-buildpackage's ``--build``.
     """
 
-    suite: str | None
+    settings: Settings
     build_type: str
 
 
@@ -125,7 +126,7 @@ def check(words: Sequence[str]) -> Checked:
     context = command.make_context("bwbuild", list(words))
     settings = configuration(context.params).settings
     options = buildoptions.parse(context.meta["bwbuild.dpkg"])
-    return Checked(settings.dist, options.type_name)
+    return Checked(settings, options.type_name)
 
 
 def _build_command() -> click.Command:

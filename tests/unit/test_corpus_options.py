@@ -47,4 +47,4 @@ def test_wrong_values_are_told_before_anything_is_built() -> None:
     with pytest.raises(UsageError, match="--keep is 'sometimes'"):
         check(("--keep", "sometimes"))
     found = check(("--dist", "trixie", "-b"))
-    assert (found.suite, found.build_type) == ("trixie", "binary")
+    assert (found.settings.dist, found.build_type) == ("trixie", "binary")
