@@ -118,9 +118,8 @@ def test_contributing(builder: Machine) -> None:
 def test_autopkgtest(newcomer: Machine) -> None:
     """The package's own tests, on the machine itself: no container around them holds anything back."""
     newcomer.run(
-        "set -eu\nsudo apt-get install autopkgtest >/dev/null\ncd ~\n"
-        "status=0\nautopkgtest --user=jane --no-built-binaries bwbuild -- null || status=$?\n"
-        "[ $status = 0 ]\n"
+        "set -eu\nsudo apt-get install autopkgtest\n"
+        "sudo autopkgtest --user=jane --no-built-binaries ~/bwbuild/ -- null\n"
     )
 
 
