@@ -69,6 +69,7 @@ def machine(suite: str, name: str) -> Iterator[Machine]:
     """A new machine; it goes unless BWBUILD_BARE names a directory."""
     need("mmdebstrap", "git", "unshare")
     found = Machine(suite, PLACE / f"bwbuild-bare-{suite}-{name}")
+    PLACE.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(found.root, ignore_errors=True)
     found.root.with_suffix(".log").unlink(missing_ok=True)
     found.run("")
