@@ -6,7 +6,6 @@ import errno
 import json
 import platform
 import re
-import shlex
 import struct
 import subprocess
 import sys
