@@ -106,26 +106,31 @@ def recorded(database: Path) -> int:
     return int(number)
 
 
+def sleeping(seconds: int) -> bool:
+    """Whether a build is at its ``sleep``; each test has seconds of its own."""
+    return bool(processes(f"sleep\x00{seconds}"))
+
+
 def test_a_killed_run_loses_what_was_going_on_and_leaves_no_process(desk: Desk) -> None:
-    top = trees(desk, aa=None, bb=Rules(during="sleep 47"))
+    top = trees(desk, aa=None, bb=Rules(during="sleep 4141"))
     child = desk.start("corpus", "run", top, "-b", "--name", "x", "--jobs", "2")
     wait_for(
         lambda: (state(desk) / "corpus.sqlite").exists() and recorded(state(desk) / "corpus.sqlite") == 1
     )
-    wait_for(lambda: any("sleep 47" in words for _, words in processes("sleep 47")))
+    wait_for(lambda: sleeping(4141))
     child.kill()
     child.communicate()
-    wait_for(lambda: not processes("sleep\x0047") and not processes(str(desk.top / "trees")))
-    (top / "bb/debian/rules").write_text((top / "bb/debian/rules").read_text().replace("sleep 47", "true"))
+    wait_for(lambda: not sleeping(4141) and not processes(str(desk.top / "trees")))
+    (top / "bb/debian/rules").write_text((top / "bb/debian/rules").read_text().replace("sleep 4141", "true"))
     desk.ok("corpus", "run", "--resume", "x")
     assert verdicts(shown(desk, "x")) == {"aa": "passed", "bb": "passed"}
     assert desk.left() == []
 
 
 def test_a_second_signal_stops_at_once(desk: Desk) -> None:
-    top = trees(desk, aa=Rules(during="trap '' INT TERM; sleep 47"))
+    top = trees(desk, aa=Rules(during="trap '' INT TERM; sleep 4343"))
     child = desk.start("corpus", "run", top, "-b", "--name", "x")
-    wait_for(lambda: any("sleep 47" in words for _, words in processes("sleep 47")))
+    wait_for(lambda: sleeping(4343))
     child.send_signal(signal.SIGTERM)
     child.send_signal(signal.SIGINT)
     begin = time.monotonic()
@@ -133,6 +138,22 @@ def test_a_second_signal_stops_at_once(desk: Desk) -> None:
     assert time.monotonic() - begin < 10
     assert child.returncode == 130
     assert verdicts(shown(desk, "x")) == {"aa": "left"}
+
+
+def test_a_child_that_is_killed_is_one_failed_job(desk: Desk) -> None:
+    top = trees(desk, aa=Rules(during="sleep 5353"), bb=None)
+    child = desk.start("corpus", "run", top, "-b", "--name", "x", "--jobs", "1")
+    wait_for(lambda: sleeping(5353))
+    for pid, words in processes("runs/x/aa/report.json"):
+        if "-m bwbuild build" in words:
+            os.kill(pid, signal.SIGKILL)
+    out, _ = child.communicate(timeout=60)
+    assert child.returncode == 10, out
+    first, second = shown(desk, "x")["builds"]
+    assert (first["verdict"], first["exit_status"]) == ("failed", -9)
+    assert "signal 9" in first["message"]
+    assert second["verdict"] == "passed"
+    assert not sleeping(5353)
 
 
 def test_two_runs_at_once(desk: Desk) -> None:
