@@ -8,11 +8,18 @@ import signal
 import sqlite3
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support import Desk, Rules, make_desk, make_tree, need, processes, snapshot, wait_for
+import support
+from support import PATIENCE, Desk, Rules, make_desk, make_tree, need, processes, snapshot
+
+
+def wait_for(what: Callable[[], object]) -> None:
+    """Wait as long as a machine may take that builds other things too."""
+    support.wait_for(what, PATIENCE)
 
 
 @pytest.fixture
@@ -84,7 +91,7 @@ def test_a_stopped_run_goes_on(desk: Desk) -> None:
     database = state(desk) / "corpus.sqlite"
     wait_for(lambda: database.exists() and recorded(database) == 1)
     child.send_signal(signal.SIGINT)
-    out, _ = child.communicate(timeout=30)
+    out, _ = child.communicate(timeout=PATIENCE)
     assert child.returncode == 130, out
     assert b"corpus run --resume x" in out
     assert verdicts(shown(desk, "x")) == {"aa": "passed", "bb": "left"}
@@ -134,7 +141,7 @@ def test_a_second_signal_stops_at_once(desk: Desk) -> None:
     child.send_signal(signal.SIGTERM)
     child.send_signal(signal.SIGINT)
     begin = time.monotonic()
-    child.communicate(timeout=30)
+    child.communicate(timeout=PATIENCE)
     assert time.monotonic() - begin < 10
     assert child.returncode == 130
     assert verdicts(shown(desk, "x")) == {"aa": "left"}
@@ -147,7 +154,7 @@ def test_a_child_that_is_killed_is_one_failed_job(desk: Desk) -> None:
     for pid, words in processes("runs/x/aa/report.json"):
         if "-m bwbuild build" in words:
             os.kill(pid, signal.SIGKILL)
-    out, _ = child.communicate(timeout=60)
+    out, _ = child.communicate(timeout=PATIENCE)
     assert child.returncode == 10, out
     first, second = shown(desk, "x")["builds"]
     assert (first["verdict"], first["exit_status"]) == ("failed", -9)
@@ -173,7 +180,7 @@ def test_a_run_that_goes_on_is_not_taken_up_twice(desk: Desk) -> None:
     assert done.status == 2
     assert "going on" in done.err
     child.send_signal(signal.SIGINT)
-    child.communicate(timeout=30)
+    child.communicate(timeout=PATIENCE)
 
 
 def test_a_source_that_is_gone_when_its_turn_comes_is_one_failed_job(desk: Desk) -> None:
@@ -182,7 +189,7 @@ def test_a_source_that_is_gone_when_its_turn_comes_is_one_failed_job(desk: Desk)
     child = desk.start("corpus", "run", f"@{desk.top}/list", "-b", "--name", "x", "--jobs", "1")
     wait_for((state(desk) / "runs/x/aa/log").exists)
     (top / "bb").rename(top / "elsewhere")
-    out, _ = child.communicate(timeout=60)
+    out, _ = child.communicate(timeout=PATIENCE)
     assert child.returncode == 10, out
     assert verdicts(shown(desk, "x")) == {"aa": "passed", "bb": "failed"}
     assert b"named more than once" in out
@@ -249,5 +256,5 @@ def test_a_reader_of_events_that_goes_away_ends_no_build(desk: Desk) -> None:
     child = desk.start("-b", "--events", desk.top / "fifo")
     with (desk.top / "fifo").open("rb") as stream:
         assert b"stream" in stream.readline()
-    out, _ = child.communicate(timeout=60)
+    out, _ = child.communicate(timeout=PATIENCE)
     assert child.returncode == 0, out
