@@ -183,6 +183,25 @@ def test_a_run_that_goes_on_is_not_taken_up_twice(desk: Desk) -> None:
     child.communicate(timeout=PATIENCE)
 
 
+def test_a_script_of_an_expectation_reaches_nothing_but_the_copy(desk: Desk) -> None:
+    top = desk.top / "trees"
+    outside = desk.top / "outside"
+    outside.write_text("mine")
+    scripts = {"inside": "touch ../beside", "reads": f"cat {outside}", "writes": f"echo > {outside}"}
+    for name, script in scripts.items():
+        make_tree(top / name / "tree", name=name)
+        artifacts = [f"{name}_1_all.deb", f"{name}_1_ARCH.buildinfo", f"{name}_1_ARCH.changes"]
+        text = f'what = "It builds."\nstatus = "success"\noptions = ["-b"]\nsetup = "{script}"\n'
+        (top / name / "expect.toml").write_text(f"{text}artifacts = {artifacts}\n")
+    before = snapshot(top)
+    done = desk.run("corpus", "run", top, "--name", "x")
+    assert done.status == 10, done.both
+    assert verdicts(shown(desk, "x")) == {"inside": "passed", "reads": "failed", "writes": "failed"}
+    assert "setup of expect.toml failed" in done.out
+    assert outside.read_text() == "mine"
+    assert snapshot(top) == before
+
+
 def test_a_source_that_is_gone_when_its_turn_comes_is_one_failed_job(desk: Desk) -> None:
     top = trees(desk, aa=Rules(during="sleep 2"), bb=None)
     (desk.top / "list").write_text(f"{top}/aa\n{top}/bb # twice\n{top}/aa/../bb\n", encoding="utf-8")
