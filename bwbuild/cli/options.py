@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from bwbuild.cli import completion
 from bwbuild.config.kinds import Several, Switch
 from bwbuild.config.layers import Configuration, read_configuration
 from bwbuild.config.settings import OPTIONS, Option, Sign, Verbosity, Workspace
@@ -111,6 +112,7 @@ def _option(option: Option) -> Callable[[Command], Command]:
         multiple=isinstance(option.kind, Several),
         default=None,
         help=option.help,
+        shell_complete=completion.of_kind(option.kind),
     )
 
 
