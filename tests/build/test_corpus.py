@@ -73,6 +73,8 @@ def test_a_run_builds_all_and_keeps_results_apart(desk: Desk) -> None:
     assert desk.left() == []
     assert "first  " in desk.ok("corpus", "list").out
     assert "error: broken" in desk.ok("corpus", "show", "first", "bad").out
+    lines = desk.ok("corpus", "show").out.splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["bad", "good", "good-2", "no-source", "bwbuild"]
 
 
 def test_artifacts_stay_where_that_is_wanted(desk: Desk) -> None:
