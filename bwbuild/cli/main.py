@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -98,6 +99,8 @@ def main(arguments: Sequence[str] | None = None, *, strict: bool = False) -> NoR
 def run(arguments: list[str], *, strict: bool = False) -> int:
     """Run the command line and return its exit status; errors are told on standard error."""
     try:
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         _check_directory()
         directory = os.environ.get("GBP_BUILD_DIR")
         if strict or directory:
