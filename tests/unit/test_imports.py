@@ -33,6 +33,7 @@ RANKS = {
     "deb": 6,
     "config": 6,
     "host": 6,
+    "interrupt": 7,
     "process": 7,
     "units": 7,
     "errors": 8,
