@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import click
-from click.shell_completion import CompletionItem
+from typing import TYPE_CHECKING
 
-from bwbuild.cli import completion
+import click
+
 from bwbuild.cli.split import Split, split
 from bwbuild.deb import buildoptions
 from bwbuild.errors import UsageError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 _KEY = "bwbuild.dpkg"
 
@@ -38,7 +41,20 @@ class MixedCommand(click.Command):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Its own options and dpkg-buildpackage's."""
+        from bwbuild.cli import completion  # noqa: PLC0415 - only a shell that completes needs it
+
         return super().shell_complete(ctx, incomplete) + completion.words(buildoptions.SPELLINGS, incomplete)
+
+
+def complete_source(
+    ctx: click.Context,
+    parameter: click.Parameter,  # noqa: ARG001 - click's signature
+    incomplete: str,
+) -> list[CompletionItem]:
+    """What may be typed as SOURCE."""
+    from bwbuild.cli import completion  # noqa: PLC0415 - only a shell that completes needs it
+
+    return completion.source(ctx, incomplete)
 
 
 def dpkg_options() -> buildoptions.BuildOptions:

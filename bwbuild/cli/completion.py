@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Iterable
 
 import click
 from click.shell_completion import CompletionItem
 
 from bwbuild.config.kinds import Choice, FilePath, Kind, Several
 
-#: Answers for one parameter: context, parameter and the beginning of the word.
-Completion = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
-
 _FIRST = "bwbuild.commands"
 
 
-def of_kind(kind: Kind) -> Completion | None:
-    """How values of a setting are completed; None where nobody can know them."""
+def values(kind: Kind, incomplete: str) -> list[CompletionItem]:
+    """Values of a setting that begin so; none where nobody can know them."""
     if isinstance(kind, Several):
-        return of_kind(kind.of)
+        return values(kind.of, incomplete)
     if isinstance(kind, Choice):
-        return partial(_words, kind.words)
+        return words(kind.words, incomplete)
     if isinstance(kind, FilePath):
-        return _paths("dir" if kind.name == "DIR" else "file")
-    return None
+        return [CompletionItem(incomplete, type="dir" if kind.name == "DIR" else "file")]
+    return []
 
 
 def words(known: Iterable[str], incomplete: str) -> list[CompletionItem]:
@@ -37,16 +33,6 @@ def remember_commands(ctx: click.Context, names: Iterable[str]) -> None:
     ctx.meta[_FIRST] = tuple(names)
 
 
-def source(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def source(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
     """A tree or a .dsc, or as the first word a command."""
-    return _paths("file")(ctx, parameter, incomplete) + words(ctx.meta.get(_FIRST, ()), incomplete)
-
-
-def _words(
-    known: Iterable[str], _ctx: click.Context, _parameter: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
-    return words(known, incomplete)
-
-
-def _paths(kind: str) -> Completion:
-    return lambda _ctx, _parameter, incomplete: [CompletionItem(incomplete, type=kind)]
+    return [CompletionItem(incomplete, type="file"), *words(ctx.meta.get(_FIRST, ()), incomplete)]

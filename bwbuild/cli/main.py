@@ -14,7 +14,6 @@ from typing import Any, NoReturn
 import click
 
 from bwbuild import __version__
-from bwbuild.cli import completion
 from bwbuild.errors import BwbuildError, ExitStatus, OutputError, UsageError
 
 #: Commands and the modules that have them; a module is imported when its command runs.
@@ -50,7 +49,9 @@ class Commands(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Insert the default command unless the first word names one."""
         first = args[0] if args else ""
-        if not args:
+        if ctx.resilient_parsing and not args:
+            from bwbuild.cli import completion  # noqa: PLC0415 - only a shell that completes needs it
+
             completion.remember_commands(ctx, COMMANDS)
         if first in ("--help", "-?"):
             args = ["--help"]

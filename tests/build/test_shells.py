@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import runpy
 import subprocess
 from collections.abc import Callable
@@ -140,7 +141,7 @@ def test_pages_are_rendered_without_warnings(place: Path, page: str) -> None:
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
     assert done.stderr == ""
     assert "NAME" in done.stdout
-    assert "@" not in done.stdout
+    assert not re.search(r"@[A-Z]+@", done.stdout)
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
