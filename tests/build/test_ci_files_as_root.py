@@ -82,10 +82,14 @@ def script_of(job: Job, volume: Path) -> str:
     lines = [f"export {name}={value}" for name, value in given.items()]
     lines += [f'export {name}="{value}"' for name, value in job.variables.items()]
     lines.append("export INSTALL_FROM=/checkout")
-    for directory, part in job.parts:
+    lines.append("status=0")
+    for part in job.parts:
         # As GitHub starts each step: a shell of its own, with what earlier ones wrote into a file.
-        lines += [": >>$GITHUB_ENV; set -a; . $GITHUB_ENV; set +a", f"cd {work / directory}"]
-        lines.append(f"bash -eo pipefail <<'PART'\n{part}\nPART")
+        lines += [": >>$GITHUB_ENV; set -a; . $GITHUB_ENV; set +a", f"cd {work / part.directory}"]
+        wanted = "true" if part.always else '[ "$status" = 0 ]'
+        script = f"bash -eo pipefail <<'PART' || status=$?\n{part.script}\nPART"
+        lines.append(f"if {wanted}; then {script}\nfi")
+    lines.append('exit "$status"')
     return "\n".join(lines) + "\n"
 
 
