@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from bwbuild.build.limits import Limits
 from bwbuild.build.watchdog import Watchdog, Watched
 from bwbuild.events import Event, Usage
@@ -19,5 +21,8 @@ def test_a_first_process_that_still_has_the_machines_root(tmp_path: Path) -> Non
     own = os.getpid()
     assert not Watchdog(watched, told.append).tick(Running(own, own))
     (usage,) = (event for event in told if isinstance(event, Usage))
-    root = os.statvfs("/usr")  # in the sandbox of a build / is an empty tmpfs
-    assert usage.memory < (root.f_blocks - root.f_bfree) * root.f_frsize
+    root = os.statvfs("/")
+    used = (root.f_blocks - root.f_bfree) * root.f_frsize
+    if used < 1 << 30:
+        pytest.skip("there is next to nothing on the root's file system, as in the sandbox of a build")
+    assert usage.memory < used
