@@ -92,6 +92,7 @@ def carry_out(
     run: Run,
     listener: Listener,
     stop: Stop,
+    *,
     builder: Builder | None = None,
     elsewhere: Callable[[Run, Plan], Jobs] | None = None,
 ) -> Carried:

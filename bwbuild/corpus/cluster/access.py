@@ -67,5 +67,6 @@ def quieten() -> None:
     """Let dask write of what is wrong alone: what else there is to tell, bwbuild tells."""
     import distributed  # noqa: F401, PLC0415 - it sets its own levels when it is imported
 
-    for name in ("distributed", "distributed.client", "distributed.worker", "distributed.core"):
+    # The one of asyncio, which nothing else uses here, hears of connections that are cut too.
+    for name in ("distributed", "distributed.client", "distributed.worker", "distributed.core", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -1,7 +1,7 @@
 """Attempts at jobs on this worker: where their files are, and what the run says to them.
 
-The run calls the functions below by dask, on the event loop of the worker, while the job itself is in a thread
-of the worker's pool; whatever reads or writes files is in a thread as well.
+The run calls the functions below by dask, on the event loop of the worker. The job itself is in a thread of the
+worker's pool, and whatever reads or writes files is in a thread as well.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import asyncio
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bwbuild.corpus import trial
@@ -53,14 +54,21 @@ class Attempt:
         self.top = place / self.ticket
         self.stop = Wish(unwanted)
         self.parcel: Parcel | None = None
-        #: of the result, by their names
+        #: Of the result, by their names.
         self.files: dict[str, File] = {}
+        self.has_ended = False
         self.heard = time.monotonic()
         self._decided = threading.Event()
         self._missing: list[File] = []
         self._arriving: Arriving | None = None
         for directory in (self.source, self.result):
             directory.mkdir(parents=True)
+
+    def end(self, key: str, found: Sequence[File]) -> None:
+        """These files, below the directory of the job ``key``, can be fetched."""
+        self.heard = time.monotonic()
+        self.files = {file.name: replace(file, name=f"{key}/{file.name}") for file in found}
+        self.has_ended = True
 
     @property
     def source(self) -> Path:
@@ -130,24 +138,43 @@ class Attempt:
         trial.remove(self.top)
 
 
-_ATTEMPTS: dict[str, Attempt] = {}
+class Bench:
+    """All attempts of this process.
+
+    :ivar place: where their directories are.
+    """
+
+    place = Path()
+
+    def __init__(self) -> None:
+        self.attempts: dict[str, Attempt] = {}
 
 
-def enter(attempt: Attempt) -> None:
-    """Let the run speak to ``attempt``; those whose results nobody has fetched for long are removed."""
-    for old in [old for old in _ATTEMPTS.values() if old.files and time.monotonic() - old.heard > PATIENCE]:
+#: There is one worker in a process, and what dask calls knows nothing but its arguments.
+BENCH = Bench()
+
+
+def enter(unwanted: Callable[[], bool]) -> Attempt:
+    """A new attempt, to which the run can speak; what nobody has fetched of old ones for long is removed.
+
+    :param unwanted: whether nobody would take its result.
+    """
+    now = time.monotonic()
+    for old in [old for old in BENCH.attempts.values() if old.has_ended and now - old.heard > PATIENCE]:
         leave(old)
-    _ATTEMPTS[attempt.ticket] = attempt
+    attempt = Attempt(BENCH.place, unwanted)
+    BENCH.attempts[attempt.ticket] = attempt
+    return attempt
 
 
 def leave(attempt: Attempt) -> None:
     """Forget ``attempt`` and remove its files."""
-    if _ATTEMPTS.pop(attempt.ticket, None) is not None:
+    if BENCH.attempts.pop(attempt.ticket, None) is not None:
         attempt.remove()
 
 
 def _find(ticket: str) -> Attempt:
-    found = _ATTEMPTS.get(ticket)
+    found = BENCH.attempts.get(ticket)
     if found is None:
         raise HostError("the worker knows nothing of this attempt any more")
     return found

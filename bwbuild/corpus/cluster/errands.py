@@ -1,4 +1,4 @@
-"""What has to be waited for, done in threads, so that the one that carries out a run never waits for a worker."""
+"""What has to be waited for, in threads, so that the one that carries out a run never waits for a worker."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from bwbuild.corpus.cluster import attempts
-from bwbuild.corpus.cluster.files import Damaged
+from bwbuild.corpus.cluster.files import DamagedError
 from bwbuild.corpus.cluster.offers import Offer
 from bwbuild.corpus.cluster.session import Begun, Session, WorkerError
 from bwbuild.corpus.cluster.transfers import Carriage
@@ -148,6 +148,6 @@ class Errands:
             else:
                 directory = self._carriage.fetch(session, result)
                 arrived = Arrived(key, task, result.ticket, result.build, directory)
-        except (WorkerError, Damaged) as error:
+        except (WorkerError, DamagedError) as error:
             arrived = Arrived(key, task, lost=error.message)
         self._hear(arrived)

@@ -25,7 +25,7 @@ ARCHIVE = "tree.tar"
 _STAYS = "trial"
 
 
-class Damaged(BwbuildError):
+class DamagedError(BwbuildError):
     """A file did not arrive as it was sent."""
 
 
@@ -190,11 +190,11 @@ class Arriving:
     def finish(self) -> None:
         """All has come.
 
-        :raises Damaged: it is not what was sent.
+        :raises DamagedError: it is not what was sent.
         """
         self.close()
         if (self.size, self._sum.hexdigest()) != (self._file.size, self._file.sha256):
-            raise Damaged(f"{self._file.name} did not arrive as it was sent")
+            raise DamagedError(f"{self._file.name} did not arrive as it was sent")
 
     def close(self) -> None:
         """Write no more."""
@@ -211,7 +211,7 @@ def chunks(path: Path) -> Iterator[bytes]:
 def copy(source: Path, directory: Path, file: File) -> None:
     """Copy what lies at ``source`` into ``directory`` as ``file``.
 
-    :raises Damaged: it is another file by now.
+    :raises DamagedError: it is another file by now.
     :raises OSError: it can't be read or written.
     """
     arriving = Arriving(directory, file)

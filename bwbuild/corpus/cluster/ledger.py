@@ -1,7 +1,7 @@
 """Which jobs of a run are open, with dask, or begun, and how often each was begun: no effects.
 
-Every job has at most one attempt that counts, the last one that a worker has begun, and exactly one result, the
-first that arrives from whichever attempt.
+Every job has at most one attempt that counts, the last one that a worker has begun, and one result, the first
+that arrives from whichever attempt.
 """
 
 from __future__ import annotations

@@ -190,7 +190,7 @@ class Session:
         _, word = event
         key, ticket = str(word["key"]), str(word["ticket"])
         if word["event"] == BEGUN:
-            who = (str(word["worker"]), str(word["address"]))
+            who = (str(word["name"]), str(word["address"]))
             self._hear(Begun(key, ticket, str(word["task"]), *who))
         elif word["event"] == PROGRESS:
             self._hear(Told(key, ticket, stored.restored(Progress, word["progress"])))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bwbuild.corpus import stored
@@ -34,8 +33,7 @@ def carry_out(task: Task) -> Result:
 
     worker = get_worker()
     key = str(worker.get_current_task())
-    attempt = Attempt(Path(worker.local_directory), lambda: _is_unwanted(worker, key))
-    attempts.enter(attempt)
+    attempt = attempts.enter(lambda: _is_unwanted(worker, key))
     nothing = Result(attempt.ticket, str(worker.name), worker.address)
     try:
         result = _attempted(task, attempt, _Line(worker, task, attempt.ticket, key), nothing)
@@ -60,7 +58,7 @@ def _is_unwanted(worker: Worker, key: str) -> bool:
 def _attempted(task: Task, attempt: Attempt, line: _Line, nothing: Result) -> Result:
     if task.shared is not None:
         _check(task.shared)
-    line.say(BEGUN, worker=nothing.worker, address=nothing.address)
+    line.say(BEGUN, name=nothing.worker, address=nothing.address)
     parcel = attempt.wait()
     if parcel is None:
         return nothing
@@ -70,7 +68,7 @@ def _attempted(task: Task, attempt: Attempt, line: _Line, nothing: Result) -> Re
     found = files.results(attempt.result / task.job.key)
     if task.shared is not None:
         _hand_over(task.shared, attempt, task.job.key, found)
-    attempt.files = {file.name: replace(file, name=f"{task.job.key}/{file.name}") for file in found}
+    attempt.end(task.job.key, found)
     return replace(nothing, build=build, files=found)
 
 
@@ -117,13 +115,13 @@ class _Line:
     def __init__(self, worker: Worker, task: Task, ticket: str, key: str) -> None:
         self._worker = worker
         self._topic = task.topic
-        self._about = {"key": task.job.key, "ticket": ticket, "task": key}
+        self._about: dict[str, object] = {"key": task.job.key, "ticket": ticket, "task": key}
         self._last = NO_PROGRESS
         self._when = 0.0
 
     def say(self, event: str, **more: object) -> None:
         """Say one thing."""
-        self._worker.log_event(self._topic, {"event": event, **self._about, **more})
+        self._worker.log_event(self._topic, {"event": event} | self._about | more)
 
     def tell(self, progress: Progress) -> None:
         """The job has come so far."""

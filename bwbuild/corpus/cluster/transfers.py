@@ -60,7 +60,7 @@ class Carriage:
         """The files of a result, each as it was on the worker; returns the directory where they are.
 
         :raises WorkerError: the worker is gone.
-        :raises Damaged: a file did not arrive as it was.
+        :raises DamagedError: a file did not arrive as it was.
         :raises OSError: this machine can't write them.
         """
         directory = self.spool / f"{result.ticket}-result"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from bwbuild import __version__
 from bwbuild.build.log import cannot_write
 from bwbuild.corpus import trial
-from bwbuild.corpus.cluster import access, offers
+from bwbuild.corpus.cluster import access, attempts, offers
 from bwbuild.corpus.cluster.access import NO_TLS, Tls
 from bwbuild.corpus.values import Machine
 from bwbuild.errors import HostError
@@ -62,6 +62,7 @@ def serve(wanted: Wanted, tell: Callable[[Notice], None]) -> None:
     # Looking at the stack of each thread a hundred times a second tells nothing of builds.
     configuration.config.set({"distributed.worker.profile.enabled": False})
     with _directory(wanted.place) as directory:
+        attempts.BENCH.place = directory
         asyncio.run(_Serving(wanted, directory, tell).until_stopped())
 
 
@@ -75,6 +76,8 @@ def _directory(place: Path) -> Iterator[Path]:
                 if free:
                     trial.remove(old)
         directory = Path(tempfile.mkdtemp(prefix="worker-", dir=place))
+        # Builds have ids that are nobody's.
+        directory.chmod(0o755)
         (directory / _LOCK).touch()
     except OSError as error:
         raise cannot_write(Path(error.filename or place), error) from error
