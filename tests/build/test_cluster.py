@@ -123,7 +123,7 @@ def test_nothing_is_lost_with_machines_and_connections(top: Path) -> None:
         said_in(cut.said, "is lost")
         the_lab.connect(others[1])
         wait_for(lambda: cut.connections == 2, 60)
-        wait_for(lambda: said.read_text(encoding="utf-8").count(": passed") >= 3, 90)
+        wait_for(lambda: said.read_text(encoding="utf-8").count(": passed") >= 3, 180)
         the_lab.cut_off(centre)
         said_in(steady.said, "is lost")
         the_lab.connect(centre)

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 #: Seconds for one attempt to reach a scheduler.
 REACHED = 10.0
-#: What dask raises where somebody does not answer: of closed connections, clients and loops, for addresses that
-#: the scheduler has forgotten, and for keys that it has dropped.
+#: What dask raises where somebody does not answer: of closed connections, clients and loops, for addresses
+#: that the scheduler has forgotten, and for keys that it has dropped.
 GONE = (OSError, RuntimeError, ValueError, KeyError, CancelledError, asyncio.CancelledError)
 
 
