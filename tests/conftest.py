@@ -8,14 +8,17 @@ from pathlib import Path
 import pytest
 from support import Desk, discard, make_desk, need
 
+#: What runs only if it is asked for, and why.
+WISHED = {"long": "it takes minutes", "browser": "it needs chromium"}
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what takes minutes unless it is asked for."""
-    if "long" in config.option.markexpr.split():
-        return
-    for item in items:
-        if item.get_closest_marker("long"):
-            item.add_marker(pytest.mark.skip(reason="it takes minutes: pytest -m long"))
+    """Leave out what takes minutes or much to install unless it is asked for."""
+    asked = config.option.markexpr.split()
+    for marker, reason in WISHED.items():
+        for item in items:
+            if marker not in asked and item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=f"{reason}: pytest -m {marker}"))
 
 
 @pytest.fixture(autouse=True)

@@ -310,6 +310,7 @@ def _processes(mark: str) -> Iterator[tuple[int, str]]:
             yield int(path.name), texts[0].replace("\0", " ")
 
 
-def mounts() -> list[str]:
-    """The lines of this mount namespace's table."""
-    return sorted(Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines())
+def mounts(mark: Path) -> list[str]:
+    """The lines of this mount namespace's table that name ``mark``; others may mount meanwhile."""
+    lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if str(mark) in line]

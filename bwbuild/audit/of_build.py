@@ -9,8 +9,10 @@ from pathlib import Path, PurePosixPath
 from bwbuild.audit.facts import RESOURCES, Descriptors, End, Exit, Facts, Signer, Streams, System, Users
 from bwbuild.audit.of_line import Around, facts_of_line
 from bwbuild.audit.words import Mounted, mounts, read
+from bwbuild.host.sysfs import SYS
 from bwbuild.sandbox import bwrap
-from bwbuild.sandbox.spec import IdentityKind, Layering, Sandbox, Scratch
+from bwbuild.sandbox.policy import OWN_SYS
+from bwbuild.sandbox.spec import IdentityKind, Layering, Place, Sandbox, Scratch
 from bwbuild.sandbox.syscalls import HELD_BACK
 
 #: Stands for the scratch directory, which no directory of the machine is in or holds.
@@ -77,7 +79,9 @@ def mounts_of_build(sandbox: Sandbox) -> tuple[Mounted, ...]:
 
 
 def _words(sandbox: Sandbox) -> Iterator[str]:
-    lowers = {overlay.mounted: overlay.lower for overlay in sandbox.overlays}
+    lowers: dict[Place, Place] = {overlay.mounted: overlay.lower for overlay in sandbox.overlays}
+    # A /sys of its own shows the machine's make all the same.
+    lowers[OWN_SYS] = Path(SYS)
     for word in bwrap.argv(sandbox):
         # What of the machine an overlay shows is what lies lowest in it.
         place = lowers.get(word, word) if isinstance(word, Scratch) else word

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bwbuild.build import inputs, places
 from bwbuild.build import scratch as scratches
+from bwbuild.build.limits import resolve
 from bwbuild.build.plan import Plan, choose_identity, make_plan
 from bwbuild.build.restraints import restraints
 from bwbuild.build.scratch import Record
@@ -27,6 +28,8 @@ from bwbuild.host.doctor import Finding, Status
 from bwbuild.host.facts import Host, read_host
 from bwbuild.host.mounts import type_of
 from bwbuild.sandbox import runner, script, seccomp
+from bwbuild.sandbox.overlays import OVERLAY_OPTIONS
+from bwbuild.sandbox.scope import NO_SCOPE, Scope, scope
 from bwbuild.sandbox.spec import Identity, IdentityKind, Layering
 
 _LAYERS = """\
@@ -75,6 +78,9 @@ def examine(settings: Settings, start: Path) -> tuple[Finding, ...]:
         probes.surroundings(conditions),
         probes.subordinate_ids(host, conditions),
         _system_calls(settings, host),
+        _control_group(
+            scope(host.manager if settings.limit_scope else None, *resolve(settings, host).grouped)
+        ),
     ]
     try:
         identity = choose_identity(host, settings)
@@ -93,8 +99,8 @@ def explain(plan: Plan, base: Path) -> tuple[Finding, ...]:
     layering = plan.sandbox.workspace.layering
     case = Case(plan.host, plan.sandbox.identity, base, layering, plan.settings.view)
     conditions = probes.read_conditions(plan.host)
-    quick = (probes.kernel(conditions), _system_calls(plan.settings, plan.host), *_quick(case, conditions))
-    return failed((*quick, *probes.packages(probes.query_packages())))
+    quick = (_control_group(plan.scope), probes.kernel(conditions), _system_calls(plan.settings, plan.host))
+    return failed((*quick, *_quick(case, conditions), *probes.packages(probes.query_packages())))
 
 
 def failed(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
@@ -111,6 +117,13 @@ def _system_calls(settings: Settings, host: Host) -> Finding:
         return Finding("system calls", Status.FAILED, "can't be filtered", error.message, error.hint)
     instructions = sum(map(len, programs)) // seccomp.INSTRUCTION
     return probes.system_calls(probes.filter_actions(), instructions)
+
+
+def _control_group(around: Scope) -> Finding:
+    if around == NO_SCOPE:
+        return probes.control_group(None)
+    environment = _environment(Path("/")) | dict(around.address)
+    return probes.control_group(probes.attempt([*around.words, "true"], env=environment))
 
 
 def _layering(identity: Identity, host: Host, base: Path) -> Layering:
@@ -168,7 +181,7 @@ def _layers(directory: str, mount: str) -> str:
 
 
 def _mounted(lines: str, directory: str) -> str:
-    return lines.format(at=directory, options=script.OVERLAY_OPTIONS)
+    return lines.format(at=directory, options=OVERLAY_OPTIONS)
 
 
 def _row(name: str, answer: Answer, conditions: Conditions, what: str) -> Finding:

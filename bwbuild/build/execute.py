@@ -17,7 +17,7 @@ from bwbuild.build import scratch as scratches
 from bwbuild.build.account import account
 from bwbuild.build.history import Estimate, History, PastBuild, StepTimes
 from bwbuild.build.interrupt import interruptions
-from bwbuild.build.limits import Breach, Reached, of_disk, of_log
+from bwbuild.build.limits import Breach, BreachError, Reached, of_disk, of_log
 from bwbuild.build.log import LogFile, LogTitle
 from bwbuild.build.plan import Plan, on_disk
 from bwbuild.build.report import Artifact, Kept, Package, Phase, Report, Resources, Signature
@@ -25,10 +25,10 @@ from bwbuild.build.resources import ChildTimes, Peak
 from bwbuild.build.scan import OutputScanner
 from bwbuild.build.scratch import Scratch
 from bwbuild.build.summary import after_build, summary
-from bwbuild.build.watchdog import Watchdog
+from bwbuild.build.watchdog import Watchdog, Watched
 from bwbuild.checks.result import Result, judge
 from bwbuild.config.settings import Keep
-from bwbuild.errors import BuildError, BwbuildError, ExitStatus, HostError, LimitError, OutputError
+from bwbuild.errors import BuildError, BwbuildError, ExitStatus, HostError, OutputError
 from bwbuild.events import Event, Level, Notice, Observer, Section, fan_out
 from bwbuild.handover.artifacts import Verified
 from bwbuild.handover.keys import Key
@@ -120,6 +120,8 @@ class Build:
                 judge(self.checks, asked.limits(self.plan.settings))
         except BwbuildError as error:
             failure = error
+            if isinstance(error, BreachError):
+                self.reached = error.reached
         except OSError as error:
             if error.errno not in _DISK_ERRORS:
                 raise
@@ -194,9 +196,11 @@ class Build:
             self.tell(Notice(Level.INFO, "no .changes was made, so nothing is published"))
             return
         with self._phase("verify"):
-            from bwbuild.build import contents, results  # noqa: PLC0415 - they would only delay the start
+            from bwbuild.build import contents, packed, results  # noqa: PLC0415 - they would delay the start
 
             verified = results.take(self.plan, scratch.path, self.log)
+            for text in packed.check(self.plan, verified, scratch):
+                self._weaken(text)
             if self.plan.settings.report is not None:
                 self.packages = contents.read(verified.artifacts, scratch.path)
         if isinstance(key, Key):
@@ -222,7 +226,7 @@ class Build:
         self.tell(Section("Build"))
         for event in sections.command(self.plan):
             self.tell(event)
-        watchdog = Watchdog(self.plan, scratch, self.tell)
+        watchdog = Watchdog(Watched.of_build(self.plan, scratch), self.tell)
         listeners = runner.Listeners(watchdog.output, tick=watchdog.tick)
         with self._phase("build"):
             outcome = session.launch(self.plan, scratch, listeners, self.plan.limits.time)
@@ -253,14 +257,16 @@ class Build:
             )
             self.tell(Notice(Level.WARNING, text))
         if breach is not None:
-            self.reached = breach.reached
-            raise LimitError(breach.message, hint=breach.hint)
+            raise BreachError(breach)
 
     def _compare_host(self) -> None:
         view = self.plan.view
         if view is not None and view.database != database_stamp():
-            self.tell(Notice(Level.WARNING, CHANGED))
-            self.weakenings += (CHANGED,)
+            self._weaken(CHANGED)
+
+    def _weaken(self, text: str) -> None:
+        self.tell(Notice(Level.WARNING, text))
+        self.weakenings += (text,)
 
     def _look_up(self) -> None:
         if self.plan.view is None:

@@ -16,7 +16,7 @@ from bwbuild.config.settings import Settings
 from bwbuild.deb.database import installed
 from bwbuild.errors import HostError, SourceError
 from bwbuild.events import Event, Field, Observer, Section, Text
-from bwbuild.host.facts import read_host, root_names
+from bwbuild.host.facts import Host, root_names
 from bwbuild.root import bases, extra, layers, sources
 from bwbuild.root.ground import Base, Ground, Layer
 from bwbuild.root.mirrors import mirrors
@@ -75,7 +75,7 @@ def opened(inputs: Inputs, name: str, tell: Recorder) -> Iterator[Ground]:
             )
 
 
-def fetcher(settings: Settings) -> Fetch:
+def fetcher(settings: Settings, host: Host) -> Fetch:
     """What fetches source packages from the suite of the settings, which is there."""
 
     def fetch(name: str, version: str | None, directory: Path, tell: Observer) -> Path:
@@ -88,7 +88,6 @@ def fetcher(settings: Settings) -> Fetch:
                 f"{name} would have to be fetched, which --no-fetch forbids",
                 hint="leave out --no-fetch, or give the path of a .dsc",
             )
-        host = read_host()
         suite, identity = parse_name(settings.dist or ""), choose_identity(host, settings)
         tell(Section(UPDATE))
         with bases.opened(wish(settings, suite, host.architecture, identity, tell)) as base:
@@ -97,6 +96,21 @@ def fetcher(settings: Settings) -> Fetch:
             return sources.fetch(base, places.cache(settings), wanted, directory, tell)
 
     return fetch
+
+
+def index(settings: Settings, host: Host, directory: Path, tell: Observer) -> Path:
+    """The index of all sources of the suite of the settings, as a file in the empty ``directory``.
+
+    :raises SourceError: it can't be fetched.
+    """
+    if not settings.fetch:
+        raise SourceError(
+            "the index of the sources would have to be fetched, which --no-fetch forbids",
+            hint="leave out --no-fetch, or give a list of sources",
+        )
+    suite, identity = parse_name(settings.dist or ""), choose_identity(host, settings)
+    with bases.opened(wish(settings, suite, host.architecture, identity, tell)) as base:
+        return sources.index(base, places.cache(settings), directory, tell)
 
 
 def wish(settings: Settings, suite: str, architecture: str, identity: Identity, tell: Observer) -> bases.Wish:

@@ -17,7 +17,6 @@ from bwbuild.build import declared, places
 from bwbuild.build.history import History
 from bwbuild.build.plan import Inputs
 from bwbuild.build.reading import FETCH, INSTALL, Recorder
-from bwbuild.build.restraints import for_unpacking
 from bwbuild.build.start import DscFile, Fetch, Start, Tree
 from bwbuild.build.workspaces import SHARED
 from bwbuild.config.settings import IdentityChoice, Missing, Settings, View, Workspace
@@ -26,7 +25,7 @@ from bwbuild.deb.buildoptions import BuildOptions
 from bwbuild.deb.database import DIRECTORY, installed
 from bwbuild.errors import DependencyError, UsageError
 from bwbuild.events import Field, Level, Notice, Section, Tell, Text
-from bwbuild.host.facts import Caller, read_host
+from bwbuild.host.facts import Caller, Host, read_host
 from bwbuild.host.mounts import type_of
 from bwbuild.host.sockets import first_below
 from bwbuild.root import suite
@@ -129,38 +128,41 @@ def _collected(
     wanted: Wanted, settings: Settings, environment: Mapping[str, str], tell: Recorder
 ) -> Iterator[Inputs]:
     """All inputs but view and ground; what is no tree yet is unpacked."""
-    start = wanted.start
+    start, host = wanted.start, read_host()
     tell(Section(FETCH))
     if isinstance(start, Tree):
-        inputs = collect(start.path, wanted, settings, environment)
+        inputs = collect(start.path, wanted, settings, environment, host)
         tell(Field("Source tree", str(inputs.source.tree)))
         yield inputs
         return
-    from bwbuild.build.unpack import unpacked  # noqa: PLC0415 - a tree needs none of it
+    from bwbuild.build.helper import Reader  # noqa: PLC0415 - a tree needs none of it
+    from bwbuild.build.unpack import unpacked  # noqa: PLC0415
 
     if not wanted.command and not wanted.lasting:
         from bwbuild.handover.publish import check_output  # noqa: PLC0415
 
         check_output(settings.output or Path.cwd())  # before what may take minutes
-    base, fetch = places.scratch(settings), _fetcher(settings)
-    restrained = for_unpacking(settings, read_host().architecture)
-    with unpacked(start, base, tell, restrained, fetch=fetch, lasting=wanted.lasting) as made:
-        inputs = collect(made.tree, wanted, settings, environment)
+    base, fetch = places.scratch(settings), _fetcher(settings, host)
+    reader = Reader.of(settings, host)
+    with unpacked(start, base, tell, reader, fetch=fetch, lasting=wanted.lasting) as made:
+        inputs = collect(made.tree, wanted, settings, environment, host)
         made.check(inputs.source)
         given = str(made.dsc.path if isinstance(start, DscFile) else start)
         source = replace(inputs.source, given=given)
         yield replace(inputs, source=source, output=Path.cwd(), notes=(made.note,))
 
 
-def _fetcher(settings: Settings) -> Fetch | None:
+def _fetcher(settings: Settings, host: Host) -> Fetch | None:
     if settings.dist is None:
         return None
     from bwbuild.build import ground  # noqa: PLC0415 - as above
 
-    return ground.fetcher(settings)
+    return ground.fetcher(settings, host)
 
 
-def collect(start: Path, wanted: Wanted, settings: Settings, environment: Mapping[str, str]) -> Inputs:
+def collect(
+    start: Path, wanted: Wanted, settings: Settings, environment: Mapping[str, str], host: Host
+) -> Inputs:
     """All inputs but view and ground for the tree at or above ``start``; nothing is changed.
 
     :raises SourceError: there is no usable source.
@@ -174,7 +176,6 @@ def collect(start: Path, wanted: Wanted, settings: Settings, environment: Mappin
         word.startswith(("-R", "--rules-file")) for word in wanted.options.passed
     ):
         sources.check_rules(source)
-    host = read_host()
     looked = (
         sources.survey(source.tree, *mapped(host.caller, settings)) if private else sources.Survey(None, 0)
     )

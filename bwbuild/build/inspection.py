@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import stat
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bwbuild.build.helper import passable
 from bwbuild.build.reading import KEPT
 from bwbuild.deb.changes import Changes
 from bwbuild.deb.names import binary_file
@@ -95,7 +94,7 @@ def _run(packages: Sequence[Artifact], scratch: Path, launcher: str) -> None:
     script = scratch / "inspect"
     script.write_bytes(os.fsencode(launcher))
     limit = PATIENCE + sum(package.size for package in packages) / PACE
-    with _passable(scratch):
+    with passable(scratch):
         outcome = runner.run(runner.Launch(script, scratch, limit), runner.Listeners(remember))
     if outcome.exit_code == 0:
         return
@@ -124,23 +123,6 @@ def _run(packages: Sequence[Artifact], scratch: Path, launcher: str) -> None:
             details=lines,
         )
     raise VerificationError(f"dpkg-deb can't read {culprit}", details=lines)
-
-
-@contextmanager
-def _passable(scratch: Path) -> Iterator[None]:
-    """Let root's small sandbox come through to the quarantine, which is root's own and closed to others.
-
-    The scratch directory belongs to root of the build then, whom the small one has no number for.
-    """
-    mode = stat.S_IMODE(scratch.stat().st_mode)
-    if os.getuid() != 0:
-        yield
-        return
-    scratch.chmod(mode | 0o011)
-    try:
-        yield
-    finally:
-        scratch.chmod(mode)
 
 
 def _culprit(names: Sequence[str], answers: int) -> str:

@@ -31,3 +31,26 @@ def interruptions() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Put a first signal off to the end of the context, for a clean-up; a second one takes effect at once."""
+    late: list[int] = []
+
+    def put_off(number: int, frame: FrameType | None) -> None:
+        late.append(number)
+        handler = before[number]
+        if len(late) > 1 and callable(handler):
+            handler(number, frame)
+
+    before = {int(number): signal.getsignal(number) for number in _SIGNALS}
+    for number in before:
+        signal.signal(number, put_off)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if late:
+        signal.raise_signal(late[0])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bwbuild.build.resources import NO_PEAK, Peak
 from bwbuild.config.settings import Settings
+from bwbuild.errors import LimitError
 from bwbuild.host.facts import Host
 from bwbuild.sandbox.spec import Ceilings, Guest
 from bwbuild.units import human_duration, human_size
@@ -77,6 +78,14 @@ class Breach:
     hint: str
 
 
+class BreachError(LimitError):
+    """Something was ended, or failed, at a limit; ``reached`` is for the report."""
+
+    def __init__(self, breach: Breach) -> None:
+        super().__init__(breach.message, hint=breach.hint)
+        self.reached = breach.reached
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What a watchdog has seen of a build.
@@ -85,6 +94,7 @@ class Seen:
     :ivar peak: the most memory; ``tasks``: the most processes and threads.
     :ivar full: file systems in memory that were full at some time.
     :ivar refused: the build said that it may have no more processes, when it had as many as it may.
+    :ivar killed: the kernel ended it for the memory of its control group.
     """
 
     breach: Breach | None = None
@@ -92,6 +102,7 @@ class Seen:
     tasks: int = 0
     full: frozenset[Guest] = frozenset()
     refused: bool = False
+    killed: bool = False
 
 
 def resolve(settings: Settings, host: Host) -> Limits:
@@ -119,15 +130,23 @@ def resolve(settings: Settings, host: Host) -> Limits:
     )
 
 
-def ceilings(limits: Limits, kernel: tuple[int, int]) -> Ceilings:
-    """As far as the kernel keeps ``limits`` itself."""
+def ceilings(limits: Limits, host: Host, *, nesting: bool = False) -> Ceilings:
+    """As far as the kernel keeps ``limits`` itself; of what it counts for the caller, half stays his.
+
+    :param nesting: namespaces can be made inside.
+    """
     bounds = [bound for bound in (limits.disk, limits.memory) if bound is not None]
     return Ceilings(
-        processes=limits.processes if kernel >= COUNTS_APART else None,
+        processes=limits.processes if host.kernel >= COUNTS_APART else None,
         files=None if limits.files is None else (min(OPEN_FILES, limits.files), limits.files),
         tmp=limits.tmp,
         shm=limits.shm,
         layer=min(bounds) if bounds else None,
+        shares=tuple(
+            (name, number // 2)
+            for name, number in host.shares.items()
+            if nesting or not name.endswith("_namespaces")
+        ),
     )
 
 
@@ -141,11 +160,11 @@ def of_log(limit: int, written: int) -> Reached:
     return Reached("log", limit, written)
 
 
-def of_time(limit: float, seconds: float) -> Breach:
+def of_time(limit: float, seconds: float, what: str = "the build") -> Breach:
     """It took too long."""
     return Breach(
         Reached("time", limit, seconds),
-        f"the build took longer than {human_duration(limit)} and was killed",
+        f"{what} took longer than {human_duration(limit)} and was killed",
         "--timeout TIME allows it more",
     )
 
@@ -171,6 +190,13 @@ def of_memory(limit: int, peak: Peak, jobs: int | None) -> Breach:
         f"killed: memory limit {human_size(limit)}, peak {human_size(peak.memory)}{where}",
         f"--limit-memory SIZE allows it more{fewer}",
     )
+
+
+def of_group(limit: int, seen: Peak, jobs: int | None) -> Breach:
+    """The kernel was faster than the samples; what it let the build take at most was more than the limit."""
+    # What was largest long before need not be what grew.
+    peak = seen if seen.memory > limit // 2 else NO_PEAK
+    return of_memory(limit, replace(peak, memory=max(limit, peak.memory)), jobs)
 
 
 def of_processes(limit: int, peak: int, *, killed: bool) -> Breach:

@@ -74,6 +74,11 @@ def _view_notes(inputs: Inputs) -> tuple[Notice, ...]:
 
 def _weakenings(inputs: Inputs, identity: Identity) -> tuple[Notice, ...]:
     notes = list(weakenings(inputs.settings, inputs.host.architecture))
+    if not inputs.host.sysfs.whole:
+        text = (
+            "something hides a part of /sys here, so the build sees the machine's, but for its network cards"
+        )
+        notes.append(Notice(Level.WARNING, text))
     if identity.kind is IdentityKind.SINGLE:
         if inputs.host.caller.is_root:
             text = "identity single: root inside is root of this machine, held back by namespaces alone"

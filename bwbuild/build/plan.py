@@ -14,7 +14,7 @@ from bwbuild.build.notes import Chosen, notes_on
 from bwbuild.build.reading import UNTOLD, Told
 from bwbuild.build.restraints import restraints
 from bwbuild.build.workspaces import choose_workspace
-from bwbuild.config.settings import BuildAs, IdentityChoice, Settings
+from bwbuild.config.settings import Allow, BuildAs, IdentityChoice, Settings
 from bwbuild.config.settings import Workspace as WorkspaceChoice
 from bwbuild.deb.buildoptions import BuildOptions
 from bwbuild.deb.names import without_epoch
@@ -187,7 +187,8 @@ def make_plan(inputs: Inputs) -> Plan:
             environment=_environment(inputs, "root" if as_root else user),
             command=_command(inputs, workspace, _buildpackage(inputs, identity, jobs, as_root=as_root)),
             restraints=restraints(settings, inputs.host.architecture),
-            ceilings=ceilings(limits, inputs.host.kernel),
+            ceilings=ceilings(limits, inputs.host, nesting=Allow.USERNS in settings.allow),
+            sysfs=inputs.host.sysfs,
             as_root=as_root,
             interactive=inputs.interactive,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -243,14 +243,14 @@ def to_json(report: Report) -> str:
 
     A path that is not UTF-8 has its bytes as lone surrogates, as Python has them.
     """
-    plain = _plain(report)
-    assert isinstance(plain, dict)  # noqa: S101 - for the type checker; a dataclass is one
+    form = plain(report)
+    assert isinstance(form, dict)  # noqa: S101 - for the type checker; a dataclass is one
     head = {"version": FORMAT_VERSION, "status": report.status.label, "exit_status": int(report.status)}
-    return json.dumps(head | {key: plain[key] for key in plain if key != "status"}, indent=2) + "\n"
+    return json.dumps(head | {key: form[key] for key in form if key != "status"}, indent=2) + "\n"
 
 
-def _plain(value: object) -> object:
-    """``value`` as what JSON has."""
+def plain(value: object) -> object:
+    """``value`` as what JSON has: dataclasses as objects of their fields, times as :func:`utc` has them."""
     match value:
         case datetime():
             return utc(value)
@@ -261,9 +261,9 @@ def _plain(value: object) -> object:
         case str() | int() | float() | None:
             return value
         case Sequence():
-            return [_plain(item) for item in value]
+            return [plain(item) for item in value]
     if is_dataclass(value):
-        return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
+        return {item.name: plain(getattr(value, item.name)) for item in fields(value)}
     raise TypeError(f"{type(value).__name__} has no place in a report")
 
 
@@ -273,7 +273,15 @@ def utc(when: datetime) -> str:
 
 
 def write_json(report: Report, path: Path) -> None:
-    """Write ``report`` to ``path`` in one step: whoever reads it sees the old file or the complete new one.
+    """Write ``report`` to ``path`` as :func:`write_whole` does.
+
+    :raises OutputError: it can't be written.
+    """
+    write_whole(path, [to_json(report).encode("ascii")])
+
+
+def write_whole(path: Path, chunks: Iterable[bytes]) -> None:
+    """Write ``path`` in one step: whoever reads it sees the old file or the complete new one.
 
     :raises OutputError: it can't be written.
     """
@@ -281,7 +289,8 @@ def write_json(report: Report, path: Path) -> None:
         # A directory of its own next to it: the file in it gets the mode that the umask asks for.
         with tempfile.TemporaryDirectory(prefix=".bwbuild-", dir=path.parent) as scratch:
             new = Path(scratch, "report")
-            new.write_text(to_json(report), encoding="ascii")
+            with new.open("wb") as file:
+                file.writelines(chunks)
             new.replace(path)
     except OSError as error:
         raise cannot_write(path, error) from error

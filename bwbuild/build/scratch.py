@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from bwbuild import process
+from bwbuild.build.interrupt import undisturbed
 from bwbuild.build.plan import Plan
 from bwbuild.errors import OutputError
 from bwbuild.events import Level, Notice, Tell
@@ -146,9 +147,10 @@ def fresh(base: Path, record: Record) -> Iterator[Scratch]:
                 raise _no_scratch(base, error) from error
             yield Scratch(path, record)
         finally:
-            state = _read_record(path)
-            if state is None or not state.kept:
-                remove(path, record)
+            with undisturbed():
+                state = _read_record(path)
+                if state is None or not state.kept:
+                    remove(path, record)
 
 
 @contextmanager
@@ -161,7 +163,7 @@ def reused(path: Path, record: Record) -> Iterator[Scratch]:
         if not free:
             hint = "wait for it, or leave out -nc"
             raise OutputError(f"another build uses the kept workspace {path}", hint=hint)
-        _remove([path / name for name in ("parent", "quarantine", "inspected")], record)
+        _remove([path / name for name in ("parent", "quarantine", "inspected", "files", "unpacked")], record)
         _write_record(path, record)
         yield Scratch(path, record)
 

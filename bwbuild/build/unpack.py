@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bwbuild.build import scratch as scratches
+from bwbuild.build.helper import Reader
 from bwbuild.build.interrupt import interruptions
 from bwbuild.build.scratch import Record, Scratch
 from bwbuild.build.start import DscFile, Fetch, Named, needs_suite
@@ -22,17 +23,14 @@ from bwbuild.deb.dsc import Dsc, check_files, read_dsc
 from bwbuild.deb.names import is_orig_tarball, upstream_version
 from bwbuild.deb.signature import Verdict, check_signature
 from bwbuild.deb.source import Source
-from bwbuild.errors import HostError, SourceError
+from bwbuild.errors import SourceError
 from bwbuild.events import Field, Level, Notice, Observer, Text
-from bwbuild.host.facts import read_host
-from bwbuild.sandbox import runner
-from bwbuild.sandbox.spec import Identity, IdentityKind, Layering, Restraints
-from bwbuild.sandbox.unpack import FILES, UNPACKED, launcher
+from bwbuild.sandbox import unpack
+from bwbuild.sandbox.spec import Identity, IdentityKind, Layering
+from bwbuild.sandbox.unpack import FILES, UNPACKED
 
 #: What bwbuild itself reads of a tree: links of a stranger's tree could lead to the caller's own files.
 _READ = tuple(Path("debian", name) for name in ("changelog", "control", "rules", "source/format"))
-#: Bytes of dpkg-source's output that are remembered.
-_TAIL = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,7 @@ def unpacked(
     start: DscFile | Named,
     base: Path,
     tell: Observer,
-    restraints: Restraints,
+    reader: Reader,
     *,
     fetch: Fetch | None = None,
     lasting: bool = False,
@@ -70,11 +68,12 @@ def unpacked(
 
     At the end it is removed, unless a workspace was kept that lies over the tree.
 
-    :param restraints: those of dpkg-source.
+    :param reader: how dpkg-source is run.
     :param fetch: brings a source package of which only the name is known.
     :param lasting: it stays in any case.
     :raises SourceError: it is not a usable source package.
     :raises HostError: the sandbox does not start.
+    :raises LimitError: it takes more than it may.
     :raises OutputError: the scratch directory can't hold it.
     """
     dsc = read_dsc(start.path) if isinstance(start, DscFile) else None
@@ -89,7 +88,7 @@ def unpacked(
             note = signature_note(dsc)
             tell(Field("Source package", str(dsc.path if isinstance(start, DscFile) else start)))
             tell(Field("Signature", note.text))
-            tree = _unpack(dsc, scratch, restraints, tell)
+            tree = _unpack(dsc, scratch, reader, tell)
             try:
                 yield Unpacked(dsc, tree, note)
             finally:
@@ -126,7 +125,7 @@ def _fetched(named: Named, fetch: Fetch, scratch: Scratch, tell: Observer) -> Ds
     return dsc
 
 
-def _unpack(dsc: Dsc, scratch: Scratch, restraints: Restraints, tell: Observer) -> Path:
+def _unpack(dsc: Dsc, scratch: Scratch, reader: Reader, tell: Observer) -> Path:
     """The tree of ``dsc``, made in ``scratch``."""
     files, made, parent = (scratch.path / name for name in (FILES.name, UNPACKED.name, "parent"))
     for place in (files, made, parent):
@@ -135,7 +134,7 @@ def _unpack(dsc: Dsc, scratch: Scratch, restraints: Restraints, tell: Observer) 
     sums = [f"{file.sha256} {file.size} {file.name}" for file in dsc.files.values()]
     tell(Text("\n".join(["Sizes and checksums are those that the .dsc lists:", *sums])))
     (files / dsc.file_name).write_text(dsc.text, encoding="utf-8")
-    _run_dpkg_source(dsc, scratch, restraints)
+    _run_dpkg_source(dsc, scratch, reader)
     tree = parent / dsc.directory
     try:
         if not stat.S_ISDIR((made / dsc.directory).lstat().st_mode):
@@ -163,26 +162,12 @@ def _check_links(dsc: Dsc, tree: Path) -> None:
             )
 
 
-def _run_dpkg_source(dsc: Dsc, scratch: Scratch, restraints: Restraints) -> None:
-    tail = bytearray()
-
-    def remember(data: bytes) -> None:
-        tail.extend(data)
-        del tail[:-_TAIL]
-
-    script = scratch.path / "unpack"
-    script.write_bytes(os.fsencode(launcher(read_host(), restraints, dsc.file_name, dsc.directory)))
-    outcome = runner.run(runner.Launch(script, scratch.path), runner.Listeners(remember))
-    lines = [line[:200] for line in tail.decode("utf-8", "replace").splitlines()[-10:]]
-    if not outcome.started or outcome.exit_code is None:
-        raise HostError(
-            "the sandbox for unpacking did not start or was killed",
-            hint="bwbuild doctor finds out what it lacks",
-            details=lines,
-        )
-    if outcome.exit_code != 0:
+def _run_dpkg_source(dsc: Dsc, scratch: Scratch, reader: Reader) -> None:
+    what = f"unpacking {dsc.path.name}"
+    status, lines = reader.run(what, scratch, unpack.source(dsc.file_name, dsc.directory))
+    if status != 0:
         raise SourceError(
-            f"dpkg-source can't unpack {dsc.path.name} (exit status {outcome.exit_code})",
+            f"dpkg-source can't unpack {dsc.path.name} (exit status {status})",
             hint="its checksums are right, so it was made like this",
             details=lines,
         )

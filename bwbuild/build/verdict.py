@@ -13,7 +13,6 @@ from bwbuild.errors import BuildError, DependencyError, ExitStatus
 from bwbuild.handover.artifacts import Expected
 from bwbuild.host.doctor import Finding, advice
 from bwbuild.sandbox.runner import Outcome
-from bwbuild.sandbox.scope import NO_SCOPE
 from bwbuild.sandbox.spec import Guest
 
 #: What the C library says, in the language that builds have.
@@ -33,14 +32,14 @@ OF_DISK = frozenset({"disk", "disk-reserve"})
 def breach(outcome: Outcome, seen: Seen, excerpt: Excerpt, plan: Plan) -> Breach | None:
     """The limit at which the build was ended or failed; None if there was none."""
     bounds = plan.limits
-    if outcome.timed_out:
-        return limits.of_time(bounds.time or 0.0, outcome.seconds)
-    if outcome.ended:
-        return seen.breach
+    if outcome.timed_out or outcome.ended:
+        return killed(outcome, seen, bounds)
     if outcome.exit_code == 0 or not outcome.started:
         return None
     if outcome.exit_code is None:
-        return _killed_in_scope(seen, plan)
+        # The kernel ends a group as a whole; who else kills a sandbox has his own reasons.
+        ended = bounds.memory if seen.killed else None
+        return None if ended is None else limits.of_group(ended, seen.peak, plan.jobs)
     lines = (*excerpt.errors, *excerpt.tail)
     if bounds.processes is not None and (seen.refused or any(map(_NO_FORK.search, lines))):
         return limits.of_processes(bounds.processes, seen.tasks, killed=False)
@@ -48,12 +47,11 @@ def breach(outcome: Outcome, seen: Seen, excerpt: Excerpt, plan: Plan) -> Breach
     return _full(seen.full, complaints, bounds) if complaints else None
 
 
-def _killed_in_scope(seen: Seen, plan: Plan) -> Breach | None:
-    # The kernel ended the control group; who else kills a sandbox does it at any size.
-    limit = plan.limits.memory
-    if plan.scope == NO_SCOPE or limit is None or seen.peak.memory < limit // 2:
-        return None
-    return limits.of_memory(limit, seen.peak, plan.jobs)
+def killed(outcome: Outcome, seen: Seen, bounds: Limits, what: str = "the build") -> Breach | None:
+    """The limit at which ``what`` was ended from outside; None if it was not."""
+    if outcome.timed_out:
+        return limits.of_time(bounds.time or 0.0, outcome.seconds, what)
+    return seen.breach if outcome.ended else None
 
 
 def _full(full: Collection[Guest], complaints: Sequence[str], bounds: Limits) -> Breach | None:

@@ -9,10 +9,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 from bwbuild.build import limits as words
 from bwbuild.build import scratch as scratches
-from bwbuild.build.limits import Breach, Seen
+from bwbuild.build.group import Group, group_of
+from bwbuild.build.limits import Breach, Limits, Seen
 from bwbuild.build.monitor import IN_DANGER, LARGEST_SHARE, Glance, Pace, TreeMonitor
 from bwbuild.build.plan import Plan
 from bwbuild.build.resources import Peak
@@ -20,6 +24,7 @@ from bwbuild.build.scratch import Scratch
 from bwbuild.build.space import file_system
 from bwbuild.events import Observer, Output
 from bwbuild.sandbox.runner import Running
+from bwbuild.sandbox.scope import NO_SCOPE
 from bwbuild.sandbox.spec import Guest, Kernel, Layering, Tmpfs
 
 #: Seconds between two looks at the tree, between two measurements of it, and between two looks at the disk.
@@ -33,21 +38,51 @@ NO_PROCESSES = (b"Resource temporarily unavailable", b"annot fork", b"can't star
 NO_SPACE = b"No space left on device"
 
 
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What is watched.
+
+    :ivar path: where it writes on disk; ``taken``: the bytes that it takes there, None: nobody can tell.
+    :ivar memory: where it can write to file systems in memory.
+    :ivar jobs: how many it runs at once; None: it is not known.
+    :ivar scoped: it is in a control group of its own.
+    """
+
+    limits: Limits
+    path: Path
+    taken: Callable[[], int] | None
+    memory: tuple[Guest, ...]
+    jobs: int | None = None
+    scoped: bool = False
+
+    @classmethod
+    def of_build(cls, plan: Plan, scratch: Scratch) -> Watched:
+        """A build in ``scratch``."""
+        memory, scoped = tuple(_in_memory(plan)), plan.scope != NO_SCOPE
+        # What a build in place writes can't be told from what was there.
+        if plan.sandbox.workspace.layering is Layering.NONE:
+            return cls(plan.limits, plan.source.tree, None, memory, plan.jobs, scoped)
+        taken = partial(scratches.size, scratch.path, scratch.record)
+        return cls(plan.limits, scratch.path, taken, memory, plan.jobs, scoped)
+
+
 class Watchdog:
     """The listener of one run of a sandbox.
 
     :param tell: gets the output and samples.
     """
 
-    def __init__(self, plan: Plan, scratch: Scratch, tell: Observer) -> None:
-        self._plan = plan
-        self._limits = plan.limits
+    def __init__(self, watched: Watched, tell: Observer) -> None:
+        self._limits = watched.limits
+        self._jobs = watched.jobs
+        self._scoped = watched.scoped
         self._tell = tell
         self._monitor: TreeMonitor | None = None
         self._running: Running | None = None
+        self._group: Group | None = None
         self._glances, self._samples = Pace(GLANCE), Pace(SAMPLE)
-        self._disk = _Disk(plan, scratch)
-        self._memory = tuple(_in_memory(plan))
+        self._disk = _Disk(watched)
+        self._memory = watched.memory
         self._last_output = time.monotonic()
         self._stuck_since: float | None = None
         self._full: set[Guest] = set()
@@ -58,7 +93,8 @@ class Watchdog:
     def seen(self) -> Seen:
         """What was seen up to now."""
         peak, tasks = (self._monitor.peak, self._monitor.most_tasks) if self._monitor else (Peak(), 0)
-        return Seen(self._breach, peak, tasks, frozenset(self._full), self._refused)
+        killed = self._group is not None and self._group.killed
+        return Seen(self._breach, peak, tasks, frozenset(self._full), self._refused, killed)
 
     def output(self, data: bytes) -> None:
         """Take in what the build wrote."""
@@ -75,6 +111,9 @@ class Watchdog:
         self._running = running
         if self._monitor is None:
             self._monitor = TreeMonitor.of(running.launcher)
+        # Before there is a first process, the launcher may not be in its group yet.
+        if self._group is None and running.first is not None and self._scoped:
+            self._group = group_of(running.first, self._limits.memory)
         if self._breach is None:
             self._breach = next((found for check in self._checks() if (found := check()) is not None), None)
         return self._breach is not None
@@ -89,23 +128,24 @@ class Watchdog:
         return words.of_silence(limit, silence) if limit is not None and silence >= limit else None
 
     def _check_tree(self) -> Breach | None:
-        if self._monitor is None or not self._glances.due():
+        urgent = self._group is not None and self._group.full
+        if self._monitor is None or not (urgent or self._glances.due()):
             return None
         start = time.thread_time()
         glance = self._monitor.glance(self._files())
-        danger = glance is not None and self._in_danger(glance)
+        danger = urgent or (glance is not None and self._in_danger(glance))
         self._glances.done(time.thread_time() - start, IN_DANGER if danger else LARGEST_SHARE)
         if glance is None:
             return None
-        return self._check_processes(glance.tasks) or self._check_memory(glance, danger=danger)
+        return self._check_processes(glance.tasks) or self._check_memory(glance, danger=danger, urgent=urgent)
 
     def _in_danger(self, glance: Glance) -> bool:
         limit = self._limits.memory
         return limit is not None and glance.most > limit // 2
 
-    def _check_memory(self, glance: Glance, *, danger: bool) -> Breach | None:
+    def _check_memory(self, glance: Glance, *, danger: bool, urgent: bool) -> Breach | None:
         limit = self._limits.memory
-        if self._monitor is None or not self._samples.due():
+        if self._monitor is None or not (urgent or self._samples.due()):
             return None
         start = time.thread_time()
         usage = self._monitor.sample(glance)
@@ -113,7 +153,7 @@ class Watchdog:
         self._tell(usage)
         if limit is None or usage.memory <= limit:
             return None
-        return words.of_memory(limit, self._monitor.peak, self._plan.jobs)
+        return words.of_memory(limit, self._monitor.peak, self._jobs)
 
     def _check_processes(self, tasks: int) -> Breach | None:
         limit, now = self._limits.processes, time.monotonic()
@@ -138,10 +178,13 @@ class Watchdog:
         """The bytes that lie in file systems in memory of the sandbox; notes those that are full."""
         if self._running is None or self._running.first is None:
             return 0
-        used = 0
+        used, root = 0, f"/proc/{self._running.first}/root"
         for place in self._memory:
             try:
-                found = os.statvfs(f"/proc/{self._running.first}/root{place}")
+                # Until bwrap has made the sandbox, its first process still has the machine's own root.
+                if Path(root).samefile("/"):
+                    return 0
+                found = os.statvfs(f"{root}{place}")
             except (FileNotFoundError, ProcessLookupError, PermissionError):
                 continue  # not there yet, or not any more
             used += (found.f_blocks - found.f_bfree) * found.f_frsize
@@ -151,14 +194,12 @@ class Watchdog:
 
 
 class _Disk:
-    """The file system of the workspace, and what of it the build takes."""
+    """The file system that is written to, and what of it is taken."""
 
-    def __init__(self, plan: Plan, scratch: Scratch) -> None:
-        self._limits = plan.limits
-        self._scratch = scratch
-        # What a build in place writes can't be told from what was there.
-        self._own = plan.sandbox.workspace.layering is not Layering.NONE
-        self._path = scratch.path if self._own else plan.source.tree
+    def __init__(self, watched: Watched) -> None:
+        self._limits = watched.limits
+        self._path = watched.path
+        self._taken = watched.taken
         self._pace = Pace(DISK)
         self._start = self._free = file_system(self._path)[0]
         self._measured_at = 0
@@ -178,10 +219,10 @@ class _Disk:
     def _check_growth(self) -> Breach | None:
         limit, growth = self._limits.disk, self._start - self._free
         # To add up the sizes of all files is dear, and the file system's own figure is a good guess.
-        if limit is None or not self._own or growth < max(limit, self._measured_at):
+        if limit is None or self._taken is None or growth < max(limit, self._measured_at):
             return None
         self._measured_at = growth + limit // 20
-        taken = scratches.size(self._scratch.path, self._scratch.record)
+        taken = self._taken()
         return words.of_disk(limit, taken, killed=True) if taken > limit else None
 
 

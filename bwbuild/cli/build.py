@@ -91,7 +91,9 @@ def _report_failure(error: BwbuildError, job: str, path: Path) -> None:
     """A build that never began has a report too."""
     from datetime import UTC, datetime  # noqa: PLC0415
 
+    from bwbuild.build.limits import BreachError  # noqa: PLC0415
     from bwbuild.build.report import Failure, Report, write_json  # noqa: PLC0415
 
     now = datetime.now(UTC)
-    write_json(Report(error.status, job, now, now, failure=Failure.of(error)), path)
+    limit = error.reached if isinstance(error, BreachError) else None
+    write_json(Report(error.status, job, now, now, limit=limit, failure=Failure.of(error)), path)

@@ -12,6 +12,7 @@ COMMANDS = {
     "list": "bwbuild.cli.corpus_show",
     "show": "bwbuild.cli.corpus_show",
     "log": "bwbuild.cli.corpus_show",
+    "compare": "bwbuild.cli.corpus_compare",
 }
 
 

@@ -74,7 +74,7 @@ def on_cluster(reached: Reach, run: Run) -> Callable[[Run, Plan], Jobs]:
     from bwbuild.corpus.cluster.offers import Terms  # noqa: PLC0415
     from bwbuild.corpus.cluster.pool import Cluster  # noqa: PLC0415
 
-    terms = Terms(run.machine.architecture, check(run.options).suite)
+    terms = Terms(run.machine.architecture, check(run.options).settings.dist)
 
     def make(run: Run, plan: Plan) -> Jobs:
         return Cluster(reached, terms, run.directory, show_notice, plan.keep, plan.jobs)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import click
 
 from bwbuild.cli.split import Split, split
+from bwbuild.config.settings import Settings
 from bwbuild.deb import buildoptions
 from bwbuild.errors import UsageError
 
@@ -83,7 +84,7 @@ def divide(args: Sequence[str], own: Mapping[str, bool], build: Mapping[str, boo
 def _with_values(args: Sequence[str]) -> list[str]:
     """``args`` with a value for each ``--resume``, which may have none."""
     found = []
-    for word, following in zip(args, [*args[1:], "-"], strict=True):
+    for word, following in zip(args, [*args, "-"][1:], strict=True):
         bare = word == "--resume" and following.startswith("-")
         found.append("--help" if word == "-?" else f"{word}={LAST}" if bare else word)
     return found
@@ -106,10 +107,10 @@ def _options(parts: Split, takes: Mapping[str, bool]) -> list[tuple[str, list[st
 class Checked:
     """What the words for builds mean as far as the corpus has to know.
 
-    :ivar suite: that builds are for; None: this machine itself.
+    :ivar build_type: as dpkg-buildpackage's ``--build``.
     """
 
-    suite: str | None
+    settings: Settings
     build_type: str
 
 
@@ -125,7 +126,7 @@ def check(words: Sequence[str]) -> Checked:
     context = command.make_context("bwbuild", list(words))
     settings = configuration(context.params).settings
     options = buildoptions.parse(context.meta["bwbuild.dpkg"])
-    return Checked(settings.dist, options.type_name)
+    return Checked(settings, options.type_name)
 
 
 def _build_command() -> click.Command:

@@ -22,6 +22,13 @@ from bwbuild.errors import ExitStatus, UsageError
     "--from", "lists", multiple=True, metavar="FILE", help="Read more sources from FILE, - is stdin."
 )
 @click.option(
+    "--reverse-depends",
+    "needed",
+    multiple=True,
+    metavar="PACKAGE",
+    help="Build what build-depends on PACKAGE, or src:NAME, in the suite of -d.",
+)
+@click.option(
     "--repeat", type=click.IntRange(1, 100), default=1, metavar="N", help="Build each source N times."
 )
 @click.option("--name", default="", metavar="NAME", help="Call the run NAME.")
@@ -40,6 +47,7 @@ def run_command(sources: tuple[str, ...], resume: str | None, **parameters: Any)
     """
     from bwbuild.corpus.store import Store  # noqa: PLC0415 - --help needs none of it
 
+    reached = reach(parameters)
     store = Store()
     if resume is None:
         name = _begun(store, sources, parameters)
@@ -49,7 +57,7 @@ def run_command(sources: tuple[str, ...], resume: str | None, **parameters: Any)
         )
     else:
         name = store.find("" if resume == LAST else resume)
-    return _carried(store, store.run(name, packages=False), reach(parameters))
+    return _carried(store, store.run(name, packages=False), reached)
 
 
 def _begun(store: Any, sources: tuple[str, ...], parameters: dict[str, Any]) -> str:
@@ -61,9 +69,10 @@ def _begun(store: Any, sources: tuple[str, ...], parameters: dict[str, Any]) -> 
     options = build_words()
     checked = check(options)
     machine = carry.this_machine()
-    reader = Reader(options, machine.architecture, checked.suite is not None, parameters["repeat"])
+    named = checked.settings.dist is not None
+    reader = Reader(options, machine.architecture, named, parameters["repeat"])
     plan = Plan(parameters["jobs"], parameters["keep_artifacts"])
-    words = list(_words(sources, parameters["lists"]))
+    words = [*_words(sources, parameters["lists"]), *_dependents(checked.settings, parameters["needed"])]
     jobs = carry.with_demands(
         reader.jobs(words, show_notice), carry.room(machine, plan.jobs), checked.build_type, show_notice
     )
@@ -80,6 +89,16 @@ def _words(sources: tuple[str, ...], lists: tuple[str, ...]) -> Iterator[str]:
     yield from (word for word in sources if not word.startswith("@") and word != "-")
     for file in [*files, *("-" for word in sources if word == "-")]:
         yield from lines(None if file == "-" else Path(file), sys.stdin.buffer.read)
+
+
+def _dependents(settings: Any, needed: tuple[str, ...]) -> list[str]:
+    if not needed:
+        return []
+    from bwbuild.cli.terminal import show_notice  # noqa: PLC0415 - as above
+    from bwbuild.corpus.reverse import reverse_depends  # noqa: PLC0415
+    from bwbuild.events import notices  # noqa: PLC0415
+
+    return reverse_depends(settings, needed, notices(show_notice))
 
 
 def _carried(store: Any, run: Any, reached: Any) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
 from bwbuild.build.log import visible
 from bwbuild.build.summary import Line
@@ -44,8 +45,13 @@ def of_build(build: Build) -> Line:
 
 def counts(builds: Sequence[Build]) -> str:
     """How many results of each kind there are: ``12 passed, 1 failed``."""
-    numbers = {verdict: sum(build.verdict is verdict for build in builds) for verdict in Verdict}
-    return ", ".join(f"{number} {verdict.value}" for verdict, number in numbers.items() if number)
+    numbers = Counter(build.verdict for build in builds)
+    return ", ".join(f"{number} {verdict.value}" for verdict, number in sorted_counts(numbers))
+
+
+def sorted_counts(numbers: Mapping[Verdict, int]) -> list[tuple[Verdict, int]]:
+    """What there is any of, in the order of the verdicts."""
+    return [(verdict, numbers[verdict]) for verdict in Verdict if numbers.get(verdict)]
 
 
 def conclusion(run: Run) -> Iterator[Line]:

@@ -35,7 +35,7 @@ CHECKS = (
 )
 #: Settings that only a build has.
 BUILD = (
-    *("output", "sign.mode", "sign.key", "shell-on-failure", *CHECKS),
+    *("output", "sign.mode", "sign.key", "accept-from-clean", "shell-on-failure", *CHECKS),
     *("report", "events", "log", "timeout", *WATCHED, "verbosity"),
 )
 

@@ -152,7 +152,7 @@ class LiveTerminal(Terminal):
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(stream, clock)
-        self._console = _console(stream)
+        self._console = rich_console(stream)
         self._doing = ""
         self._step = ""
         self._memory = 0
@@ -244,7 +244,7 @@ def terminal(verbosity: Verbosity, progress: TextIO | None = None, log: TextIO |
         return Terminal(progress)
     if verbosity is Verbosity.VERBOSE:
         return VerboseTerminal(log or sys.stdout)
-    return LiveTerminal(progress) if _is_smart(progress) else PlainTerminal(progress)
+    return LiveTerminal(progress) if is_smart(progress) else PlainTerminal(progress)
 
 
 def show_report(report: Report, verbosity: Verbosity, stream: TextIO | None = None) -> None:
@@ -256,7 +256,7 @@ def show_report(report: Report, verbosity: Verbosity, stream: TextIO | None = No
     if report.succeeded and verbosity is Verbosity.QUIET:
         print_lines([headline(report)], stream)
         return
-    width = _console(stream).width if _is_smart(stream) else None
+    width = rich_console(stream).width if is_smart(stream) else None
     print_lines(outcome(report, width), stream)
 
 
@@ -276,8 +276,8 @@ def print_lines(lines: Iterable[Line], stream: TextIO) -> None:
     encodable = [
         Line(line.text.encode(encoding, "backslashreplace").decode(encoding), line.style) for line in lines
     ]
-    if _is_smart(stream):
-        console = _console(stream)
+    if is_smart(stream):
+        console = rich_console(stream)
         for line in encodable:
             console.print(_text(line), soft_wrap=True)
     else:
@@ -289,11 +289,13 @@ def _notice_line(notice: Notice) -> Line:
     return Line(f"bwbuild: {_WORDS[notice.level]}{visible(notice.text)}", _STYLES[notice.level])
 
 
-def _is_smart(stream: TextIO) -> bool:
+def is_smart(stream: TextIO) -> bool:
+    """Whether a stream is a terminal that can move its cursor."""
     return stream.isatty() and os.environ.get("TERM", "dumb") not in {"", "dumb", "unknown"}
 
 
-def _console(stream: TextIO) -> Console:
+def rich_console(stream: TextIO) -> Console:
+    """rich's view of a stream, without markup of its own."""
     from rich.console import Console  # noqa: PLC0415 - 50 ms and 6 MB that only a terminal needs
 
     return Console(file=stream, markup=False, highlight=False, emoji=False)

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from bwbuild.config.kinds import Kind
 
+#: The largest number that the kernel takes, and characters that none needs.
+_LARGEST, _LONGEST = (1 << 63) - 1, 40
+
 
 @dataclass(frozen=True)
 class Amount(Kind):
@@ -50,8 +53,8 @@ class Amount(Kind):
         """The number."""
         if text in self.words:
             return self.words[text]
-        number = self.number(text.strip())
-        if number == 0:
+        number = self.number(text.strip()) if len(text) < _LONGEST else 0
+        if not 0 < number <= _LARGEST:
             raise ValueError(self.expected)
         return number
 

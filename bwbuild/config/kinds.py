@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path, PurePosixPath
 
+#: Seconds; what is longer was not meant, and far beyond it no clock counts.
+_CENTURY = 36500 * 86400.0
+
 
 class Kind(ABC):
     """One kind of value. Both readers raise ``ValueError`` with what was expected."""
@@ -200,8 +203,8 @@ class Duration(Kind):
             raise ValueError(self.expected)
         days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
         total = days * 86400 + hours * 3600 + minutes * 60 + seconds
-        if total <= 0:
-            raise ValueError("a length of time above 0")
+        if not 0 < total <= _CENTURY:
+            raise ValueError("a length of time above 0, of 36500d at most")
         return total
 
     def from_toml(self, value: object) -> float | None:

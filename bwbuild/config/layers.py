@@ -12,6 +12,8 @@ from bwbuild.config.settings import DEFAULTS, FIELD_OF, OPTIONS, Settings
 from bwbuild.errors import ConfigurationError
 
 SYSTEM_FILE = Path("/etc/bwbuild/config.toml")
+#: Tables within tables that are looked into.
+_DEEPEST = 8
 FILE_VARIABLE = "BWBUILD_CONFIG"
 
 
@@ -128,11 +130,15 @@ def _parsed(content: bytes, path: Path) -> Mapping[str, object]:
         return tomllib.loads(content.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} is not valid TOML: {error}") from None
+    except RecursionError:  # the parser's own way through lists in lists
+        raise ConfigurationError(f"{path} is nested too deeply", hint="no setting needs it") from None
 
 
 def _flattened(table: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
     for name, value in table.items():
-        if isinstance(value, Mapping) and f"{prefix}{name}" not in OPTIONS:
+        # No key has so many parts; such a one is unknown as it is.
+        deep = prefix.count(".") >= _DEEPEST
+        if isinstance(value, Mapping) and f"{prefix}{name}" not in OPTIONS and not deep:
             yield from _flattened(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value

@@ -202,6 +202,12 @@ class Settings:
     )
     sign: Sign = option("sign.mode", Choice(Sign), Sign.AUTO, "Whether debsign signs the results.")
     sign_key: str | None = option("sign.key", Text("KEY"), None, "The key that signs: id or fingerprint.")
+    accept_from_clean: tuple[str, ...] = option(
+        "accept-from-clean",
+        Several(Text("PATTERN")),
+        (),
+        "Let the package's clean target add and change such files of the source; may be repeated.",
+    )
     keep: Keep = option("keep", Choice(Keep), Keep.FAILURE, "When to keep the workspace of a build.")
     shell_on_failure: bool = option(
         "shell-on-failure", Switch(), False, "Open a shell in the sandbox of a build that failed."

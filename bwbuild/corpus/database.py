@@ -66,6 +66,7 @@ def transaction(path: Path) -> Iterator[sqlite3.Connection]:
         # No WAL: it needs shared memory, which a home on a network file system does not have.
         with closing(sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)) as database:
             database.execute("PRAGMA foreign_keys = ON")
+            database.execute("PRAGMA journal_mode = TRUNCATE")
             database.execute("PRAGMA synchronous = NORMAL")
             database.execute("BEGIN IMMEDIATE")
             try:

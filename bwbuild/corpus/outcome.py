@@ -20,6 +20,7 @@ LARGEST_REPORT = 256 << 20
 LARGEST_LOG = 512 << 20
 #: Bytes of the end of what a child wrote that are read to say why it crashed.
 _TAIL = 1 << 14
+_ERROR = "bwbuild: error: "
 
 
 def read_report(path: Path) -> dict[str, Any]:
@@ -77,7 +78,9 @@ def _crash(ended: Ended, terminal: Path) -> str:
     how = f"signal {-ended.status}" if ended.status < 0 else f"exit status {ended.status}"
     if ended.timed_out:
         return "bwbuild did not end in time and was killed"
-    last = tail(terminal, _TAIL).decode("utf-8", "replace").strip().rpartition("\n")[2]
+    lines = tail(terminal, _TAIL).decode("utf-8", "replace").split("\n")
+    told = [line.removeprefix(_ERROR) for line in lines if line.startswith(_ERROR)]
+    last = next(reversed(told or [line for line in lines if line.strip()]), "")
     return f"bwbuild ended with {how} and left no report{f': {visible(last[:500])}' if last else ''}"
 
 

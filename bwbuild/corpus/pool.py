@@ -88,12 +88,17 @@ class _State:
 
     def go_on(self) -> None:
         """Until nothing runs, and nothing waits or is to be begun."""
-        while True:
-            self._begin()
-            if not self._running:
-                return
+        self._begin()
+        while self._running:
             self._listener.tick(self._now(), len(self._waiting))
-            self._end(self._pause())
+            builds, failure = self._ended_now(self._pause())
+            # What is to be written down waits for the disk, and the next builds need not.
+            if failure is None:
+                self._begin()
+            if builds:
+                self._listener.ended(builds)
+            if failure is not None:
+                raise failure
 
     def wait(self) -> None:
         """Until nothing runs; what comes of it is lost."""
@@ -127,7 +132,10 @@ class _State:
         except Empty:
             return found
 
-    def _end(self, done: Sequence[tuple[Job, Future[Build]]]) -> None:
+    def _ended_now(
+        self, done: Sequence[tuple[Job, Future[Build]]]
+    ) -> tuple[list[Build], BaseException | None]:
+        """The results of what has ended, and the first failure among it."""
         builds = []
         failure: BaseException | None = None
         for job, future in done:
@@ -136,10 +144,7 @@ class _State:
             failure = failure or future.exception()
             if future.exception() is None:
                 builds.append(future.result())
-        if builds:
-            self._listener.ended(builds)
-        if failure is not None:
-            raise failure
+        return builds, failure
 
     def _now(self) -> list[Running]:
         return [

@@ -21,6 +21,8 @@ from bwbuild.errors import SourceError, VerificationError
 VERSION_CONTROL = (".git", ".hg", ".bzr", ".svn")
 #: Bytes; Debian's longest changelogs have a tenth of it.
 _LARGEST = 32 << 20
+#: Characters of a changelog's line with name and version, or with maintainer and date.
+_LONGEST_LINE = 2000
 
 
 #: Fields of the source's stanza that say what the build needs.
@@ -216,7 +218,7 @@ def _first_entry(path: Path) -> Any:  # python-debian has no types
     from debian.changelog import Changelog, ChangelogParseError  # noqa: PLC0415 - 50 ms
 
     try:
-        changelog = Changelog(_read(path), max_blocks=1, strict=True)
+        changelog = Changelog(_bounded(path, _read(path)), max_blocks=1, strict=True)
     except (ChangelogParseError, ValueError) as error:
         raise SourceError(
             f"{path} does not parse: {error}", hint="dpkg-parsechangelog shows the line"
@@ -227,6 +229,18 @@ def _first_entry(path: Path) -> Any:  # python-debian has no types
     if not blocks:
         raise SourceError(f"{path} has no entry", hint="dch --create makes one")
     return blocks[0]
+
+
+def _bounded(path: Path, text: str) -> Iterator[str]:
+    """The lines of a changelog, as far as they are read: of a long one the parser makes quadratic work."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        # What begins with two blanks is text of an entry, which may be long.
+        if len(line) > _LONGEST_LINE and not line[:2].isspace():
+            raise SourceError(
+                f"{path}:{number}: a line of {len(line)} characters that is no text of an entry",
+                hint="dpkg-parsechangelog shows what a changelog has to look like",
+            )
+        yield line
 
 
 def _control_stanzas(path: Path) -> list[dict[str, str]]:

@@ -136,7 +136,7 @@ def _restraints(text: str, conditions: Conditions) -> Cause | None:
             "sudo sysctl kernel.keys.maxkeys=2000",
         )
     # The shell's words, when it opens the file to write 0.
-    if re.search(r"/proc/sys/user/max_user_namespaces: (?:Read-only|Permission)", text):
+    if re.search(r"/proc/sys/user/max_\w+: (?:Read-only|Permission)", text):
         cause = "/proc/sys can't be written here, so that builds could make user namespaces"
         return Cause(cause, f"bwbuild --allow userns  # or: {container_remedy(conditions.container)}")
     return None

@@ -6,12 +6,13 @@ import os
 import pwd
 import resource
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bwbuild.host import mounts
 from bwbuild.host.manager import Manager, read_manager
 from bwbuild.host.memory import Memory, read_memory
+from bwbuild.host.sysfs import PLAIN, Sysfs, read_sysfs
 from bwbuild.process import run
 
 #: Top-level names that are links into /usr on a merged system.
@@ -65,6 +66,9 @@ class Host:
     files: int | None = None
     #: the systemd of the caller's session
     manager: Manager | None = None
+    sysfs: Sysfs = PLAIN
+    #: what the kernel lets each user have, such as ``inotify_instances``
+    shares: Mapping[str, int] = field(default_factory=dict)
 
     def has_mounts_below(self, path: Path) -> bool:
         """Whether something is mounted below ``path``; the kernel refuses it as an overlay's layer then."""
@@ -79,13 +83,14 @@ def read_host() -> Host:
     caller = read_caller()
     passwd, group = _text("/etc/passwd"), _text("/etc/group")
     _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    mounted = mounts.mounted()
     return Host(
         caller=caller,
         architecture=run(["dpkg", "--print-architecture"]).text,
         kernel=parse_kernel(os.uname().release),
         root_names=root_names(Path("/")),
         has_usr_local=os.path.lexists("/usr/local"),
-        mount_points=mounts.points(),
+        mount_points=frozenset(mount.point for mount in mounted),
         passwd=passwd,
         group=group,
         mapped_ids=parse_id_map(_text("/proc/self/uid_map")),
@@ -94,6 +99,8 @@ def read_host() -> Host:
         processors=Processors(os.sysconf("SC_NPROCESSORS_ONLN"), len(os.sched_getaffinity(0))),
         files=None if files == resource.RLIM_INFINITY else files,
         manager=read_manager(caller.uid),
+        sysfs=read_sysfs(mounted),
+        shares=_shares(Path("/proc/sys/user")),
     )
 
 
@@ -164,6 +171,12 @@ def root_names(root: Path) -> dict[str, str]:
         elif path.is_dir():
             found[name] = ""
     return found
+
+
+def _shares(directory: Path) -> dict[str, int]:
+    """The numbers in ``directory`` by name, without ``max_``; a kernel may lack it."""
+    texts = {path.name.removeprefix("max_"): _text(str(path)).strip() for path in directory.glob("max_*")}
+    return {name: int(text) for name, text in sorted(texts.items()) if text.isdigit()}
 
 
 def _text(path: str) -> str:

@@ -212,6 +212,17 @@ def filter_actions() -> str:
     return _text("/proc/sys/kernel/seccomp/actions_avail")
 
 
+def control_group(answer: Answer | None) -> Finding:
+    """Whether systemd of the user gives a build one; ``answer`` is None where it was not asked."""
+    name = "control group"
+    if answer is None:
+        return Finding(name, Status.INFO, "none: no systemd of yours gives one, or none is wanted")
+    if answer.good:
+        return Finding(name, Status.OK, "with limits of memory and processes")
+    remedy = "systemctl --user status  # or do without: bwbuild --no-limit-scope"
+    return Finding.because(name, answer.line, Cause("systemd of your session runs, but gives none", remedy))
+
+
 def has_debsign() -> bool:
     """Whether debsign is installed."""
     return shutil.which("debsign") is not None

@@ -18,7 +18,8 @@ from bwbuild.errors import BwbuildError, HostError
 from bwbuild.host.mounts import type_of
 from bwbuild.root.space import FULL, full
 from bwbuild.sandbox import runner
-from bwbuild.sandbox.script import OVERLAY_OPTIONS, in_namespace
+from bwbuild.sandbox.overlays import OVERLAY_OPTIONS
+from bwbuild.sandbox.script import in_namespace
 from bwbuild.sandbox.spec import Identity
 
 #: What dpkg and maintainer scripts need; mounts and devices are not among it.

@@ -11,7 +11,7 @@ from bwbuild import process
 from bwbuild.errors import HostError
 from bwbuild.root.contents import Cover
 from bwbuild.root.regenerated import REGENERATED
-from bwbuild.sandbox.script import HIDE, OVERLAY_OPTIONS
+from bwbuild.sandbox.overlays import HIDE, OVERLAY_OPTIONS
 
 #: Seconds; all programs together take less than one.
 _LONGEST = 60

@@ -37,9 +37,13 @@ def host_view(host: Host) -> RootView:
     etc_overlay = Overlay("etc", Path("/etc"), tuple(sorted(etc.HIDDEN)), Scratch("etc"), copied=copied)
     usr = Bind(Path("/usr"), Guest("/usr"))
     real = tuple(Bind(Path("/", name), Guest("/", name)) for name in _top_level(host, links=False))
-    state = tuple(Bind(Path(path), Guest(path), optional=path != "/var/lib/dpkg") for path in STATE)
+    state = [_own(host, path, optional=path != "/var/lib/dpkg") for path in STATE]
+    binds = [
+        Bind(own.mounted, Guest(path), optional=own.optional) for path, own in zip(STATE, state, strict=True)
+    ]
     etc_bind = Bind(etc_overlay.mounted, Guest("/etc"))
-    return RootView((etc_overlay,), (usr, *_local(host), *real, *_links(host), etc_bind, *VAR, *state))
+    mounts = (usr, *_local(host), *real, *_links(host), etc_bind, *VAR, *binds)
+    return RootView((etc_overlay, *state), mounts)
 
 
 def declared_view(host: Host, view: View) -> RootView:
@@ -57,6 +61,7 @@ def declared_view(host: Host, view: View) -> RootView:
     etc_overlay = Overlay("etc", Scratch("ns/view/etc"), files=Scratch("etc"), copied=True)
     # An overlay with nothing over it: a bind would show where the cache is.
     dpkg = Overlay("dpkg", Scratch("ns/view/dpkg"))
+    bound = {path: _own(host, path) for path in view.bound}
     seen = (
         Bind(etc_overlay.mounted, Guest("/etc")),
         Bind(dpkg.mounted, Guest("/var/lib/dpkg")),
@@ -64,10 +69,10 @@ def declared_view(host: Host, view: View) -> RootView:
             Bind(overlay.mounted, Guest(cover.top))
             for overlay, cover in zip(covers, view.covers, strict=True)
         ),
-        *(Bind(Path(path), Guest(path)) for path in view.bound),
+        *(Bind(own.mounted, Guest(path)) for path, own in bound.items()),
     )
     return RootView(
-        overlays=(*covers, etc_overlay, dpkg),
+        overlays=(*covers, etc_overlay, dpkg, *bound.values()),
         mounts=(*VAR, *sorted(seen, key=lambda bind: bind.target), *_local(host), *_links(host)),
         given=(Given("view", view.path, views.RECORD),),
     )
@@ -95,6 +100,12 @@ def suite_view(ground: Ground) -> RootView:
             Given("layer", ground.layer.path, Layer.RECORD),
         ),
     )
+
+
+def _own(host: Host, path: str, *, optional: bool = False) -> Overlay:
+    """A directory of the host as it is, but with locks of its own: a lock needs no right to write."""
+    copied = host.has_mounts_below(Path(path))
+    return Overlay(path[1:].replace("/", "."), Path(path), copied=copied, optional=optional)
 
 
 def _local(host: Host) -> tuple[Mount, ...]:

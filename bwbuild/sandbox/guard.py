@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import shlex
 from collections.abc import Iterable, Iterator
 
 from bwbuild.sandbox import seccomp
 from bwbuild.sandbox.bwrap import FIRST_FILTER
+from bwbuild.sandbox.parcel import File
 from bwbuild.sandbox.spec import NO_CEILINGS, Ceilings, Filter, Restraints
 
 #: Run as root of the namespace. The limit counts for it and all below, and inside nobody may raise it again.
 NO_NESTING = "echo 0 > /proc/sys/user/max_user_namespaces"
 
-_END = "END_OF_FILE"
 #: Else a build would have the keys of the caller's session. Where the kernel has no keys, or a filter around
 #: this process keeps them away, JOIN_SESSION_KEYRING (1) fails, but then GET_KEYRING_ID (0) does too.
 _KEYRING = (
@@ -23,16 +22,29 @@ _KEYRING = (
 )
 
 
-def files(filters: Iterable[Filter]) -> Iterator[str]:
-    """The lines that write the programs of ``filters``, as the kernel takes them, into the current directory.
+def lowered(restraints: Restraints, ceilings: Ceilings) -> Iterator[str]:
+    """The lines that lower the namespace's own limits."""
+    if not restraints.nesting:
+        yield NO_NESTING
+    for name, number in ceilings.shares:
+        place = f"/proc/sys/user/max_{name}"
+        # Namespaces may be allowed because nothing can be written there.
+        yield f"{f'[ ! -w {place} ] || ' if restraints.nesting else ''}echo {number} > {place}"
+
+
+def described(filters: Iterable[Filter]) -> Iterator[str]:
+    """A comment for each of :func:`files`, which nobody can read."""
+    for wanted in filters:
+        yield f"# filter.{wanted.name}: {', '.join(group.value for group in wanted.groups)}."
+
+
+def files(filters: Iterable[Filter]) -> Iterator[File]:
+    """The programs of ``filters``, as the kernel takes them.
 
     :raises HostError: there is nothing here to make them with.
     """
     for wanted in filters:
-        text = base64.encodebytes(seccomp.program(wanted)).decode("ascii")
-        yield f"# The filter {wanted.name}: {', '.join(group.value for group in wanted.groups)}."
-        yield f"base64 -d > filter.{wanted.name} <<'{_END}'"
-        yield text + _END
+        yield File(f"filter.{wanted.name}", seccomp.program(wanted))
 
 
 def opened(filters: Iterable[Filter]) -> str:

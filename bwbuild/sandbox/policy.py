@@ -6,10 +6,11 @@ The comment beside an entry of ``LAYERS`` gives the reason for its place: for mo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bwbuild.host.sysfs import PLAIN, SYS, Sysfs
 from bwbuild.sandbox.spec import (
     NO_CEILINGS,
     Bind,
@@ -55,6 +56,9 @@ ROOT_CAPABILITIES = (
 )
 
 
+#: Where the launcher mounts a /sys that shows no network card of the machine.
+OWN_SYS = Scratch("ns/sys")
+
 #: Directories of the Filesystem Hierarchy Standard that test suites and configure scripts look for.
 EMPTY = ("/media", "/mnt", "/var/log", "/var/mail", "/var/opt", "/var/spool")
 
@@ -82,6 +86,7 @@ class Request:
     command: tuple[str, ...]
     restraints: Restraints
     ceilings: Ceilings = NO_CEILINGS
+    sysfs: Sysfs = PLAIN
     #: run the command as root of the sandbox
     as_root: bool = False
     interactive: bool = False
@@ -100,12 +105,29 @@ def _root(request: Request, sandbox: Sandbox) -> Sandbox:
 def _kernel(request: Request, sandbox: Sandbox) -> Sandbox:
     mounts = (
         Kernel("proc", Guest("/proc")),
+        *_boot_id(request),
         Kernel("dev", Guest("/dev")),
         # After the rest of /dev; bwrap's own is for root alone.
         Tmpfs(Guest("/dev/shm"), 0o1777, size=request.ceilings.shm),
-        Bind(Path("/sys"), Guest("/sys")),
+        *_sys(request.sysfs),
     )
-    return replace(sandbox, mounts=sandbox.mounts + mounts)
+    return replace(sandbox, mounts=sandbox.mounts + mounts, own_sys=request.sysfs.whole)
+
+
+def _boot_id(request: Request) -> Iterator[Mount]:
+    # Over a /proc of which something is hidden the kernel lets no nested namespace mount another.
+    if not request.restraints.nesting:
+        yield Bind(Scratch("ns/inside/boot-id"), Guest("/proc/sys/kernel/random/boot_id"))
+
+
+def _sys(sysfs: Sysfs) -> Iterator[Mount]:
+    if not sysfs.whole:
+        yield Bind(Path(SYS), Guest(SYS))
+        yield from (Tmpfs(Guest(path), 0o755, read_only=True) for path in sysfs.networks)
+        return
+    yield Bind(OWN_SYS, Guest(SYS))
+    if sysfs.groups:
+        yield Bind(Path(SYS, "fs/cgroup"), Guest(SYS, "fs/cgroup"))
 
 
 def _fresh(request: Request, sandbox: Sandbox) -> Sandbox:

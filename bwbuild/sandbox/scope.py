@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 from bwbuild.host.manager import Manager
 
-#: From this version on a scope can say that nothing of it lives on when the kernel has killed one process.
-KILLS_ALL = 253
+#: From this version on systemd ends a scope in which the kernel has killed a process, unless told not to.
+ENDS_ALL = 253
+#: From this version on systemd-run looks for variables in the command, and warns of all that looks like one.
+EXPANDS = 254
 #: Processes around the sandbox that are in its group too.
 AROUND = 32
 
@@ -33,18 +35,21 @@ NO_SCOPE = Scope()
 def scope(manager: Manager | None, memory: int | None, processes: int | None) -> Scope:
     """The scope for a build that may take ``memory`` bytes and so many ``processes``.
 
-    None is made where nobody can make one, or nothing is to be limited.
+    None is made where nobody can make one, or nothing is to be limited. The kernel ends what takes an eighth
+    more: what is sampled is less than what it counts, and tells more of who takes it.
     """
     if manager is None or (memory is None and processes is None):
         return NO_SCOPE
     properties = []
     if memory is not None:
-        properties += [f"MemoryMax={memory}", "MemorySwapMax=0"]
-        if manager.version >= KILLS_ALL:
-            properties.append("OOMPolicy=kill")
+        properties += [f"MemoryMax={memory + memory // 8}", "MemorySwapMax=0"]
+        if manager.version >= ENDS_ALL:
+            properties.append("OOMPolicy=continue")
     if processes is not None:
         properties.append(f"TasksMax={processes + AROUND}")
     words = ["systemd-run", "--user", "--scope", "--quiet", "--collect"]
+    if manager.version >= EXPANDS:
+        words.append("--expand-environment=no")
     words += [f"--property={text}" for text in properties]
     hidden = [word for name, _ in manager.address for word in ("-u", name)]
     return Scope((*words, "--", "env", *hidden), manager.address)

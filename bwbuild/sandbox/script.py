@@ -12,28 +12,24 @@ variables come from bwbuild and are unset by hand:
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from bwbuild.sandbox import bwrap, guard
+from bwbuild.sandbox import bwrap, guard, overlays
+from bwbuild.sandbox.overlays import OVERLAY_OPTIONS
+from bwbuild.sandbox.parcel import File, parcel
 from bwbuild.sandbox.spec import (
     Given,
     Identity,
     IdentityKind,
     Layering,
-    Overlay,
     Sandbox,
     Saved,
     Scratch,
 )
 
-#: Ends each file that the script contains; no such file has it as a line.
-_END = "END_OF_FILE"
-
-#: How every overlay is mounted. Layers lie on file systems of their own: without xino a directory's entries
-#: have other inode numbers than stat(2) shows, and its files another device; configure scripts notice the
-#: one, find -xdev the other.
-OVERLAY_OPTIONS = "userxattr,xino=on"
+#: What all builds see as the number of the machine's start, which would tell machines apart.
+_BOOT_ID = "8b5a3a54-3c59-4f0c-9d0e-4f2c1d6e7a90"
 
 #: The file system in memory for the upper layer of a workspace that could be on disk too.
 _MEMORY = "ns/memory"
@@ -45,18 +41,6 @@ if ! [ -e started ]; then
     -exec cp -a --no-preserve=ownership -t "$BWBUILD_SCRATCH/tree" -- {{}} +)
 fi
 """
-
-# Starting a program for each of dozens of names would take longer than all that is mounted.
-HIDE = """\
-hide() { # LOWER OVER: the names on standard input, each ended by a null byte, do not exist in OVER over LOWER
-  [ -e ns/whiteout ] || mknod ns/whiteout c 0 0
-  perl -n0e '
-    BEGIN { our ($lower, $over) = splice @ARGV, 0, 2 }
-    chomp;
-    next if !lstat("$lower/$_");
-    while (m{/}g) { mkdir("$over/" . substr($_, 0, pos() - 1)) }
-    link("ns/whiteout", "$over/$_") or die "$over/$_: $!\n";' "$@"
-}"""
 
 # No link that an earlier build left in the layer is followed. The time of the last change counts, which
 # nobody can set back, not that of the content.
@@ -96,15 +80,24 @@ def launcher(sandbox: Sandbox, etc_files: Mapping[str, str], title: str) -> str:
         "export BWBUILD_SCRATCH",
         'cd "$BWBUILD_SCRATCH"',
         "mkdir -p inside etc ns parent",
-        *_files({f"inside/{name}": text for name, text in inside_files().items()}),
-        "chmod 755 inside/*",
-        *_files({f"etc/{name}": text for name, text in sorted(etc_files.items())}),
-        *guard.files(sandbox.restraints.filters),
-        *_files({"namespace": "\n".join(_namespace(sandbox)) + "\n"}),
+        *guard.described(sandbox.restraints.filters),
+        *parcel(*_files(sandbox, etc_files)),
         *_lay_out(sandbox),
-        *enter(sandbox.identity),
+        *enter(sandbox.identity, offline=sandbox.own_sys),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _files(sandbox: Sandbox, etc_files: Mapping[str, str]) -> Iterator[File]:
+    for name, text in inside_files().items():
+        yield File(f"inside/{name}", text, 0o755)
+    yield File("inside/boot-id", _BOOT_ID)
+    if sandbox.workspace.changelog is not None:
+        yield File("inside/changelog", sandbox.workspace.changelog)
+    for name, text in sorted(etc_files.items()):
+        yield File(f"etc/{name}", text)
+    yield from guard.files(sandbox.restraints.filters)
+    yield File("namespace", "\n".join(_namespace(sandbox)))
 
 
 def inside_files() -> dict[str, str]:
@@ -114,12 +107,16 @@ def inside_files() -> dict[str, str]:
     return {name: (directory / name).read_text(encoding="utf-8") for name in names}
 
 
-def entry(identity: Identity) -> tuple[str, ...]:
+def entry(identity: Identity, *, offline: bool = False) -> tuple[str, ...]:
     """The words that make the user and mount namespace of ``identity`` and run a command as its root.
 
     A caller who is root must write the id map himself besides; see :func:`enter`.
+
+    :param offline: with a network namespace: only who has one may mount sysfs, which then shows its cards.
     """
     words = ["unshare", "--user", "--keep-caps", "--mount", "--propagation", "private"]
+    if offline:
+        words.append("--net")
     if identity.kind is IdentityKind.SINGLE:
         return (*words, "--map-root-user", "setpriv", "--pdeathsig", "KILL", "--")
     if identity.outer_first is None:
@@ -132,9 +129,9 @@ def entry(identity: Identity) -> tuple[str, ...]:
 def in_namespace(identity: Identity, lines: Iterable[str]) -> str:
     """A shell script that runs ``lines`` in the current directory as root of a namespace of ``identity``."""
     own = [] if identity.outer_first is None else [f"chown {identity.outer_first}:{identity.outer_first} ."]
-    text = "\n".join(["set -eu", *lines]) + "\n"
     # Root inside need not be the one who wrote the script that he reads.
-    return "\n".join(["set -eu", "umask 022", *_files({"namespace": text}), *own, *enter(identity)]) + "\n"
+    file = File("namespace", "\n".join(["set -eu", *lines]))
+    return "\n".join(["set -eu", "umask 022", *parcel(file), *own, *enter(identity)]) + "\n"
 
 
 def _lay_out(sandbox: Sandbox) -> Iterator[str]:
@@ -151,7 +148,6 @@ def _lay_out(sandbox: Sandbox) -> Iterator[str]:
     point = shlex.quote(f"parent/{workspace.inside.name}")
     yield f"if [ -L {point} ]; then rm {point}; fi; mkdir -p {point}"
     if workspace.changelog is not None:
-        yield from _files({"inside/changelog": workspace.changelog})
         yield f"cat -- {tree}/debian/changelog >> inside/changelog"
     for file in workspace.beside:
         # What an earlier build left under that name may be a link, which nothing may be written through.
@@ -164,9 +160,9 @@ def _lay_out(sandbox: Sandbox) -> Iterator[str]:
         yield f"chown -hR {user}:{user} {places}"
 
 
-def enter(identity: Identity) -> Iterator[str]:
+def enter(identity: Identity, *, offline: bool = False) -> Iterator[str]:
     """The lines of a shell script that run ``namespace`` of the current directory as root there."""
-    command = shlex.join(entry(identity)) + " sh namespace"
+    command = shlex.join(entry(identity, offline=offline)) + " sh namespace"
     if identity.outer_first is None:
         # The helper that unshare starts for --map-auto waits for ever when there is no namespace then.
         yield "unshare --user --mount true"
@@ -194,14 +190,17 @@ def _namespace(sandbox: Sandbox) -> Iterator[str]:
     yield f"mount -t tmpfs -o mode=755{_size(sandbox.ceilings.layer)} bwbuild ns"
     # From here no mount inside tells where the scratch directory is.
     yield "cp -r inside ns/inside"
-    yield HIDE
+    yield f"mkdir {' '.join(_directories(sandbox))}"
+    yield overlays.HIDE
     for given in sandbox.given:
         yield from _given(given)
     for overlay in sandbox.overlays:
-        yield from _overlay(overlay)
+        yield from overlays.lines(overlay)
     yield from _tree(sandbox)
-    if not sandbox.restraints.nesting:
-        yield guard.NO_NESTING
+    if sandbox.own_sys:
+        # As the machine's own may be: a mount with more rights than that is refused.
+        yield "mount -t sysfs -o ro,nosuid,nodev,noexec bwbuild ns/sys"
+    yield from guard.lowered(sandbox.restraints, sandbox.ceilings)
     yield ": > started"
     yield 'if [ -n "${BWBUILD_STATUS-}" ]; then set -- --json-status-fd "$BWBUILD_STATUS"; fi'
     saved = sandbox.workspace.saved
@@ -226,6 +225,24 @@ def _namespace(sandbox: Sandbox) -> Iterator[str]:
     yield 'exit "$status"'
 
 
+def _directories(sandbox: Sandbox) -> Iterator[str]:
+    """All of ``ns`` at once: to start a program for each would take longer."""
+    yield from (f"ns/{given.name}" for given in sandbox.given)
+    for overlay in sandbox.overlays:
+        yield from overlays.directories(overlay)
+    workspace = sandbox.workspace
+    if workspace.layering in (Layering.OVERLAY, Layering.MEMORY):
+        yield from ("ns/tree", "ns/tree.over", "ns/tree.lower")
+    if workspace.layering is Layering.OVERLAY:
+        yield from ("ns/empty", "ns/parent")
+    if workspace.layering is Layering.MEMORY:
+        yield from ("ns/upper", "ns/work")
+    if workspace.memory is not None:
+        yield _MEMORY
+    if sandbox.own_sys:
+        yield "ns/sys"
+
+
 def _size(size: int | None) -> str:
     return "" if size is None else f",size={size}"
 
@@ -235,54 +252,27 @@ def _given(given: Given) -> Iterator[str]:
     gone = shlex.quote(f"{given.path} is gone or not whole; bwbuild --dry-run makes it again")
     yield f"[ -e {place}/{given.proof} ] || {{ echo {gone} >&2; exit 1; }}"
     # Under a name of its own: the options of an overlay, which everybody inside can read, say where it lies.
-    yield f"mkdir ns/{given.name}; mount --bind -- {place} ns/{given.name}"
-
-
-def _overlay(overlay: Overlay) -> Iterator[str]:
-    over = f"ns/{overlay.name}.over"
-    yield f"mkdir {over} ns/{overlay.name}"
-    if overlay.files is not None:
-        yield f"cp {overlay.files.name}/* {over}/"
-    lower = overlay.lower.name if isinstance(overlay.lower, Scratch) else shlex.quote(str(overlay.lower))
-    if overlay.hidden:
-        yield _hide(lower, over, overlay.hidden)
-    if overlay.listed is not None:
-        yield f"hide {lower} {over} < {overlay.listed.name}"
-    if overlay.copied:
-        # As root of the namespace everything becomes root's; what the caller can't read stays away.
-        lowest = f"ns/{overlay.name}.lower"
-        quiet = "--ignore-failed-read --warning=no-failed-read --warning=no-file-ignored"
-        yield f"mkdir {lowest}"
-        yield f"tar -C {lower} {quiet} -cf - . | tar -C {lowest} --no-same-owner -xpf -"
-        lower = lowest
-    layers = ":".join([over, *([overlay.mask.name] if overlay.mask else []), lower])
-    yield f"mount -t overlay -o ro,{OVERLAY_OPTIONS},lowerdir={layers} bwbuild ns/{overlay.name}"
-
-
-def _hide(lower: str, over: str, names: Sequence[str]) -> str:
-    return f"printf '%s\\0' {shlex.join(names)} | hide {lower} {over}"
+    yield f"mount --bind -- {place} ns/{given.name}"
 
 
 def _tree(sandbox: Sandbox) -> Iterator[str]:
     workspace = sandbox.workspace
     if workspace.layering not in (Layering.OVERLAY, Layering.MEMORY):
         return
-    yield "mkdir ns/tree ns/tree.over ns/tree.lower"
     # Bound to a fixed name first: an overlay's options can't carry every name that a tree may have.
     yield f"mount --rbind -- {shlex.quote(str(workspace.tree))} ns/tree.lower"
     if workspace.hidden:
-        yield _hide("ns/tree.lower", "ns/tree.over", workspace.hidden)
+        yield overlays.hide("ns/tree.lower", "ns/tree.over", workspace.hidden)
     place = ""
     marker = "started"
     if workspace.memory is not None:
         place = f"{_MEMORY}/"
-        yield f"mkdir {_MEMORY}; mount -t tmpfs -o mode=755{_size(workspace.memory)} bwbuild {_MEMORY}"
+        yield f"mount -t tmpfs -o mode=755{_size(workspace.memory)} bwbuild {_MEMORY}"
         yield f"mkdir {place}upper {place}work"
         yield f"chown {sandbox.identity.uid}:{sandbox.identity.gid} {place}upper {place}work"
         yield f"chmod --reference=ns/tree.lower {place}upper"
     if workspace.layering is Layering.MEMORY:
         place, marker = "ns/", "upper.tar"
-        yield "mkdir ns/upper ns/work"
         yield f"chown {sandbox.identity.uid}:{sandbox.identity.gid} ns/upper"
         yield "chmod --reference=ns/tree.lower ns/upper"
         yield "[ ! -e upper.tar ] || tar --xattrs --xattrs-include='user.*' -C ns/upper -xpf upper.tar"
@@ -290,7 +280,6 @@ def _tree(sandbox: Sandbox) -> Iterator[str]:
         yield _UPPER.format(marker=marker, upper=f"{place}upper").rstrip("\n")
     if workspace.layering is Layering.OVERLAY:
         # A bind would show where the scratch directory is; an overlay shows the names that it was given.
-        yield "mkdir ns/empty ns/parent"
         layers = "lowerdir=ns/empty,upperdir=parent,workdir=parent.work"
         yield f"mount -t overlay -o {OVERLAY_OPTIONS},{layers} bwbuild ns/parent"
     layers = f"lowerdir=ns/tree.over:ns/tree.lower,upperdir={place}upper,workdir={place}work"
@@ -319,12 +308,6 @@ def _bwrap_command(sandbox: Sandbox, *, ends: bool) -> Iterator[str]:
     else:
         yield "status=0"
         yield f"{start} || status=$?"
-
-
-def _files(files: Mapping[str, str]) -> Iterator[str]:
-    for name, text in files.items():
-        yield f"cat > {name} <<'{_END}'"
-        yield text + _END if text.endswith("\n") or not text else f"{text}\n{_END}"
 
 
 def _comment(text: str) -> str:

@@ -14,8 +14,11 @@ from bwbuild.host.facts import Host
 from bwbuild.sandbox import guard
 from bwbuild.sandbox.bwrap import Word, filter_words, mount_words
 from bwbuild.sandbox.environment import FIXED
+from bwbuild.sandbox.parcel import parcel
 from bwbuild.sandbox.spec import (
+    NO_CEILINGS,
     Bind,
+    Ceilings,
     Directory,
     Guest,
     Kernel,
@@ -27,6 +30,8 @@ from bwbuild.sandbox.spec import (
     Tmpfs,
 )
 
+#: Where such a program can write to file systems in memory.
+WRITABLE = (Guest("/dev"), Guest("/tmp"))
 _NOBODY = 65534
 _NAMESPACES = ("user", "pid", "ipc", "uts", "cgroup", "net")
 
@@ -37,6 +42,7 @@ class Small:
 
     :ivar mounts: of directories of the scratch directory; the command starts in the last one.
     :ivar tmp: bytes that /tmp may hold; None: as many as the kernel allows.
+    :ivar ceilings: what the kernel lets it take; of them ``tmp`` does not count.
     :ivar anonymous: the caller has another number than his own: as root's, tar would try to give files away.
     """
 
@@ -44,6 +50,7 @@ class Small:
     mounts: tuple[Bind, ...]
     tmp: int | None = None
     anonymous: bool = False
+    ceilings: Ceilings = NO_CEILINGS
 
 
 def launcher(host: Host, restraints: Restraints, small: Small) -> str:
@@ -52,7 +59,9 @@ def launcher(host: Host, restraints: Restraints, small: Small) -> str:
     It is run as launchers of builds are, with the same variables; see :mod:`bwbuild.sandbox.script`.
     """
     restraining = [*filter_words(restraints.filters), *([] if restraints.nesting else ["--disable-userns"])]
-    words = (*restraining, *_options(host, small), "--", *small.command)
+    # Behind bwrap: before it, the caller's own processes would count.
+    command = (*guard.limited(small.ceilings), *small.command)
+    words = (*restraining, *_options(host, small), "--", *command)
     quoted = [f'"$BWBUILD_SCRATCH"/{w.name}' if isinstance(w, Scratch) else shlex.quote(w) for w in words]
     bwrap = f'{guard.start(restraints)} --json-status-fd "$BWBUILD_STATUS"'
     start = " ".join(["exec setpriv --pdeathsig KILL", bwrap, *quoted])
@@ -62,7 +71,8 @@ def launcher(host: Host, restraints: Restraints, small: Small) -> str:
         "umask 022",
         '[ "$PPID" = "$BWBUILD_PARENT" ] || exit 125',
         'cd "$BWBUILD_SCRATCH"',
-        *guard.files(restraints.filters),
+        *guard.described(restraints.filters),
+        *parcel(*guard.files(restraints.filters)),
         start + guard.opened(restraints.filters),
     )
     return "\n".join(lines) + "\n"

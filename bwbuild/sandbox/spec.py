@@ -107,6 +107,8 @@ class Overlay:
     listed: Scratch | None = None
     #: ``lower`` is copied first, without what the caller can't read
     copied: bool = False
+    #: leave it out where the host lacks ``lower``
+    optional: bool = False
 
     @property
     def mounted(self) -> Scratch:
@@ -214,6 +216,8 @@ class Ceilings:
     shm: int | None = None
     #: bytes of what the namespace has in memory, the upper layer of a workspace above all
     layer: int | None = None
+    #: what each user inside may have of the kernel's objects that count for the caller too: name and number
+    shares: tuple[tuple[str, int], ...] = ()
 
 
 NO_CEILINGS = Ceilings()
@@ -237,6 +241,8 @@ class Sandbox:
     #: what holds back the system calls of all processes inside
     restraints: Restraints = NO_RESTRAINTS
     ceilings: Ceilings = NO_CEILINGS
+    #: the namespace has a /sys of its own
+    own_sys: bool = False
     hostname: str = "localhost"
     #: the command runs as the build user, beside a broker that runs commands as root of the sandbox
     broker: bool = False

@@ -134,7 +134,6 @@ FILES = [
         judged(has_backdoor),
         script="echo inert > debian/backdoor.h",
         target="clean",
-        gap="dpkg-buildpackage runs debian/rules clean inside before dpkg-source packs the private copy",
         telling=True,
     ),
     Attack(

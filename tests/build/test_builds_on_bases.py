@@ -115,6 +115,7 @@ def test_log_of_a_layer_made_now_and_of_one_from_the_cache(bases: Bases, top: Pa
     assert "\nInstall-Time: 0\n" in second
 
 
+@pytest.mark.long
 def test_another_release(bases: Bases, top: Path) -> None:
     """The real thing on the other base: a compiler of the suite makes a package there."""
     bases.make(OTHER)

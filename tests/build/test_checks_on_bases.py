@@ -58,6 +58,7 @@ def add_script(desk: Desk, name: str, text: str) -> None:
     add_rule(desk, f"install -m 755 debian/{name} debian/tmp/DEBIAN/")
 
 
+@pytest.mark.long
 def test_lintian(bases: Bases, top: Path) -> None:
     desk = bases.desk(top)
     found = checked(desk, "--lintian")

@@ -48,6 +48,7 @@ def test_cross_build(bases: Bases, top: Path, debs: Path) -> None:
     assert not (layer / "upper" / "var" / "lib" / "apt" / "lists").exists()
 
 
+@pytest.mark.long
 def test_base_itself_stays_as_it_is(bases: Bases, top: Path, debs: Path) -> None:
     desk = bases.desk(top)
     assert (

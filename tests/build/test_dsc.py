@@ -30,7 +30,7 @@ from support import (
     wait_for,
 )
 
-from bwbuild.build.restraints import for_unpacking
+from bwbuild.build.helper import Reader
 from bwbuild.build.start import Named
 from bwbuild.build.unpack import unpacked
 from bwbuild.config.settings import Settings
@@ -39,8 +39,9 @@ from bwbuild.errors import SourceError
 from bwbuild.events import Tell
 from bwbuild.host.facts import read_host
 from bwbuild.sandbox import guard, unpack
+from bwbuild.sandbox.spec import NO_CEILINGS
 
-RESTRAINTS = for_unpacking(Settings(), read_host().architecture)
+READER = Reader.of(Settings(), read_host())
 DEBS = ["tiny_1_all.deb", "tiny_1_amd64.buildinfo", "tiny_1_amd64.changes"]
 
 
@@ -213,7 +214,7 @@ def test_name_is_fetched_to_a_private_place(desk: Desk, here: Path) -> None:
         return place / "tiny_1.dsc"
 
     def names(named: Named) -> list[str]:
-        with unpacked(named, desk.scratch, lambda _: None, RESTRAINTS, fetch=fetch) as made:
+        with unpacked(named, desk.scratch, lambda _: None, READER, fetch=fetch) as made:
             made.check(read_source(made.tree))
             return sorted(path.name for path in made.tree.iterdir())
 
@@ -376,14 +377,14 @@ def test_unpacking_sees_no_more_than_it_needs(desk: Desk, here: Path) -> None:
     for name in (unpack.FILES.name, unpack.UNPACKED.name):
         (scratch / name).mkdir(parents=True)
     (scratch / "other").touch()
-    text = unpack.launcher(read_host(), RESTRAINTS, "x.dsc", "x-1")
+    text = unpack.launcher(READER.host, READER.restraints, NO_CEILINGS, unpack.source("x.dsc", "x-1"))
     look = (
         "ls / /files /build; touch /files/x /x /usr/x /etc/x /dev/x; touch /build/ok; cat /proc/self/status;"
         " ls /home /root /etc /run; env; cat /proc/net/dev"
     )
     start = text.index("dpkg-source")
     script = scratch / "script"
-    opened = guard.opened(RESTRAINTS.filters)
+    opened = guard.opened(READER.restraints.filters)
     script.write_text(f"{text[:start]}sh -c '{look}'{opened}\n", "utf-8")
     env = {
         "PATH": "/usr/bin:/bin",

@@ -30,6 +30,8 @@ def test_pip_install(tmp_path: Path) -> None:
     ]
     run([*pip, "--target", target, source], timeout=300)
 
+    page = Path("bwbuild", "corpus", "reports", "page")
+    assert {path.name for path in (target / page).iterdir()} >= {"page.html", "page.css", "page.js"}
     shutil.copytree(ROOT / "testpkgs" / "python-all" / "tree", tree)
     environment = {**os.environ, "PYTHONPATH": str(target), "HOME": str(tmp_path)}
     command = [target / "bin" / "bwbuild", "-b", "--no-sign", "--quiet"]

@@ -10,7 +10,7 @@ from support import give_up
 from bwbuild.corpus.sources import Reader
 from bwbuild.corpus.trial import lacking
 from bwbuild.corpus.values import Build, Job, Verdict
-from bwbuild.corpus.watch import Stop, Watch
+from bwbuild.corpus.watch import Progress, Stop, Watch
 from bwbuild.corpus.work import Place, work
 from bwbuild.errors import ExitStatus
 from bwbuild.process import run
@@ -31,6 +31,10 @@ def name(job: Job) -> str:
     return " ".join((job.key.partition("+")[0], *job.options))
 
 
+def untold(_progress: Progress) -> None:
+    """Nobody looks on."""
+
+
 @pytest.mark.parametrize("job", [pytest.param(job, id=name(job)) for job in jobs()])
 def test_package(job: Job, tmp_path: Path) -> None:
     assert job.expected is not None
@@ -39,7 +43,7 @@ def test_package(job: Job, tmp_path: Path) -> None:
         reason = f"this needs {need}"
         pytest.skip(reason) if need in FIXED else give_up(reason)
     directory = tmp_path / "run" / job.key
-    build = work(job, Place(directory, tmp_path), Watch(lambda progress: None, Stop()))
+    build = work(job, Place(directory, tmp_path), Watch(untold, Stop()))
     if build.exit_status == ExitStatus.DEPENDENCIES and job.expected.status != "dependencies":
         give_up(build.message)
     if build.verdict is not Verdict.PASSED:

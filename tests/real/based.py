@@ -17,6 +17,7 @@ from bwbuild.build import ground
 from bwbuild.config.settings import Settings
 from bwbuild.errors import SourceError
 from bwbuild.events import Event
+from bwbuild.host.facts import read_host
 from bwbuild.process import run
 
 #: Stanzas and lines of package sources, which are to be good for as long as the chroot is.
@@ -72,7 +73,7 @@ def fetch(name: str, suite: str) -> None:
     place = builds.emptied(builds.directory() / name)
     settings = Settings(dist=suite, base_mirror=str(_sources(suite)), base_refresh=1e9, cache=cache())
     try:
-        ground.fetcher(settings)(place.name, None, place, _unheard)
+        ground.fetcher(settings, read_host())(place.name, None, place, _unheard)
     except SourceError as error:
         own = builds.dsc(place.name)
         if own is None:

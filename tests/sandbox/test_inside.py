@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pwd
 import socket
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from looks import SECRETS, look
-from support import Desk, as_user
+from support import COMMAND, PATIENCE, Desk, as_user
 
 Facts = dict[str, Any]
 ALLOWED = {"HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "PWD", "SHELL", "TERM", "USER"}
@@ -347,3 +349,54 @@ def test_processes_do_not_name_the_caller(furnished: Desk) -> None:
 
 def test_mounts_do_not_name_the_caller(furnished: Desk) -> None:
     assert str(furnished.top) not in furnished.inside("cat /proc/self/mountinfo /proc/mounts")
+
+
+# What tells machines apart, and what the kernel counts for the caller too
+
+
+def test_no_network_card_is_in_sys(furnished: Desk) -> None:
+    assert furnished.inside("ls /sys/class/net").split() == ["lo"]
+
+
+@as_user
+def test_network_cards_where_a_part_of_sys_is_hidden(furnished: Desk) -> None:
+    """As in containers; the kernel mounts no other sysfs then."""
+    script = 'mount -t tmpfs none /sys/power; exec "$@"'
+    looks = "ls /sys/class /sys/class/net; cat /sys/class/net/*/address /sys/devices/*/net/*/address"
+    done = subprocess.run(
+        [
+            *("unshare", "--user", "--map-root-user", "--mount", "sh", "-euc", script, "sh"),
+            *(*COMMAND, "run", "--identity", "single", "--view", "host", "--", "sh", "-c", looks),
+        ],
+        cwd=furnished.tree,
+        env=furnished.environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert "net" in done.stdout.split()
+    assert ":" not in done.stdout.replace("/sys/class:", "").replace("/sys/class/net:", ""), done.stdout
+    assert "hides a part of /sys" in done.stderr
+
+
+def test_numbers_of_the_boot_are_alike(furnished: Desk) -> None:
+    own = Path("/proc/sys/kernel/random/boot_id").read_text()
+    found = [furnished.inside("cat /proc/sys/kernel/random/boot_id") for _ in range(2)]
+    assert found[0] == found[1] != own
+
+
+def test_half_of_inotify_is_the_callers(furnished: Desk) -> None:
+    place = "/proc/sys/user/max_inotify_instances"
+    script = f"cat {place}; echo 9999 > {place} 2>/dev/null || cat {place}"
+    half = str(int(Path(place).read_text()) // 2)
+    assert furnished.inside(script).split() == [half, half]
+
+
+@pytest.mark.parametrize("view", ["declared", "host"])
+def test_locks_on_state_are_its_own(furnished: Desk, view: str) -> None:
+    place = "/var/cache/debconf/config.dat"
+    with Path(place).open("rb") as stream:
+        fcntl.flock(stream, fcntl.LOCK_SH)
+        script = f"flock --nonblock --exclusive {place} echo free || echo taken"
+        assert furnished.inside(script, "--view", view) == "free\n"

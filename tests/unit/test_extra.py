@@ -139,6 +139,7 @@ def test_directory_that_is_closed(tmp_path: Path) -> None:
     closed.mkdir(mode=0o300)
     with pytest.raises(UsageError, match="closed can't be read: Permission denied"):
         read(tmp_path / "cache", Given(packages=(str(closed),)))
+    closed.chmod(0o700)  # else pytest can never remove it
 
 
 def test_password_is_not_shown(tmp_path: Path) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from shutil import rmtree
 
 import pytest
 from made_plans import HOST, inputs, plan
 
 from bwbuild.build import limits, verdict
+from bwbuild.build.group import Group
 from bwbuild.build.jobs import Demand, Given, Jobs, decide_jobs
 from bwbuild.build.limits import Breach, Limits, Reached, Seen, resolve
 from bwbuild.build.plan import make_plan
@@ -21,9 +23,10 @@ from bwbuild.host import manager
 from bwbuild.host.facts import Processors
 from bwbuild.host.manager import Manager, read_manager
 from bwbuild.host.memory import Memory
+from bwbuild.sandbox import guard
 from bwbuild.sandbox.runner import Launch, Outcome
 from bwbuild.sandbox.scope import NO_SCOPE, scope
-from bwbuild.sandbox.spec import Ceilings, Guest
+from bwbuild.sandbox.spec import Ceilings, Guest, Restraints
 
 GIB = 1 << 30
 
@@ -82,9 +85,22 @@ def test_reserve_of_a_disk() -> None:
 
 def test_ceilings() -> None:
     bounds = Limits(memory=3, disk=5, processes=100, files=4000, tmp=7, shm=8)
-    assert limits.ceilings(bounds, (6, 1)) == Ceilings(100, (1024, 4000), 7, 8, 3)
-    assert limits.ceilings(replace(bounds, files=10), (5, 10)) == Ceilings(None, (10, 10), 7, 8, 3)
-    assert limits.ceilings(Limits(), (6, 1)) == Ceilings()
+    assert limits.ceilings(bounds, HOST) == Ceilings(100, (1024, 4000), 7, 8, 3)
+    old = replace(HOST, kernel=(5, 10))
+    assert limits.ceilings(replace(bounds, files=10), old) == Ceilings(None, (10, 10), 7, 8, 3)
+    assert limits.ceilings(Limits(), HOST) == Ceilings()
+
+
+def test_half_of_what_the_kernel_counts_for_the_caller_stays_his() -> None:
+    host = replace(HOST, shares={"inotify_instances": 129, "user_namespaces": 1000})
+    assert limits.ceilings(Limits(), host).shares == (("inotify_instances", 64),)
+    both = limits.ceilings(Limits(), host, nesting=True)
+    assert both.shares == (("inotify_instances", 64), ("user_namespaces", 500))
+    place = "/proc/sys/user/max_inotify_instances"
+    usual = list(guard.lowered(Restraints(nesting=False), limits.ceilings(Limits(), host)))
+    assert usual == [guard.NO_NESTING, f"echo 64 > {place}"]
+    # Where nothing can be written there, the remedy is to allow namespaces.
+    assert f"[ ! -w {place} ] || echo 64 > {place}" in guard.lowered(Restraints(nesting=True), both)
 
 
 def test_script_shows_them() -> None:
@@ -157,12 +173,13 @@ def test_words_of_a_scope() -> None:
     address = (("XDG_RUNTIME_DIR", "/run/user/1500"),)
     found = scope(Manager(address, 257), GIB, 100)
     assert found.words == (
-        *("systemd-run", "--user", "--scope", "--quiet", "--collect"),
-        *("--property=MemoryMax=1073741824", "--property=MemorySwapMax=0", "--property=OOMPolicy=kill"),
+        *("systemd-run", "--user", "--scope", "--quiet", "--collect", "--expand-environment=no"),
+        *("--property=MemoryMax=1207959552", "--property=MemorySwapMax=0", "--property=OOMPolicy=continue"),
         *("--property=TasksMax=132", "--", "env", "-u", "XDG_RUNTIME_DIR"),
     )
     assert found.address == address
-    assert "--property=OOMPolicy=kill" not in scope(Manager(address, 252), GIB, 100).words
+    older = {"--expand-environment=no", "--property=OOMPolicy=continue"}
+    assert scope(Manager(address, 252), GIB, 100).words == tuple(w for w in found.words if w not in older)
     assert scope(None, GIB, 100) == NO_SCOPE
     assert scope(Manager(address), None, None) == NO_SCOPE
 
@@ -312,10 +329,48 @@ def test_processes() -> None:
 def test_a_control_group_that_was_killed() -> None:
     killed = replace(FAILED, exit_code=None)
     grouped = make_plan(inputs(host=replace(HOST, manager=Manager((), 257)), limit_memory=GIB))
-    large = verdict.breach(killed, Seen(peak=Peak(GIB - 5, "cc1")), QUIET, grouped)
-    assert large is not None
-    assert large.reached.name == "memory"
-    assert verdict.breach(killed, Seen(peak=Peak(GIB // 4, "cc1")), QUIET, grouped) is None
+    near = verdict.breach(killed, Seen(peak=Peak(GIB - 5, "cc1"), killed=True), QUIET, grouped)
+    assert near is not None
+    assert near.reached == Reached("memory", GIB, GIB)
+    assert near.message.endswith("in cc1")
+    long_before = verdict.breach(killed, Seen(peak=Peak(GIB // 4, "cc1"), killed=True), QUIET, grouped)
+    assert long_before is not None
+    assert long_before.message == "killed: memory limit 1.0 GiB, peak 1.0 GiB"
+    assert verdict.breach(killed, Seen(peak=Peak(GIB - 5, "cc1")), QUIET, grouped) is None
+    assert verdict.breach(FAILED, Seen(killed=True), QUIET, grouped) is None, "another group beside it"
+
+
+def made_group(path: Path, kills: int) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    (path / "memory.events").write_text(f"low 0\noom {kills + 1}\noom_kill {kills}\noom_group_kill 0\n")
+    for name in ("memory.high", "memory.oom.group"):
+        (path / name).write_text("")
+    return path
+
+
+def test_a_group_and_the_one_around_it(tmp_path: Path) -> None:
+    path = made_group(made_group(tmp_path / "app.slice", 3) / "run-1.scope", 0)
+    group = Group(path, 160)
+    assert (path / "memory.high").read_text() == "170"
+    assert (path / "memory.oom.group").read_text() == "1"
+    for anon, full in ((100, False), (101, True)):
+        (path / "memory.stat").write_text(f"anon {anon}\nfile 5000\nshmem 60\ninactive_anon 90\n")
+        assert group.full == full
+    assert not group.killed
+    made_group(path, 1)
+    assert group.killed
+    rmtree(path)
+    assert not group.killed
+    made_group(path.parent, 4)
+    assert group.killed
+
+
+def test_a_group_without_a_limit_of_memory_is_only_read(tmp_path: Path) -> None:
+    path = made_group(tmp_path, 0)
+    assert not Group(path, None).killed
+    assert (path / "memory.oom.group").read_text() == ""
+    assert not Group(tmp_path / "gone", 160).killed
+    assert not (tmp_path / "gone").exists()
 
 
 def test_words_of_memory() -> None:

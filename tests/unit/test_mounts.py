@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bwbuild.host.mounts import parse_type, points, type_of
+from bwbuild.host.mounts import mounted, parse_type, type_of
 
 TABLE = """\
 22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
@@ -49,7 +49,7 @@ def test_this_machine(tmp_path: Path) -> None:
     assert type_of(Path("/proc/self")) == "proc"
     assert type_of(Path("/dev/shm")) == "tmpfs"
     assert type_of(tmp_path / "not" / "there" / "yet") == type_of(tmp_path) != ""
-    assert {"/", "/proc"} <= points()
+    assert {"/", "/proc"} <= {mount.point for mount in mounted()}
 
 
 def test_a_link_counts_as_what_it_leads_to(tmp_path: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from made_plans import ALONE, SUPERUSER, plan
 
 from bwbuild.config.settings import BuildAs, IdentityChoice, Workspace
+from bwbuild.host.sysfs import Sysfs
 from bwbuild.sandbox import bwrap
 from bwbuild.sandbox.policy import LAYERS, ROOT_CAPABILITIES, Request, RootView, compose
 from bwbuild.sandbox.spec import (
@@ -38,12 +41,13 @@ FILTERS = (Filter("policy", (Group.MOUNTS, Group.KEYRING)), Filter("sync", (Grou
 RESTRAINTS = Restraints(FILTERS, nesting=False, keyctl=250)
 
 
-def request(identity: Identity = RANGE, layering: Layering = Layering.OVERLAY, **more: bool) -> Request:
+def request(identity: Identity = RANGE, layering: Layering = Layering.OVERLAY, **more: Any) -> Request:
     inside = (
         Guest("/home/joe/t/tiny") if layering is Layering.NONE else Guest("/build/reproducible-path/tiny-1")
     )
     work = Work(Path("/home/joe/t/tiny"), layering, inside)
-    return Request(identity, work, VIEW, {"B": "2", "A": "1"}, ("make", "all"), RESTRAINTS, **more)
+    restraints = more.pop("restraints", RESTRAINTS)
+    return Request(identity, work, VIEW, {"B": "2", "A": "1"}, ("make", "all"), restraints, **more)
 
 
 REQUESTS = [
@@ -163,8 +167,9 @@ CAPABILITIES = [word for name in ROOT_CAPABILITIES for word in ("--cap-add", f"C
 FILTER_WORDS = ["--add-seccomp-fd", "4", "--add-seccomp-fd", "5"]
 ENVIRONMENT = [*FILTER_WORDS, "--clearenv", "--setenv", "A", "1", "--setenv", "B", "2"]
 MOUNTS = [
-    *("--ro-bind", "/usr", "/usr", "--proc", "/proc", "--dev", "/dev"),
-    *("--perms", "1777", "--tmpfs", "/dev/shm", "--ro-bind", "/sys", "/sys"),
+    *("--ro-bind", "/usr", "/usr", "--proc", "/proc"),
+    *("--ro-bind", Scratch("ns/inside/boot-id"), "/proc/sys/kernel/random/boot_id", "--dev", "/dev"),
+    *("--perms", "1777", "--tmpfs", "/dev/shm", "--ro-bind", Scratch("ns/sys"), "/sys"),
     *("--perms", "1777", "--tmpfs", "/tmp", "--perms", "1777", "--tmpfs", "/var/tmp"),
     *("--perms", "0755", "--tmpfs", "/run", "--perms", "1777", "--dir", "/run/lock"),
     *(
@@ -268,8 +273,37 @@ def test_host_paths_outside_of_the_system_never_appear() -> None:
         sources = [
             m.source for m in made.sandbox.mounts if isinstance(m, Bind) and isinstance(m.source, Path)
         ]
-        assert all(str(source).startswith(("/usr", "/sys", "/var/lib/", "/var/cache/")) for source in sources)
-        assert Path("/var/lib/dpkg") in sources
+        assert sources == [Path("/usr")]
+        lowest = [overlay.lower for overlay in made.sandbox.overlays]
+        assert {str(place).split("/")[1] for place in lowest} == {"etc", "var"}
+        assert Path("/var/lib/dpkg") in lowest
+
+
+# /sys, and what else tells machines apart
+
+
+def test_control_groups_are_seen_where_the_machine_has_them() -> None:
+    seen = targets(compose(request(sysfs=Sysfs(groups=True))))
+    assert seen.index("/sys") < seen.index("/sys/fs/cgroup")
+    assert "/sys/fs/cgroup" not in targets(compose(request()))
+
+
+def test_a_sys_of_which_something_is_hidden() -> None:
+    sandbox = compose(
+        request(sysfs=Sysfs(whole=False, groups=True, networks=("/sys/class/net", "/sys/x/net")))
+    )
+    found = [mount for mount in sandbox.mounts if str(mount.target).startswith("/sys")]
+    assert found == [
+        Bind(Path("/sys"), Guest("/sys")),
+        Tmpfs(Guest("/sys/class/net"), 0o755, read_only=True),
+        Tmpfs(Guest("/sys/x/net"), 0o755, read_only=True),
+    ]
+    assert not sandbox.own_sys
+
+
+def test_nested_namespaces_can_mount_proc() -> None:
+    open_to_all = request(restraints=replace(RESTRAINTS, nesting=True))
+    assert "/proc/sys/kernel/random/boot_id" not in targets(compose(open_to_all))
 
 
 def test_relaxing_options_appear() -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import shlex
 from pathlib import Path
 
 import pytest
 from made_plans import HOST, SOURCE, inputs, plan
+from made_scripts import files
 from support import need
 
 from bwbuild.build import verdict
@@ -349,9 +351,10 @@ def test_launcher_joins_entry_and_changelog(tmp_path: Path, layering: Layering) 
     made = make_plan(dataclasses.replace(inputs("--make-binNMU=x", WHO, tree=str(tree), now=NOW), **more))
     assert made.sandbox.workspace.layering is layering
     lines = made.script
-    start, end = lines.index("cat > inside/changelog"), lines.index(">> inside/changelog")
+    (line,) = re.findall(r"^cat -- .* >> inside/changelog$", lines, re.M)
     (tmp_path / "inside").mkdir()
-    run(["sh", "-eu", "-c", lines[start : lines.index("\n", end)]], cwd=tmp_path)
+    (tmp_path / "inside/changelog").write_text(files(lines)["inside/changelog"])
+    run(["sh", "-eu", "-c", line], cwd=tmp_path)
     assert made.entry
     assert (tmp_path / "inside" / "changelog").read_text() == made.entry.text + OWN
     assert (tree / "debian" / "changelog").read_text() == OWN

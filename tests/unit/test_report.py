@@ -114,6 +114,7 @@ def test_json_has_every_field_with_its_name() -> None:
             "disk": 4097,
         },
         "artifacts": [],
+        "packages": [],
         "changes": None,
         "source_changes": None,
         "signature": {"key": "", "reason": "the build failed"},

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import re
 import shlex
 from pathlib import Path
 
 import pytest
 from made_plans import HOST, plan
+from made_scripts import files
 
 from bwbuild.build.restraints import for_unpacking, restraints, weakenings
 from bwbuild.config.settings import Allow, Settings, Workspace
@@ -16,7 +15,7 @@ from bwbuild.errors import ConfigurationError
 from bwbuild.events import Level
 from bwbuild.process import run
 from bwbuild.sandbox import guard, seccomp, unpack
-from bwbuild.sandbox.spec import Filter, Restraints
+from bwbuild.sandbox.spec import Ceilings, Filter, Restraints
 from bwbuild.sandbox.syscalls import HELD_BACK, Group
 
 POLICY = Filter("policy", HELD_BACK)
@@ -99,11 +98,7 @@ def test_sandbox_tells_of_its_restraints() -> None:
 def test_script_has_the_programs_and_opens_them() -> None:
     text = plan().script
     for number, wanted in ((4, POLICY), (5, SYNC)):
-        found = re.search(
-            rf"^base64 -d > filter.{wanted.name} <<'END_OF_FILE'\n(.*?)^END_OF_FILE$", text, re.S | re.M
-        )
-        assert found
-        assert base64.b64decode(found[1]) == seccomp.program(wanted)
+        assert bytes.fromhex(files(text)[f"filter.{wanted.name}"]) == seccomp.program(wanted)
         assert f"--add-seccomp-fd {number} " in text.replace("\\\n", "")
         assert f" {number}< filter.{wanted.name}" in text
     assert text == plan().script
@@ -133,13 +128,25 @@ def test_keyring_is_joined_right_before_bwrap() -> None:
     assert guard.start(Restraints()) == 'env -i PATH="$PATH" bwrap'
 
 
+def unpacking(settings: Settings) -> str:
+    command = unpack.source("x.dsc", "x-1")
+    return unpack.launcher(HOST, for_unpacking(settings, "amd64"), Ceilings(processes=77, tmp=99), command)
+
+
+def test_unpacking_is_limited() -> None:
+    text = unpacking(Settings())
+    # In the namespace that bwrap makes: outside, all processes of the caller would count.
+    assert " -- prlimit --core=0 --nproc=77 -- dpkg-source " in text
+    assert "--size 99 --tmpfs /tmp" in text
+
+
 def test_unpacking_is_restrained() -> None:
-    text = unpack.launcher(HOST, for_unpacking(Settings(), "amd64"), "x.dsc", "x-1")
+    text = unpacking(Settings())
     assert "--add-seccomp-fd 4 " in text
     assert "4< filter.policy" in text
     assert "--disable-userns" in text
     assert "syscall(250, 1, 0)" in text
-    text = unpack.launcher(HOST, for_unpacking(Settings(allow=USERNS), "amd64"), "x.dsc", "x-1")
+    text = unpacking(Settings(allow=USERNS))
     assert "--disable-userns" not in text
 
 

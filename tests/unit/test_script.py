@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from made_plans import ALONE, SUPERUSER, plan
+from made_scripts import files
 
 from bwbuild.config.settings import IdentityChoice, Workspace
 from bwbuild.process import run
@@ -41,7 +42,7 @@ KINDS = [{}, {"workspace": Workspace.IN_PLACE}, {"identity": IdentityChoice.SING
 def parts(text: str) -> Iterator[str]:
     """The script and the files that it writes."""
     yield text
-    yield from re.findall(r"^cat > \S+ <<'END_OF_FILE'\n(.*?)^END_OF_FILE$", text, re.S | re.M)
+    yield from files(text).values()
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=ascii)
@@ -96,18 +97,24 @@ def test_title_can_not_leave_its_comment() -> None:
     assert made.splitlines()[1] == "# x?rm -rf /??[2J"
 
 
-def test_no_file_of_the_script_has_its_end_as_a_line() -> None:
-    made = plan()
-    for text in (*script.inside_files().values(), *made.etc_files.values()):
-        assert "END_OF_FILE" not in text.splitlines()
-
-
 def test_etc_files_are_written_as_they_are() -> None:
     made = plan()
+    found = files(made.script)
     for name, text in made.etc_files.items():
-        found = re.search(rf"^cat > etc/{name} <<'END_OF_FILE'\n(.*?)^END_OF_FILE$", made.script, re.S | re.M)
-        assert found, name
-        assert found[1] == text
+        assert found[f"etc/{name}"] == text
+
+
+def test_name_that_ends_the_files_is_only_a_name(tmp_path: Path) -> None:
+    """Of a tree's path with such a line, what comes after it would be run outside of the sandbox."""
+    made = plan(tree=b"/home/joe/x\nEND_OF_FILES\ntouch outside\n/y").script
+    directory = tmp_path / "scratch"
+    directory.mkdir()
+    stopped = made.replace("\nunshare --user --mount true\n", "\nexit 3\n")
+    environment = {"PATH": "/usr/bin:/bin", "BWBUILD_SCRATCH": str(directory)}
+    done = run(["sh", "-c", stopped], cwd=tmp_path, env=environment, check=False)
+    assert done.returncode in {1, 3}, done.stderr
+    assert "touch outside" in (directory / "namespace").read_text()
+    assert not (directory / "outside").exists()
 
 
 @pytest.mark.parametrize(

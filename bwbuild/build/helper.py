@@ -1,0 +1,103 @@
+"""Programs of this machine in small sandboxes: they read what a stranger made, with the limits of a build."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from bwbuild.build import scratch as scratches
+from bwbuild.build import verdict
+from bwbuild.build.limits import BreachError, Limits, ceilings, resolve
+from bwbuild.build.restraints import for_unpacking
+from bwbuild.build.scratch import Scratch
+from bwbuild.build.watchdog import Watchdog, Watched
+from bwbuild.config.settings import Settings
+from bwbuild.errors import HostError
+from bwbuild.events import Event, Output
+from bwbuild.host.facts import Host
+from bwbuild.sandbox import runner, small, unpack
+from bwbuild.sandbox.spec import Restraints
+
+#: Bytes of what the programs write that are remembered, and lines of them that are shown.
+_TAIL, _LINES = 1 << 16, 10
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """How such programs are run."""
+
+    host: Host
+    restraints: Restraints
+    limits: Limits
+
+    @classmethod
+    def of(cls, settings: Settings, host: Host) -> Reader:
+        """By the settings of a build."""
+        return cls(host, for_unpacking(settings, host.architecture), resolve(settings, host))
+
+    def run(self, what: str, scratch: Scratch, command: Sequence[str]) -> tuple[int, tuple[str, ...]]:
+        """Run a command that unpacks, see :func:`bwbuild.sandbox.unpack.launcher`.
+
+        :param what: stands for it in messages.
+        :returns: its exit status, and the last lines that it wrote.
+        :raises LimitError: it was ended at a limit.
+        :raises HostError: the sandbox does not start.
+        """
+        ceiling = ceilings(self.limits, self.host)
+        (scratch.path / "unpack").write_bytes(
+            os.fsencode(unpack.launcher(self.host, self.restraints, ceiling, command))
+        )
+        taken = partial(scratches.size, scratch.path, scratch.record)
+        watched = Watched(self.limits, scratch.path, taken, small.WRITABLE)
+        launch = runner.Launch(scratch.path / "unpack", scratch.path, self.limits.time)
+        with passable(scratch.path):
+            return _run(launch, watched, what)
+
+
+def _run(launch: runner.Launch, watched: Watched, what: str) -> tuple[int, tuple[str, ...]]:
+    tail = bytearray()
+
+    def remember(event: Event) -> None:
+        if isinstance(event, Output):
+            tail.extend(event.data)
+            del tail[:-_TAIL]
+
+    watchdog = Watchdog(watched, remember)
+    outcome = runner.run(launch, runner.Listeners(watchdog.output, tick=watchdog.tick))
+    breach = verdict.killed(outcome, watchdog.seen, watched.limits, what)
+    if breach is not None:
+        raise BreachError(replace(breach, message=_named(breach.message, what)))
+    lines = tuple(line[:200] for line in tail.decode("utf-8", "replace").splitlines()[-_LINES:])
+    if not outcome.started or outcome.exit_code is None:
+        raise HostError(
+            f"the sandbox for {what} did not start or was killed",
+            hint="bwbuild doctor finds out what it lacks",
+            details=lines,
+        )
+    return outcome.exit_code, lines
+
+
+def _named(message: str, what: str) -> str:
+    return message if message.startswith(what) else f"{what}: {message}"
+
+
+@contextmanager
+def passable(scratch: Path) -> Iterator[None]:
+    """Let root's small sandbox come through to what lies in ``scratch`` and is root's own.
+
+    The scratch directory belongs to root of the build then, whom the small one has no number for.
+    """
+    mode = stat.S_IMODE(scratch.stat().st_mode)
+    if os.getuid() != 0:
+        yield
+        return
+    scratch.chmod(mode | 0o011)
+    try:
+        yield
+    finally:
+        scratch.chmod(mode)
