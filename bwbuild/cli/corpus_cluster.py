@@ -77,6 +77,6 @@ def on_cluster(reached: Reach, run: Run) -> Callable[[Run, Plan], Jobs]:
     terms = Terms(run.machine.architecture, check(run.options).settings.dist)
 
     def make(run: Run, plan: Plan) -> Jobs:
-        return Cluster(reached, terms, run.directory, show_notice, plan.keep, plan.jobs)
+        return Cluster(reached, terms, run.directory, run.cwd, show_notice, plan.keep, plan.jobs)
 
     return make

@@ -87,6 +87,11 @@ class Lab:
             self._run([*self._enter(machine.pid), "ip", *words])
         return machine
 
+    @property
+    def pids(self) -> list[int]:
+        """Of all that was started, the first first."""
+        return [process.pid for process in self._started]
+
     def connect(self, machine: Machine) -> None:
         """Plug its cable in."""
         self._ip("link", "set", machine.name, "up")

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lab import Lab, lab, said_in
-from support import COMMAND, Rules, discard, give_up, make_tree, need, processes, wait_for
+from lab import Lab, Worker, lab, said_in
+from support import COMMAND, PYTHON, Rules, discard, give_up, make_tree, need, processes, wait_for
 
+from bwbuild import __version__
 from bwbuild.corpus.store import Store
 from bwbuild.corpus.values import Run, Verdict
+from bwbuild.errors import ExitStatus
 
 #: Seconds for a run.
 PATIENCE = 300
@@ -138,3 +142,137 @@ def test_nothing_is_lost_with_machines_and_connections(top: Path) -> None:
         assert [build for build in run.builds if any("worker cut was lost" in why for why in build.lost)]
         assert all(build.attempts == len(build.lost) + 1 for build in run.builds)
         assert sums(run) == local(the_lab, directory)
+
+
+@pytest.mark.long
+def test_a_worker_of_another_version_is_refused(top: Path) -> None:
+    directory = sources(top, "a")
+    other = "import bwbuild, sys; bwbuild.__version__ = '0.0.9'; from bwbuild.cli.main import main; main(sys.argv[1:])"
+    with lab(top, namespaces=False) as the_lab:
+        address = the_lab.scheduler()
+        options = ("--name", "old", "--cache", str(top / "cache-old"))
+        the_lab.start([PYTHON, "-c", other, "worker", address, *options], top / "worker-old")
+        said_in(top / "worker-old", "works for")
+        process = the_lab.start(words(directory, "far", "--cluster", address), top / "said")
+        text = wait_for_run(process, top / "said")
+        assert process.returncode == ExitStatus.HOST, text
+        assert f"the worker old has bwbuild 0.0.9, this is bwbuild {__version__}" in text
+        # The run can be taken up when there is a worker that fits.
+        the_lab.worker(address, "new")
+        process = the_lab.start([*COMMAND, "corpus", "run", "--resume", "--cluster", address], top / "again")
+        text = wait_for_run(process, top / "again")
+        assert process.returncode == 0, text
+        assert [build.worker for build in run_of(the_lab, "far").builds] == ["new"]
+
+
+@pytest.mark.long
+def test_a_job_whose_workers_die_is_lost_after_so_many_attempts(top: Path) -> None:
+    directory = sources(top, "a", during="sleep 60")
+    with lab(top, namespaces=False) as the_lab:
+        address = the_lab.scheduler()
+        workers = [the_lab.worker(address, name) for name in ("first", "second")]
+        process = the_lab.start(
+            words(directory, "far", "--cluster", address, "--attempts", "2"), top / "said"
+        )
+        left = set(workers)
+        for _ in workers:
+            wait_for(lambda: builds(left), 60)
+            (busy,) = builds(left)
+            busy.kill()
+            left.remove(busy)
+        the_lab.worker(address, "third")
+        text = wait_for_run(process, top / "said")
+        assert process.returncode == ExitStatus.BUILD_FAILED, text
+        (build,) = run_of(the_lab, "far").builds
+        assert (build.verdict, build.attempts) == (Verdict.LOST, 2)
+        assert sorted(why.split()[2] for why in build.lost) == ["first", "second"]
+
+
+def builds(workers: set[Worker]) -> list[Worker]:
+    """Those with a process of a build beside their own."""
+    return [
+        item for item in workers if any("--events" in text for _, text in processes(f"cache-{item.name}/"))
+    ]
+
+
+@pytest.mark.long
+def test_a_run_that_is_stopped_can_be_taken_up_again(top: Path) -> None:
+    directory = sources(top, "a b c", during="sleep 8")
+    with lab(top, namespaces=False) as the_lab:
+        address = the_lab.scheduler()
+        the_lab.worker(address, "only")
+        process = the_lab.start(words(directory, "far", "--cluster", address), top / "said")
+        said_in(top / "said", ": passed", 120)
+        wait_for(lambda: (top / "said").read_text(encoding="utf-8").count(": begins") == 2, 60)
+        process.send_signal(signal.SIGINT)
+        text = wait_for_run(process, top / "said")
+        assert process.returncode == ExitStatus.INTERRUPTED, text
+        wait_for(lambda: not list(top.glob("cache-only/worker/worker-*/*/source")), 20)
+        before = run_of(the_lab, "far")
+        assert sorted(build.verdict.value for build in before.builds) == ["left", "left", "passed"]
+        process = the_lab.start([*COMMAND, "corpus", "run", "--resume", "--cluster", address], top / "again")
+        text = wait_for_run(process, top / "again")
+        assert process.returncode == 0, text
+        assert text.count(": begins") == 2
+
+
+@pytest.mark.long
+def test_a_large_source_takes_little_memory_on_its_way(top: Path) -> None:
+    size = 300 << 20
+    directory = sources(top, "a", during="sha256sum large > out; ls -l large >&2")
+    with (directory / "a" / "large").open("wb") as stream:
+        for _ in range(size >> 20):
+            stream.write(os.urandom(1 << 20))
+    with lab(top, namespaces=False) as the_lab:
+        address = the_lab.scheduler()
+        worker = the_lab.worker(address, "only")
+        watched = {"worker": worker.process.pid, "scheduler": the_lab.pids[0]}
+        before = {name: peak(pid) for name, pid in watched.items()}
+        process = the_lab.start(words(directory, "far", "--cluster", address), top / "said")
+        text = wait_for_run(process, top / "said")
+        assert process.returncode == 0, text
+        grown = {name: peak(pid) - before[name] for name, pid in watched.items()}
+        assert all(number < 120 << 20 for number in grown.values()), grown
+
+
+def peak(pid: int) -> int:
+    """The most memory that a process has had, in bytes."""
+    status = (Path("/proc") / str(pid) / "status").read_text(encoding="utf-8")
+    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) << 10
+
+
+@pytest.mark.long
+def test_files_by_a_shared_directory_and_all_words_by_tls(top: Path) -> None:
+    need("openssl")
+    directory = sources(top, "a b")
+    shared = top / "shared"
+    shared.mkdir()
+    with lab(top, namespaces=False) as the_lab:
+        files = certificates(top)
+        tls = ("--tls-ca", files["ca"], "--tls-cert", files["cert"], "--tls-key", files["key"])
+        own = ("--tls-ca-file", files["ca"], "--tls-cert", files["cert"], "--tls-key", files["key"])
+        address = the_lab.scheduler(None, *own, scheme="tls")
+        assert address.startswith("tls://")
+        the_lab.worker(address, "only", None, *tls)
+        process = the_lab.start(words(directory, "plain", "--cluster", address), top / "plain")
+        text = wait_for_run(process, top / "plain")
+        assert process.returncode == ExitStatus.HOST, text
+        far = words(directory, "far", "--cluster", address, "--shared", str(shared), *tls)
+        process = the_lab.start(far, top / "said")
+        text = wait_for_run(process, top / "said")
+        assert process.returncode == 0, text
+        assert sums(run_of(the_lab, "far")) == local(the_lab, directory)
+        assert not list(shared.iterdir())
+
+
+def certificates(top: Path) -> dict[str, str]:
+    """Files of an authority, and of a certificate that it has signed."""
+    files = {name: str(top / f"{name}.pem") for name in ("ca", "cakey", "cert", "key", "request")}
+    new = ("openssl", "req", "-newkey", "rsa:2048", "-nodes", "-batch")
+    authority = (*new, "-x509", "-subj", "/CN=lab", "-keyout", files["cakey"], "-out", files["ca"])
+    request = (*new, "-subj", "/CN=machine", "-keyout", files["key"], "-out", files["request"])
+    sign = ("openssl", "x509", "-req", "-in", files["request"], "-CA", files["ca"], "-CAkey", files["cakey"])
+    for command in (authority, request, (*sign, "-CAcreateserial", "-out", files["cert"])):
+        subprocess.run(command, check=True, capture_output=True)
+    return files

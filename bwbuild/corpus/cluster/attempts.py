@@ -1,7 +1,7 @@
 """Attempts at jobs on this worker: where their files are, and what the run says to them.
 
-The run calls the functions below by dask, on the event loop of the worker. The job itself is in a thread of the
-worker's pool, and whatever reads or writes files is in a thread as well.
+The run calls the functions below by dask, on the event loop of the worker. The job itself is in a thread of
+the worker's pool, and whatever reads or writes files is in a thread as well.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from bwbuild.errors import HostError, OutputError
 
 #: Seconds between two looks at whether a job is still wanted.
 TICK = 0.2
-#: Seconds for which an attempt waits for a word or the next chunk from the run, and for which the files of one
-#: that has ended wait to be fetched.
+#: Seconds for which an attempt waits for a word or the next chunk from the run, and for which the files of
+#: one that has ended wait to be fetched.
 PATIENCE = 900.0
 
 

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from bwbuild import process
+from bwbuild.corpus.cluster.besides import besides
 from bwbuild.corpus.cluster.values import File, Parcel
 from bwbuild.corpus.expectations import source_name
 from bwbuild.corpus.values import Job, Kind
@@ -37,25 +38,28 @@ class Packed:
     paths: Mapping[str, Path]
 
 
-def pack(job: Job, spool: Path) -> Packed:
-    """The source of ``job`` as files; the archive of a tree is made in ``spool``, which is made.
+def pack(job: Job, cwd: Path, spool: Path) -> Packed:
+    """The source of ``job`` as files, and what its options name, whose paths are relative to ``cwd``.
 
+    :param spool: a directory that is made, for the archive of a tree.
     :raises SourceError: it can't be read.
-    :raises OutputError: ``spool`` can't be written.
+    :raises OSError: ``spool`` can't be written.
     """
+    more = besides(job.options, cwd)
     source = Path(job.source)
-    if job.kind is Kind.NAME:
-        return Packed(Parcel(start=job.source), {})
+    paths, start, archive = {}, job.source, ""
     if job.kind is Kind.DSC:
-        return _described(_files_of(source), start=source.name)
-    spool.mkdir(parents=True, exist_ok=True)
-    archive = spool / ARCHIVE
-    _archived(source, archive)
-    beside = [] if job.expected else list(_tarballs(source))
-    # The name of the parent counts for a tree whose changelog has none.
-    start = f"{source.parent.name or 'sources'}/{source.name}"
-    names = {ARCHIVE: archive, **{f"{source.parent.name or 'sources'}/{path.name}": path for path in beside}}
-    return _described(names, start=start, archive=ARCHIVE)
+        paths, start = _files_of(source), source.name
+    elif job.kind is Kind.TREE:
+        # The name of the parent counts for a tree whose changelog has none.
+        parent = source.parent.name or "sources"
+        beside = [] if job.expected else list(_tarballs(source))
+        spool.mkdir(parents=True, exist_ok=True)
+        _archived(source, spool / ARCHIVE)
+        paths = {ARCHIVE: spool / ARCHIVE} | {f"{parent}/{path.name}": path for path in beside}
+        start, archive = f"{parent}/{source.name}", ARCHIVE
+    paths |= dict(more.paths)
+    return Packed(Parcel(_described(paths), archive, start, more.options), paths)
 
 
 def _files_of(dsc: Path) -> dict[str, Path]:
@@ -97,12 +101,11 @@ def _archived(tree: Path, archive: Path) -> None:
         raise SourceError(f"{tree} can't be packed: {said[0] if said else 'tar failed'}", details=said[-5:])
 
 
-def _described(paths: Mapping[str, Path], start: str, archive: str = "") -> Packed:
+def _described(paths: Mapping[str, Path]) -> tuple[File, ...]:
     try:
-        files = tuple(describe(path, name) for name, path in paths.items())
+        return tuple(describe(path, name) for name, path in paths.items())
     except OSError as error:
         raise SourceError(f"{error.filename} can't be read: {error.strerror}") from error
-    return Packed(Parcel(files, archive, start), paths)
 
 
 def describe(path: Path, name: str) -> File:
@@ -117,10 +120,9 @@ def unpack(parcel: Parcel, top: Path, into: Path) -> str:
 
     :raises OutputError: there is no space for it.
     """
-    if not parcel.files:
-        return parcel.start
     if not parcel.archive:
-        return str(top / parcel.start)
+        start = top / parcel.start
+        return str(start) if parcel.start in {file.name for file in parcel.files} else parcel.start
     tree = into / safe(parcel.start)
     tree.mkdir(parents=True)
     words = [
@@ -134,9 +136,9 @@ def unpack(parcel: Parcel, top: Path, into: Path) -> str:
         process.run([*words, f"--directory={tree}"])
     except BwbuildError as error:
         raise OutputError(f"the source can't be unpacked: {error.message}", details=error.details) from error
-    for file in parcel.files:
-        if file.name != parcel.archive and top != into:
-            (into / safe(file.name)).symlink_to(top / file.name)
+    if top != into:
+        for tarball in (top / parcel.start).parent.glob("*.tar.*"):
+            (tree.parent / tarball.name).symlink_to(tarball)
     return str(tree)
 
 

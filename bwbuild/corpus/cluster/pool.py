@@ -43,13 +43,15 @@ PATIENCE = 600.0
 class Cluster:
     """What all jobs of a run have in common.
 
-    :ivar directory: of the run; ``keep``: whether artifacts come back.
+    :ivar directory: of the run; ``cwd``: where the paths in options are relative to.
+    :ivar keep: whether artifacts come back.
     :ivar jobs: how many run at once at most; None: as many as the workers have processors.
     """
 
     reach: Reach
     terms: Terms
     directory: Path
+    cwd: Path
     tell: Callable[[Notice], None]
     keep: bool = False
     jobs: int | None = None
@@ -73,7 +75,7 @@ class Cluster:
         except OSError as error:
             raise cannot_write(Path(error.filename), error) from error
         try:
-            yield Carriage(self.directory, shared)
+            yield Carriage(self.directory, self.cwd, shared)
         finally:
             trial.remove(self.directory / SPOOL)
             if shared is not None:

@@ -74,13 +74,13 @@ def _attempted(task: Task, attempt: Attempt, line: _Line, nothing: Result) -> Re
 
 
 def _built(task: Task, attempt: Attempt, parcel: Parcel, watch: Watch) -> Build:
-    place = Place(attempt.result / task.job.key, attempt.source, task.share, task.keep)
     top = attempt.source
     if task.shared is not None:
         top = task.shared.leaving(attempt.ticket)
         _check_sums(parcel, top)
     source = files.unpack(parcel, top, attempt.source)
-    return work(replace(task.job, source=source), place, watch)
+    place = Place(attempt.result / task.job.key, top, task.share, task.keep)
+    return work(replace(task.job, source=source, options=parcel.options), place, watch)
 
 
 def _check(shared: Shared) -> None:

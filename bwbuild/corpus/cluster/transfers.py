@@ -21,10 +21,12 @@ SPOOL = ".cluster"
 class Carriage:
     """How files travel in one run.
 
-    :ivar directory: of the run; ``shared``: by which they go; None: in chunks through dask.
+    :ivar directory: of the run; ``cwd``: where the paths in options are relative to.
+    :ivar shared: by which they go; None: in chunks through dask.
     """
 
     directory: Path
+    cwd: Path
     shared: Shared | None = None
 
     @property
@@ -41,7 +43,7 @@ class Carriage:
         """
         own = self.spool / begun.ticket
         try:
-            packed = files.pack(job, own)
+            packed = files.pack(job, self.cwd, own)
             if self.shared is not None:
                 self._lay_out(packed, self.shared.leaving(begun.ticket))
             here = self.shared is not None

@@ -68,11 +68,13 @@ class Parcel:
     :ivar files: all that travels.
     :ivar archive: the name of the one that is a tar archive of a tree; empty if there is none.
     :ivar start: the source: its path relative to where the files are, or the word for bwbuild itself.
+    :ivar options: of the job; paths in them are relative to where the files are.
     """
 
     files: tuple[File, ...] = ()
     archive: str = ""
     start: str = ""
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
