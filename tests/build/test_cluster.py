@@ -147,7 +147,8 @@ def test_nothing_is_lost_with_machines_and_connections(top: Path) -> None:
 @pytest.mark.long
 def test_a_worker_of_another_version_is_refused(top: Path) -> None:
     directory = sources(top, "a")
-    other = "import bwbuild, sys; bwbuild.__version__ = '0.0.9'; from bwbuild.cli.main import main; main(sys.argv[1:])"
+    change = "import bwbuild, sys; bwbuild.__version__ = '0.0.9'"
+    other = f"{change}; from bwbuild.cli.main import main; main(sys.argv[1:])"
     with lab(top, namespaces=False) as the_lab:
         address = the_lab.scheduler()
         options = ("--name", "old", "--cache", str(top / "cache-old"))
