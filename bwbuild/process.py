@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,23 +84,23 @@ def run(
     stream = None if inherit_terminal else subprocess.PIPE
     try:
         with _starting(words[0], cwd):
-            done = subprocess.run(
+            child = subprocess.Popen(
                 words,
                 cwd=cwd,
                 env=env,
-                input=None if inherit_terminal else (stdin or b""),
+                stdin=stream,
                 stdout=stream,
                 stderr=stream,
-                timeout=timeout,
-                check=False,
                 pass_fds=tuple(pass_fds),
                 # A terminal's Ctrl-C is for bwbuild alone: what it started to clean up must come to its end.
                 process_group=None if inherit_terminal else 0,
             )
-    except subprocess.TimeoutExpired as error:
-        raise HostError(f"{words[0]} did not end within {timeout} s", details=[pasteable(words)]) from error
-    completed = Completed(words, done.returncode, done.stdout or b"", done.stderr or b"")
-    if check and done.returncode != 0:
+        with _ended(child, group=not inherit_terminal):
+            output, error = child.communicate(None if inherit_terminal else (stdin or b""), timeout)
+    except subprocess.TimeoutExpired as late:
+        raise HostError(f"{words[0]} did not end within {timeout} s", details=[pasteable(words)]) from late
+    completed = Completed(words, child.returncode, output or b"", error or b"")
+    if check and child.returncode != 0:
         raise failure(completed)
     return completed
 
@@ -129,16 +130,29 @@ def follow(
             process_group=0,
         )
     written = []
+    with _ended(child):
+        assert child.stdout is not None  # noqa: S101 - for the type checker
+        for data in child.stdout:
+            written.append(data)
+            line(data.decode("utf-8", "replace").rstrip())
+    return Completed(words, child.returncode, b"".join(written), b"")
+
+
+@contextmanager
+def _ended(child: subprocess.Popen[bytes], *, group: bool = True) -> Iterator[None]:
+    """Wait for ``child``; whatever ends the context early, such as a signal, kills it and its ``group``.
+
+    The helper that unshare starts for --map-auto would wait for ever for one that is killed alone.
+    """
     with child:
         try:
-            assert child.stdout is not None  # noqa: S101 - for the type checker
-            for data in child.stdout:
-                written.append(data)
-                line(data.decode("utf-8", "replace").rstrip())
+            yield
         except BaseException:
+            if group:
+                with suppress(ProcessLookupError):
+                    os.killpg(child.pid, signal.SIGKILL)
             child.kill()
             raise
-    return Completed(words, child.returncode, b"".join(written), b"")
 
 
 def failure(completed: Completed) -> BwbuildError:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from bwbuild import process
-from bwbuild.build import asked, ground, places
+from bwbuild.build import asked, ground, places, verdict
+from bwbuild.build import scratch as scratches
+from bwbuild.build.limits import BreachError, Limits, ceilings
 from bwbuild.build.plan import Plan
+from bwbuild.build.watchdog import Watchdog, Watched
 from bwbuild.checks import autopkgtest, lintian, piuparts
 from bwbuild.checks.bench import Bench, Subject
 from bwbuild.checks.result import Result, Verdict, broken
@@ -19,9 +23,12 @@ from bwbuild.errors import BwbuildError, InterruptedBuild
 from bwbuild.events import Level, Notice, Observer, Output, Section, Step, Text
 from bwbuild.handover.artifacts import Verified
 from bwbuild.root import bases
+from bwbuild.root.chamber import WRITABLE
 from bwbuild.root.ground import Base
 from bwbuild.root.suite import of_this_machine
 from bwbuild.root.workplace import workplace
+from bwbuild.sandbox.runner import Outcome
+from bwbuild.sandbox.spec import Identity
 
 Check = Callable[[Bench, Subject, tuple[str, ...]], Result]
 _CHECKS: Mapping[str, Check] = {
@@ -50,6 +57,8 @@ def run(plan: Plan, verified: Verified, tell: Observer, results: list[Result]) -
                 cache=places.cache(plan.settings),
                 tell=tell,
                 output=lambda data: tell(Output(data)),
+                attend=partial(_Attendant, plan.limits, base.identity),
+                ceilings=ceilings(plan.limits, plan.host),
                 fetch=plan.settings.fetch,
                 timeout=plan.settings.timeout,
             )
@@ -62,6 +71,22 @@ def run(plan: Plan, verified: Verified, tell: Observer, results: list[Result]) -
         raise
     except BwbuildError as error:
         results += [_broken(name, error, tell) for name in names[len(results) :]]
+
+
+class _Attendant:
+    """Watches a check that works in ``place``: it may take what a build may."""
+
+    def __init__(self, limits: Limits, identity: Identity, place: Path) -> None:
+        self._limits = limits
+        watched = Watched(limits, place, partial(scratches.taken, place, identity), WRITABLE)
+        # The bench itself hands on what the check writes.
+        self._watchdog = Watchdog(watched, lambda _: None)
+        self.output, self.tick = self._watchdog.output, self._watchdog.tick
+
+    def judge(self, outcome: Outcome) -> None:
+        breach = verdict.killed(outcome, self._watchdog.seen, self._limits, "the check")
+        if breach is not None:
+            raise BreachError(breach)
 
 
 def _checked(name: str, check: Callable[[], Result], tell: Observer) -> Result:
@@ -78,7 +103,8 @@ def _checked(name: str, check: Callable[[], Result], tell: Observer) -> Result:
 
 
 def _broken(name: str, error: BwbuildError, tell: Observer, seconds: float = 0.0) -> Result:
-    result = broken(name, error.message, seconds)
+    limit = error.reached.name if isinstance(error, BreachError) else ""
+    result = replace(broken(name, error.message, seconds), limit=limit)
     if error.details:
         tell(Text("\n".join(error.details)))
     tell(Notice(Level.WARNING, f"{name}: {result.text}{f'; {error.hint}' if error.hint else ''}"))

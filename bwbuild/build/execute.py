@@ -28,7 +28,7 @@ from bwbuild.build.summary import after_build, summary
 from bwbuild.build.watchdog import Watchdog, Watched
 from bwbuild.checks.result import Result, judge
 from bwbuild.config.settings import Keep
-from bwbuild.errors import BuildError, BwbuildError, ExitStatus, HostError, OutputError
+from bwbuild.errors import BuildError, BwbuildError, ExitStatus, HostError, InterruptedBuild, OutputError
 from bwbuild.events import Event, Level, Notice, Observer, Section, fan_out
 from bwbuild.handover.artifacts import Verified
 from bwbuild.handover.keys import Key
@@ -287,6 +287,8 @@ class Build:
     def _space(self, scratch: Scratch) -> int | None:
         try:
             return space.taken(self.plan, scratch)
+        except InterruptedBuild:
+            raise
         except BwbuildError as error:
             # A figure in the log is not worth the build.
             self.tell(Notice(Level.WARNING, f"the disk space was not measured: {error.message}"))

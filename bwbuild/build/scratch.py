@@ -217,11 +217,16 @@ def remove(path: Path, record: Record) -> None:
 
 def size(path: Path, record: Record) -> int:
     """The bytes that a scratch directory takes on disk."""
+    return taken(path, record.as_identity())
+
+
+def taken(path: Path, identity: Identity) -> int:
+    """The bytes on disk of a directory in which a namespace of ``identity`` has written."""
     words: list[str | Path] = ["du", "-sk", "--one-file-system", "--", path]
     # As in _remove: where the caller himself sees all of it, no namespace is needed.
     done = process.run(words, check=False)
     if done.returncode != 0:
-        done = process.run([*_entry(record), *words])
+        done = process.run([*_entry(identity), *words])
     return int(done.text.split()[0]) * 1024
 
 
@@ -229,12 +234,12 @@ def _remove(paths: list[Path], record: Record) -> None:
     words: list[str | Path] = ["rm", "-rf", "--one-file-system", "--", *paths]
     # A sandbox that never started left no file of other ids, and its namespace can't be had for this either.
     if process.run(words, check=False).returncode != 0:
-        process.run([*_entry(record), *words])
+        process.run([*_entry(record.as_identity()), *words])
 
 
-def _entry(record: Record) -> tuple[str, ...]:
+def _entry(identity: Identity) -> tuple[str, ...]:
     # A caller who is root outside needs no namespace to reach ids of his own choice.
-    return () if os.getuid() == 0 else script.entry(record.as_identity())
+    return () if os.getuid() == 0 else script.entry(identity)
 
 
 def _records(base: Path) -> Iterator[tuple[Path, Record]]:
@@ -289,7 +294,7 @@ def give_back(tree: Path, record: Record) -> None:
     if record.identity == IdentityKind.SINGLE.value:
         return
     own = ("-exec", "chown", "-h", f"{record.uid}:{record.gid}", "{}", "+")
-    entry = _entry(record)
+    entry = _entry(record.as_identity())
     process.run([*entry, "find", tree, "-xdev", "!", "-user", str(record.uid), *own])
     beside = ("-xdev", "-maxdepth", "1", "-type", "f", "-user", "0")
     process.run([*entry, "find", tree.parent, *beside, *own])

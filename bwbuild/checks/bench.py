@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 from bwbuild.checks.testcontrol import Package, packages
 from bwbuild.errors import DependencyError, HostError
@@ -15,8 +16,9 @@ from bwbuild.root.chamber import CAPABILITIES, Chamber
 from bwbuild.root.extra import Extra
 from bwbuild.root.ground import Base, Layer
 from bwbuild.root.workplace import workplace
+from bwbuild.sandbox import runner
 from bwbuild.sandbox.identity import BUILD_USER
-from bwbuild.units import human_duration
+from bwbuild.sandbox.spec import NO_CEILINGS, Ceilings
 
 #: Bytes at the end of a check's output that are judged; all of it goes to the log.
 _REMEMBERED = 4 << 20
@@ -109,11 +111,29 @@ class Ended:
     why: str = ""
 
 
+class Attendant(Protocol):
+    """Watches a check while it runs."""
+
+    def output(self, data: bytes) -> None:
+        """It wrote that."""
+
+    def tick(self, running: runner.Running) -> bool:
+        """Look at it; whether it is to be ended."""
+
+    def judge(self, outcome: runner.Outcome) -> None:
+        """Return unless it was ended.
+
+        :raises LimitError: at a limit.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Bench:
     """What all checks of a build have in common.
 
     :ivar output: gets what they write.
+    :ivar attend: makes the attendant of one that works in a directory.
+    :ivar ceilings: what the kernel lets each take.
     :ivar timeout: seconds after which one is killed; None: never.
     """
 
@@ -121,6 +141,8 @@ class Bench:
     cache: Path
     tell: Observer
     output: Callable[[bytes], None]
+    attend: Callable[[Path], Attendant]
+    ceilings: Ceilings = NO_CEILINGS
     fetch: bool = True
     timeout: float | None = None
 
@@ -169,11 +191,13 @@ class Bench:
         """Run a command; what it writes is gone with it, but for what ``room`` says.
 
         :raises HostError: there can be no chamber.
+        :raises LimitError: it was ended at a limit.
         :raises OutputError: the cache can't be written.
         """
         tail = bytearray()
 
         def take(data: bytes) -> None:
+            attendant.output(data)
             self.output(data)
             tail.extend(data)
             del tail[:-_REMEMBERED]
@@ -194,15 +218,17 @@ class Bench:
                 binds=room.binds,
                 shown={**room.shown, str(_ETC): place / "etc"},
                 capabilities=room.capabilities,
+                ceilings=self.ceilings,
             )
             user = (str(identity.uid), str(identity.gid))
             prefix = () if room.as_root else ("setpriv", "--reuid", user[0], "--regid", user[1], *_DROPPED)
-            outcome = chamber.watch(("sh", "-c", _PREPARE, "sh", *user, *prefix, *words), take, self.timeout)
+            attendant = self.attend(place)
+            listeners = runner.Listeners(take, tick=attendant.tick)
+            command = ("sh", "-c", _PREPARE, "sh", *user, *prefix, *words)
+            outcome = chamber.watch(command, listeners, self.timeout)
+            attendant.judge(outcome)
         text = tail.decode("utf-8", "replace")
-        if outcome.timed_out:
-            why = f"it took longer than {human_duration(self.timeout or 0)} and was killed (--timeout)"
-        else:
-            why = "it was killed" if outcome.exit_code is None else ""
+        why = "it was killed" if outcome.exit_code is None else ""
         return Ended(outcome.exit_code or 0, text, outcome.seconds, why)
 
     def _etc(self) -> Mapping[str, str]:

@@ -74,6 +74,7 @@ class Result:
     :ivar counts: of tags by severity, or of tests by outcome.
     :ivar tags: the first ``MOST`` of them; so are ``tests``. ``counts`` has all.
     :ivar seconds: that it took.
+    :ivar limit: the one at which it was ended, such as ``memory``; empty if it was not.
     """
 
     check: str
@@ -83,6 +84,7 @@ class Result:
     tags: tuple[Tag, ...] = ()
     tests: tuple[OwnTest, ...] = ()
     seconds: float = 0.0
+    limit: str = ""
 
     @property
     def text(self) -> str:

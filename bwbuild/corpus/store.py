@@ -179,7 +179,14 @@ def carrying_out(run: Run) -> Iterator[None]:
     """Be the only one who carries ``run`` out.
 
     :raises UsageError: somebody does already.
+    :raises OutputError: its directory can't be used.
     """
+    try:
+        # Whoever removed the directory to make room has lost its logs, and no more.
+        run.directory.mkdir(parents=True, exist_ok=True)
+        (run.directory / LOCK).touch()
+    except OSError as error:
+        raise OutputError(f"the directory {run.directory} can't be used: {error.strerror}") from error
     with locked(run.directory / LOCK, EXCLUSIVE | AT_ONCE) as free:
         if not free:
             raise UsageError(

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bwbuild.errors import BwbuildError, HostError
+from bwbuild.errors import BwbuildError, HostError, InterruptedBuild
 from bwbuild.events import Level, Notice, Observer
 from bwbuild.root import bootstrap
 from bwbuild.root.ground import Base
@@ -159,6 +159,8 @@ def _fresher(wish: Wish, old: Base, stack: ExitStack) -> Base | None:
             return _found(wish, stack)  # somebody has made it meanwhile
         try:
             return _made(wish, stack)
+        except InterruptedBuild:
+            raise
         except BwbuildError as error:
             days = (time.time() - old.made) / 86400
             text = f"{error.message}; going on with the base of {wish.suite.name} made {days:.0f} days ago"

@@ -17,20 +17,22 @@ from bwbuild import process
 from bwbuild.errors import BwbuildError, HostError
 from bwbuild.host.mounts import type_of
 from bwbuild.root.space import FULL, full
-from bwbuild.sandbox import runner
+from bwbuild.sandbox import guard, runner
 from bwbuild.sandbox.overlays import OVERLAY_OPTIONS
 from bwbuild.sandbox.script import in_namespace
-from bwbuild.sandbox.spec import Identity
+from bwbuild.sandbox.spec import NO_CEILINGS, Ceilings, Guest, Identity
 
 #: What dpkg and maintainer scripts need; mounts and devices are not among it.
 CAPABILITIES = "chown dac_override dac_read_search fowner fsetid kill setgid setuid setfcap sys_chroot"
 #: No daemon is started by a package that is installed.
 _POLICY = "#!/bin/sh\nexit 101\n"
 _POLICY_FILE = "/usr/sbin/policy-rc.d"
+#: Where a program in a chamber can write to file systems in memory.
+WRITABLE = (Guest("/dev"), Guest("/run"), Guest("/tmp"), Guest("/var/tmp"))
 #: Says that everything is mounted.
 _ENTERED = "entered"
-#: Lets the runner know of bwrap's first process; the launcher's own variables do not get in.
-_WATCHED = 'env -i PATH="$PATH" bwrap --json-status-fd "$BWBUILD_STATUS"'
+#: The launcher's own variables do not get in; the runner knows of bwrap's first process.
+_CLEAN, _WATCHED = 'env -i PATH="$PATH"', 'bwrap --json-status-fd "$BWBUILD_STATUS"'
 #: How mount begins to say that an overlay with an upper layer can't be had.
 _NO_UPPER_LAYER = re.compile(r"^mount: .*\bns/root:", re.MULTILINE)
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy")
@@ -59,6 +61,7 @@ class Chamber:
     :ivar binds: directories of the host that are seen writable: inside -> outside.
     :ivar shown: the same for those that are only read.
     :ivar capabilities: those of root inside.
+    :ivar ceilings: what the kernel lets a program take that is watched.
     """
 
     identity: Identity
@@ -71,6 +74,7 @@ class Chamber:
     shown: Mapping[str, Path] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     capabilities: str = CAPABILITIES
+    ceilings: Ceilings = NO_CEILINGS
 
     def run(self, argv: Sequence[str], line: Callable[[str], None] | None = None) -> process.Completed:
         """Run a program of the root to its end; the caller judges its exit status.
@@ -89,11 +93,11 @@ class Chamber:
         return done
 
     def watch(
-        self, argv: Sequence[str], output: Callable[[bytes], None], timeout: float | None
+        self, argv: Sequence[str], listeners: runner.Listeners, timeout: float | None
     ) -> runner.Outcome:
         """Run a program that need not be trusted; how it ended, with nothing of it left.
 
-        :param output: gets what it writes to both streams.
+        :param listeners: get what it writes, both streams as one.
         :param timeout: seconds after which it is killed; None: never.
         :raises HostError: the chamber can't be had.
         """
@@ -102,16 +106,18 @@ class Chamber:
 
         def remember(data: bytes) -> None:
             if (self.place / _ENTERED).exists():
-                output(data)
+                listeners.output(data)
             else:
                 first.extend(data)
 
-        text = in_namespace(self.identity, self._lines(argv, start=_WATCHED))
+        start = " ".join((_CLEAN, *guard.limited(self.ceilings), _WATCHED))
+        text = in_namespace(self.identity, self._lines(argv, start=start))
         first_id = self.identity.outer_first
         # Who opens /dev/stderr anew must own the pipe.
         own = "" if first_id is None else f"chown {first_id}:{first_id} /proc/self/fd/1 /proc/self/fd/2\n"
         script.write_bytes(os.fsencode(f'cd "$BWBUILD_SCRATCH"\n{own}{text}'))
-        outcome = runner.run(runner.Launch(script, self.place, timeout), runner.Listeners(remember))
+        launch = runner.Launch(script, self.place, timeout)
+        outcome = runner.run(launch, runner.Listeners(remember, tick=listeners.tick))
         if not (self.place / _ENTERED).exists():
             raise self._closed(process.Completed(("sh",), 1, b"", bytes(first)))
         return outcome
@@ -187,8 +193,10 @@ class Chamber:
         for name, value in (_ENVIRONMENT | more | dict(self.environment)).items():
             yield from ("--setenv", name, value)
         yield from ("--bind", "ns/root", "/", "--proc", "/proc", "--dev", "/dev")
-        yield from ("--perms", "1777", "--tmpfs", "/tmp", "--perms", "1777", "--tmpfs", "/var/tmp")
-        yield from ("--tmpfs", "/run", "--ro-bind", "ns/policy", _POLICY_FILE)
+        size = () if self.ceilings.tmp is None else ("--size", str(self.ceilings.tmp))
+        for place in ("/tmp", "/var/tmp"):
+            yield from ("--perms", "1777", *size, "--tmpfs", place)
+        yield from (*size, "--tmpfs", "/run", "--ro-bind", "ns/policy", _POLICY_FILE)
         if self.network:
             for path in ("/etc/resolv.conf", "/etc/hosts"):
                 yield from ("--ro-bind-try", path, path)

@@ -279,6 +279,8 @@ class _Supervisor:
     def _kill(self) -> None:
         # The kernel kills all of a pid namespace with its first process; the launcher ends by itself then.
         # Before there is one, its helpers have to go too: that of unshare would wait for it for ever.
+        if self._first is None and select.select([self._status], [], [], 0)[0]:
+            self._read_status()  # bwrap may have told of one just now
         if self._first is None:
             self._kill_launcher()
             return

@@ -114,6 +114,28 @@ def test_tests_of_the_source(bases: Bases, top: Path) -> None:
     checked(desk, "--autopkgtest", "-b", "--fail-on=autopkgtest=skip", status=15)
 
 
+#: What a test does, and the option by which it is too much: by the limit's name.
+GREEDY = {
+    "time": ("sleep 90", "--timeout=30"),
+    "silence": ("sleep 90", "--limit-silence=20"),
+    "memory": ("head -c 900M /dev/zero | tail -c 900M > /dev/null; sleep 90", "--limit-memory=400M"),
+    "disk": ("head -c 500M /dev/zero > $HOME/x; sleep 90", "--limit-disk=200M"),
+}
+
+
+@pytest.mark.long
+def test_limits_of_a_build_hold_in_its_checks(bases: Bases, top: Path) -> None:
+    desk = bases.desk(top)
+    tests = desk.tree / "debian" / "tests"
+    tests.mkdir()
+    (tests / "control").write_text("Tests: greedy\n")
+    for name, (line, option) in GREEDY.items():
+        (tests / "greedy").write_text(f"#!/bin/sh\n{line}\n")
+        found = checked(desk, "--autopkgtest", "-b", option)
+        assert (found["verdict"], found["limit"]) == ("broken", name), found
+        assert "killed" in found["reason"]
+
+
 def test_source_without_tests(bases: Bases, top: Path) -> None:
     desk = bases.desk(top)
     found = checked(desk, "--autopkgtest", "-b", "--fail-on=autopkgtest=skip")

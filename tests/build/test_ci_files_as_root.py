@@ -34,7 +34,8 @@ mount -t tmpfs -o mode=755 none $layers
 mkdir $layers/upper $layers/work $layers/root
 mount -t overlay -o lowerdir=$image,upperdir=$layers/upper,workdir=$layers/work none $layers/root
 cd $layers/root
-for name in proc dev sys; do mount --rbind /$name $name; done
+for name in dev sys; do mount --rbind /$name $name; done
+mount -t proc proc proc
 mkdir -p .$volume .old checkout
 mount --bind $volume .$volume
 mount --bind CHECKOUT checkout

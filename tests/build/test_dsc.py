@@ -14,6 +14,7 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support import (
@@ -101,6 +102,34 @@ def test_results_come_to_where_the_caller_is(desk: Desk, here: Path) -> None:
     sums = f"{hashlib.sha256(tarball.read_bytes()).hexdigest()} {tarball.stat().st_size} {tarball.name}"
     assert f"\nSizes and checksums are those that the .dsc lists:\n{sums}\n" in fetched
     assert "Build Path: /build/reproducible-path/tiny-1" in text
+
+
+def limited(desk: Desk, here: Path, *words: str) -> tuple[dict[str, Any], str]:
+    """Unpacking ends at a limit: what the report has of it."""
+    report = desk.top / "report.json"
+    done = build(desk, here, dsc_of(desk), "-b", "--report", report, *words)
+    assert done.status == 11, done.both
+    assert (results(here), desk.left()) == ([], [])
+    found = desk.report(report)
+    assert found["status"] == "limit"
+    return found["limit"], found["failure"]["message"]
+
+
+def test_unpacking_takes_no_more_disk_than_a_build_may(desk: Desk) -> None:
+    here = desk.top / "here"
+    here.mkdir()
+    with (desk.tree / "zero").open("wb") as stream:
+        stream.truncate(400 << 20)
+    call("dpkg-source", "-Zgzip", "-z1", "--build", desk.tree.name, cwd=desk.parent)
+    limit, message = limited(desk, here, "--limit-disk", "100M")
+    assert (limit["name"], limit["value"]) == ("disk", 100 << 20)
+    assert "unpacking tiny_1.dsc: killed: disk limit" in message
+
+
+def test_unpacking_takes_no_more_time_than_a_build_may(desk: Desk, here: Path) -> None:
+    limit, message = limited(desk, here, "--timeout", "0.02")
+    assert limit["name"] == "time"
+    assert "unpacking tiny_1.dsc took longer than" in message
 
 
 def test_output_and_report(desk: Desk, here: Path, tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from bwbuild import process
 from bwbuild.errors import ExitStatus
 from bwbuild.process import Completed
 from bwbuild.root.chamber import Chamber
+from bwbuild.sandbox import runner
+from bwbuild.sandbox.spec import Ceilings
 
 
 @pytest.fixture
@@ -53,6 +55,26 @@ def test_proxies_of_the_caller_are_there_with_the_network(
     assert "proxy" not in script(chamber, monkeypatch, "true")
     wide = script(replace(chamber, network=True), monkeypatch, "true")
     assert "--setenv http_proxy http://proxy.example.org:3128" in wide
+
+
+def test_file_systems_in_memory_have_a_size(chamber: Chamber, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "--size" not in script(chamber, monkeypatch, "true")
+    text = script(replace(chamber, ceilings=Ceilings(tmp=77)), monkeypatch, "true")
+    for place in ("/tmp", "/var/tmp", "/run"):
+        assert f"--size 77 --tmpfs {place}" in text
+
+
+def test_what_is_watched_has_the_kernels_limits(chamber: Chamber, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(launch: runner.Launch, _: runner.Listeners) -> runner.Outcome:
+        (chamber.place / "entered").touch()
+        return runner.Outcome(0, started=True, timed_out=False, ended=False, seconds=0.0)
+
+    monkeypatch.setattr(runner, "run", run)
+    limited = replace(chamber, ceilings=Ceilings(processes=55, files=(10, 20)))
+    limited.watch(["true"], runner.Listeners(lambda _: None), None)
+    text = (chamber.place / "launch").read_text()
+    words = 'env -i PATH="$PATH" prlimit --core=0 --nproc=55 --nofile=10:20 -- bwrap --json-status-fd '
+    assert words in text
 
 
 def test_rights_of_root_are_those_that_dpkg_needs(chamber: Chamber, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from made_runs import ERROR, made_build, made_run, mixed, write_log
 from support import need
 
 from bwbuild.corpus.reports import as_junit
+from bwbuild.corpus.reports.since import Change, Since
 from bwbuild.corpus.reports.text import harmless, one_line
 from bwbuild.corpus.reports.write import Form, write
 from bwbuild.corpus.values import Line, Run, Verdict
@@ -82,7 +83,10 @@ def check(found: list[tuple[str, Any]], promised: dict[str, str]) -> None:
 
 
 def test_json_has_the_documented_fields(tmp_path: Path) -> None:
-    form = json.loads(written(mixed(tmp_path), Form.JSON, tmp_path))
+    path = tmp_path / "report.json"
+    since = Since("earlier", (Change("beta", "newly-failing", ("error",)),))
+    write(mixed(tmp_path), Form.JSON, path, since)
+    form = json.loads(path.read_bytes())
 
     check(list(fields(form)), documented("The run:"))
     check([field for build in form["builds"] for field in fields(build)], documented("Each of `builds`:"))
@@ -94,6 +98,7 @@ def test_json_has_the_documented_fields(tmp_path: Path) -> None:
 def test_json_of_an_empty_run(tmp_path: Path) -> None:
     form = json.loads(written(made_run(tmp_path, [], finished=None), Form.JSON, tmp_path))
     assert form["builds"] == []
+    assert form["since"] is None
     assert form["finished"] is None
 
 

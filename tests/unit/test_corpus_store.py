@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -97,6 +98,13 @@ def test_only_one_carries_a_run_out(store: Store) -> None:
     assert [item.state for item in store.listed()] == ["stopped"]
     store.end(run, "")
     assert [item.state for item in store.listed()] == ["finished"]
+
+
+def test_a_run_whose_directory_was_removed_goes_on(store: Store) -> None:
+    run = begin(store)
+    shutil.rmtree(run.directory)
+    with carrying_out(run):
+        assert run.directory.is_dir()
 
 
 def test_a_database_of_a_newer_version_is_refused_and_stays(store: Store) -> None:

@@ -139,3 +139,10 @@ def test_followed_program_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     with pytest.raises(HostError, match="no-such-program is not installed"):
         follow(["no-such-program"], lambda _: None)
+
+
+def test_what_takes_too_long_is_ended_with_all_that_it_started() -> None:
+    """The helper of unshare would wait for ever for one that is killed alone."""
+    with pytest.raises(HostError, match="did not end within"):
+        run(["sh", "-c", "sleep 77.125 & wait"], timeout=0.5)
+    assert run(["pgrep", "-f", "sleep 77.12[5]"], check=False).text == ""

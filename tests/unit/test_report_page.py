@@ -7,7 +7,8 @@ import gzip
 import hashlib
 import json
 import re
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import fields, replace
 from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,11 +17,13 @@ from typing import Any
 import pytest
 from made_runs import ERROR, NOON, made_build, made_run, mixed, write_log
 
+from bwbuild.build.report import Artifact
 from bwbuild.corpus.reports import details
 from bwbuild.corpus.reports.charts import charts
 from bwbuild.corpus.reports.details import Limits
+from bwbuild.corpus.reports.since import Change, Since
 from bwbuild.corpus.reports.write import Form, write
-from bwbuild.corpus.values import Run, Verdict
+from bwbuild.corpus.values import Build, Line, Package, Run, Verdict
 
 HOSTILE = "</script><script>evil()</script><img src=x onerror=evil()>\"'&<!--\u202e\x1b[31m\ud800"
 
@@ -117,6 +120,45 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     assert "<!--\\u202e\\x1b[31m" in lines
 
 
+STEERING = re.compile("[\x00-\x08\x1b\u202e\ud800]")
+
+
+def strings(value: Any) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case list() | tuple():
+            for item in value:
+                yield from strings(item)
+        case dict():
+            for key, item in value.items():
+                yield from strings(key)
+                yield from strings(item)
+
+
+def test_no_field_steers_the_eye(tmp_path: Path) -> None:
+    """Whatever is a text in the values may come from a package."""
+    write_log(tmp_path / "logs" / "x.build", output=HOSTILE.encode("utf-8", "surrogatepass"))
+    build = made_build("x", Verdict.LOST)
+    hostile: dict[str, Any] = {
+        field.name: HOSTILE for field in fields(Build) if isinstance(getattr(build, field.name), str)
+    }
+    several = dict.fromkeys(("problems", "undeclared", "hidden", "lost"), (HOSTILE,) * 60)
+    artifact = Artifact(HOSTILE, 1, HOSTILE)
+    packages = (Package(HOSTILE, ((HOSTILE, HOSTILE),), (HOSTILE,)),)
+    other = {"log": Path("logs/x.build"), "report": Path("a\u202eb"), "errors": (Line(1, HOSTILE),)}
+    made = {"artifacts": (artifact,), "packages": packages, "steps": ((HOSTILE, 0.0),)}
+    build = replace(build, **hostile, **several, **other, **made)
+    machine = replace(made_run(tmp_path, []).machine, name=HOSTILE, architecture=HOSTILE)
+    run = replace(made_run(tmp_path, []), builds=(build,), name=HOSTILE, tool=HOSTILE, machine=machine)
+    page = Page(text_of(run, tmp_path))
+
+    assert not STEERING.search("".join(page.texts))
+    found = [*strings(page.rows()), *strings(page.source(0))]
+    assert len(found) > 100
+    assert [text for text in found if STEERING.search(text)] == []
+
+
 def test_what_is_shown_of_a_source(tmp_path: Path) -> None:
     number = write_log(tmp_path / "logs" / "beta.build")
     page = Page(text_of(mixed(tmp_path), tmp_path))
@@ -160,6 +202,29 @@ def test_a_log_is_cut_around_its_errors(tmp_path: Path, monkeypatch: pytest.Monk
     assert around[3].split("\n")[number - around[2]] == ERROR
     assert re.fullmatch(r"\d+ lines, \d+ KiB; \d+ KiB of them not in this page", log["note"])
     assert len(json.dumps(log)) < 20000
+
+
+def test_changes_since_an_earlier_run(tmp_path: Path) -> None:
+    changes = (
+        *(Change(f"gone{number}", "removed") for number in range(600)),
+        Change("beta", "newly-failing", (HOSTILE, "two")),
+        Change(HOSTILE, "newly-failing"),
+    )
+    write(mixed(tmp_path), Form.HTML, tmp_path / "report.html", Since("earlier <run>", changes))
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+
+    assert [text.strip() for _, text in page.found("summary")] == ["removed", "newly-failing"]
+    assert [text for attributes, text in page.found("span") if attributes.get("class") == "count"] == [
+        "600",
+        "2",
+    ]
+    assert "#beta" in [attributes.get("href") for attributes, _ in page.found("a")]
+    assert "earlier <run>" in [text for _, text in page.found("bdi")]
+    shown = [text for _, text in page.found("li")]
+    assert "and 100 more" in shown
+    assert page.source(1)["since"][1] == "newly-failing: two"
+    assert not STEERING.search("".join(page.texts))
+    assert page.source(0)["since"] == []
 
 
 def test_limits_keep_the_page_in_bounds() -> None:

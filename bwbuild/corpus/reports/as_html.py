@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from bwbuild.build.report import utc
 from bwbuild.corpus.reports.charts import HEIGHT, WIDTH, charts
 from bwbuild.corpus.reports.details import Limits, details, row
+from bwbuild.corpus.reports.since import Since, groups
 from bwbuild.corpus.reports.text import BAD, VERDICTS, harmless, number_of, one_line
 from bwbuild.corpus.values import Run
 from bwbuild.units import human_duration, human_size
@@ -29,7 +30,7 @@ _MOST_WITHOUT_SCRIPT = 200
 _BAD = [verdict.value for verdict in BAD]
 
 
-def to_html(run: Run, directory: Path) -> Iterator[bytes]:
+def to_html(run: Run, directory: Path, since: Since | None = None) -> Iterator[bytes]:
     """``run`` as a page, in chunks; the same run with the same logs gives the same bytes.
 
     :param directory: where the page will be: logs below it are linked.
@@ -37,6 +38,7 @@ def to_html(run: Run, directory: Path) -> Iterator[bytes]:
     limits = Limits.of(run.builds)
     style, script = _asset("page.css"), _asset("page.js")
     rows = [row(build) for build in run.builds]
+    changes = since or Since("", ())
     page = _template().generate(
         title=one_line(f"Corpus run {run.name}", 200),
         name=one_line(run.name, 200),
@@ -47,12 +49,17 @@ def to_html(run: Run, directory: Path) -> Iterator[bytes]:
         counts=[(verdict.value, number_of(run.builds, verdict)) for verdict in VERDICTS],
         total=len(run.builds),
         statuses=sorted({str(item["status"]) for item in rows}),
+        against=one_line(changes.against, 200),
+        groups=tuple(groups(changes, {build.key: build for build in run.builds})),
         charts=charts(run),
         size=(WIDTH, HEIGHT),
         failures=[item for item in rows if item["verdict"] in _BAD][:_MOST_WITHOUT_SCRIPT],
         limits=(human_size(limits.failed), human_size(limits.passed)),
         rows=_json(rows).decode("ascii"),
-        logs=(_packed(details(run, build, limits, directory)) for build in run.builds),
+        logs=(
+            _packed(details(run, build, limits, directory) | {"since": changes.of(build.key)})
+            for build in run.builds
+        ),
     )
     for chunk in page:
         yield chunk.encode("utf-8")

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 
 from bwbuild.build.report import plain
+from bwbuild.corpus.reports.since import Since
 from bwbuild.corpus.reports.text import VERDICTS, number_of
 from bwbuild.corpus.values import Build, Run
 
@@ -21,13 +22,13 @@ _BUILD = (
 )
 
 
-def to_json(run: Run) -> Iterator[bytes]:
+def to_json(run: Run, since: Since | None = None) -> Iterator[bytes]:
     """``run`` as JSON in ASCII, in chunks: the same run gives the same bytes; the last ends with a newline.
 
     A path that is not UTF-8 has its bytes as lone surrogates, as Python has them.
     """
     counts = {verdict.value: number_of(run.builds, verdict) for verdict in VERDICTS}
-    head = {"version": FORMAT_VERSION, **_fields(run, _RUN), "counts": counts}
+    head = {"version": FORMAT_VERSION, **_fields(run, _RUN), "counts": counts, "since": plain(since)}
     yield (json.dumps(head, indent=2).removesuffix("\n}") + ',\n  "builds": [').encode("ascii")
     comma = ""
     for build in run.builds:

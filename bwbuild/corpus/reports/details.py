@@ -82,7 +82,7 @@ def details(run: Run, build: Build, limits: Limits, page: Path) -> dict[str, obj
         "hidden": _lines(build.hidden),
         "steps": _steps(build),
         "artifacts": [
-            [one_line(item.name, 300), human_size(item.size), item.sha256]
+            [one_line(item.name, 300), human_size(item.size), one_line(item.sha256, 64)]
             for item in build.artifacts[:_MOST_FILES]
         ],
         "log": log,
@@ -104,7 +104,7 @@ def _facts(build: Build) -> list[tuple[str, str]]:
     return [
         ("Source", one_line(f"{build.source} {build.version}", 300)),
         ("Architecture", one_line(build.architecture, 40)),
-        ("Status", f"{build.status} ({build.exit_status})" if build.status else ""),
+        ("Status", one_line(f"{build.status} ({build.exit_status})", 60) if build.status else ""),
         ("Time", human_duration(build.wall) if measured else ""),
         ("Processor time", human_duration(build.cpu) if measured else ""),
         ("Memory", human_size(build.memory) if build.memory else ""),

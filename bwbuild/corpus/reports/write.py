@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bwbuild.build.log import cannot_write
 from bwbuild.build.report import write_whole
+from bwbuild.corpus.reports.since import Since
 from bwbuild.corpus.values import Run
 
 
@@ -20,27 +21,28 @@ class Form(Enum):
     HTML = "html"
 
 
-def write(run: Run, form: Form, path: Path) -> None:
+def write(run: Run, form: Form, path: Path, since: Since | None = None) -> None:
     """Write ``run`` as ``form`` to ``path``, in one step where that is a regular file.
 
     Logs are read in the run's directory; of one that can't be read the report says so.
 
+    :param since: how it differs from an earlier run, for the page and JSON.
     :raises OutputError: ``path`` can't be written; a file that was there is as it was.
     """
-    chunks = _chunks(run, form, path)
+    chunks = _chunks(run, form, path, since)
     if _is_stream(path):
         _write_through(path, chunks)
     else:
         write_whole(path, chunks)
 
 
-def _chunks(run: Run, form: Form, path: Path) -> Iterable[bytes]:
+def _chunks(run: Run, form: Form, path: Path, since: Since | None) -> Iterable[bytes]:
     # Each form has libraries of its own, of which only those of the one that is asked for are imported.
     match form:
         case Form.JSON:
             from bwbuild.corpus.reports.as_json import to_json  # noqa: PLC0415
 
-            return to_json(run)
+            return to_json(run, since)
         case Form.JUNIT:
             from bwbuild.corpus.reports.as_junit import to_junit  # noqa: PLC0415
 
@@ -48,7 +50,7 @@ def _chunks(run: Run, form: Form, path: Path) -> Iterable[bytes]:
         case Form.HTML:
             from bwbuild.corpus.reports.as_html import to_html  # noqa: PLC0415
 
-            return to_html(run, path.parent)
+            return to_html(run, path.parent, since)
 
 
 def _is_stream(path: Path) -> bool:

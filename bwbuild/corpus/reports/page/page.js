@@ -140,7 +140,7 @@
   /* A browser that can't unpack shows what the table's data has. */
   function poor(row) {
     return {
-      facts: [], problems: [], lost: [], undeclared: [], hidden: [], steps: [], artifacts: [],
+      facts: [], since: [], problems: [], lost: [], undeclared: [], hidden: [], steps: [], artifacts: [],
       errors: row.errors.map(([, text]) => [0, text]),
       log: { parts: [], problem: "This browser can't unpack the log, which needs DecompressionStream. "
         + "The whole log is " + (row.log || "not there") + " in the run's directory." },
@@ -249,6 +249,7 @@
     const pair = (...cards) => make("div", { class: "pair" }, ...cards.flat());
     return [way(row), make("main", null, heading(row), lead(row), facts,
       ...when(found.problems, "Not as expected"), ...(found.errors.length ? [errors(row, found)] : []),
+      ...when(found.since, "Since " + (get("since")?.querySelector("bdi").textContent)),
       pair(when(found.lost, "Attempts without a result"), when(found.undeclared, "Missing in Build-Depends"),
         when(found.hidden, "Files that were looked for and hidden")),
       pair(found.steps.length ? steps(found) : [], found.artifacts.length ? files(found) : []), log(found))];
