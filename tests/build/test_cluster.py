@@ -258,7 +258,7 @@ def test_files_by_a_shared_directory_and_all_words_by_tls(top: Path) -> None:
         the_lab.worker(address, "only", None, *tls)
         process = the_lab.start(words(directory, "plain", "--cluster", address), top / "plain")
         text = wait_for_run(process, top / "plain")
-        assert process.returncode == ExitStatus.HOST, text
+        assert process.returncode == ExitStatus.USAGE, text
         far = words(directory, "far", "--cluster", address, "--shared", str(shared), *tls)
         process = the_lab.start(far, top / "said")
         text = wait_for_run(process, top / "said")

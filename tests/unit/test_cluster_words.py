@@ -344,7 +344,12 @@ def test_a_task_can_be_pickled() -> None:
     ("address", "tls", "message"),
     [
         ("host:1", access.NO_TLS, "no address"),
+        ("tcp://", access.NO_TLS, "no address"),
+        ("tcp://h:0", access.NO_TLS, "no address"),
+        ("tcp://h:99999", access.NO_TLS, "no address"),
+        ("http://h:1", access.NO_TLS, "no address"),
         ("tcp://h:1", access.Tls("a", "b", "c"), "tls://"),
+        ("tls://h:1", access.NO_TLS, "takes TLS"),
         ("tls://h:1", access.Tls("a"), "three files"),
         ("tls://h:1", access.Tls("/nowhere", "b", "c"), "/nowhere"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,9 @@ from bwbuild.errors import HostError, UsageError
 
 if TYPE_CHECKING:
     from distributed import Security
+
+
+_ADDRESS = re.compile(r"(?:tcp|tls)://(?:[^][/@:\s]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +43,15 @@ def security(address: str, tls: Tls) -> Security | None:
 
     :raises UsageError: the files and the address contradict each other, or a file is missing.
     """
-    if "://" not in address:
+    match = _ADDRESS.fullmatch(address)
+    if match is None or not 0 < int(match[1]) < 1 << 16:
         raise UsageError(
             f"{address!r} is no address of a scheduler", hint="write tcp://HOST:PORT, or tls://HOST:PORT"
         )
     given = [bool(path) for path in (tls.ca, tls.certificate, tls.key)]
     if not any(given):
+        if address.startswith("tls://") and not _is_configured():
+            raise UsageError(f"{address} takes TLS", hint="--tls-ca FILE --tls-cert FILE --tls-key FILE")
         return None
     if not all(given):
         raise UsageError("TLS takes three files", hint="name all: --tls-ca, --tls-cert and --tls-key")
@@ -61,6 +68,21 @@ def security(address: str, tls: Tls) -> Security | None:
     pair = {"cert": tls.certificate, "key": tls.key}
     sides = {f"tls_{side}_{what}": path for side in ("client", "worker") for what, path in pair.items()}
     return Security(tls_ca_file=tls.ca, require_encryption=True, **sides)
+
+
+def _is_configured() -> bool:
+    """Whether dask's own configuration has what TLS takes."""
+    from distributed import Security  # noqa: PLC0415 - as above
+
+    return all(Security().get_tls_config_for_role("worker").get(what) for what in ("ca_file", "cert"))
+
+
+def reason(error: BaseException) -> str:
+    """Why dask did not reach somebody: what the kernel said, which it wraps several times."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    said = error.strerror if isinstance(error, OSError) else ""
+    return said or str(error) or "it does not answer"
 
 
 def quieten() -> None:

@@ -109,7 +109,7 @@ class Session:
             )
         except (OSError, ValueError, TypeError, RuntimeError) as error:
             raise HostError(
-                f"the scheduler {reach.address} can't be reached: {error.__cause__ or error}",
+                f"the scheduler {reach.address} can't be reached: {access.reason(error)}",
                 hint="is it running, does it speak TLS, and is it the same version of dask?",
             ) from error
         self._client.subscribe_topic(self.topic, self._event)

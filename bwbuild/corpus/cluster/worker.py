@@ -101,6 +101,7 @@ class _Serving:
     async def until_stopped(self) -> None:
         """Until a signal comes."""
         loop = asyncio.get_running_loop()
+        self._say(Level.INFO, f"looking for the scheduler {self._wanted.address}")
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._ended.set)
         while not self._ended.is_set():
@@ -149,9 +150,8 @@ class _Serving:
         try:
             worker = starting.result()
         except (OSError, ValueError, RuntimeError) as error:
-            reason = str(error.__cause__ or error)
             raise HostError(
-                f"the scheduler {self._wanted.address} does not take this worker: {reason}",
+                f"the scheduler {self._wanted.address} does not take this worker: {access.reason(error)}",
                 hint="another worker may have its name: --name NAME",
             ) from error
         has = f"bases of {', '.join(self._wanted.bases)}" if self._wanted.bases else "no bases"
