@@ -23,6 +23,7 @@ from bwbuild.corpus.cluster.offers import (
     offers,
     refusal,
 )
+from bwbuild.corpus.cluster.session import Place
 from bwbuild.corpus.cluster.values import File, Parcel, Task
 from bwbuild.corpus.values import Build, Demand, Job, Kind, Machine, Verdict
 from bwbuild.corpus.watch import Progress
@@ -102,6 +103,14 @@ def test_a_job_never_needs_more_than_the_largest_worker_has() -> None:
     assert needs(job(memory=2 * GIB), TERMS, workers)["memory"] == 2 * GIB
     assert is_alone(job(memory=100 * GIB), workers)
     assert not is_alone(job(), workers)
+
+
+def test_a_job_can_be_begun_while_a_worker_for_it_is_there() -> None:
+    large, small = offer("large"), offer("small", Machine("small", 2, GIB, "amd64"))
+    place = Place(needs(job(memory=6 * GIB), TERMS, [large, small]))
+    assert place.is_there([small, large])
+    assert not place.is_there([small])
+    assert not Place(needs(job(), TERMS, [small]), ["tcp://other"]).is_there([small, large])
 
 
 def test_the_most_expensive_job_goes_first_and_one_given_back_before_all() -> None:

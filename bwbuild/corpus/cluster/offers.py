@@ -104,6 +104,13 @@ def needs(job: Job, terms: Terms, found: Sequence[Offer], share: int = 1) -> dic
     return {PROCESSORS: processors, MEMORY: memory, **terms.resources}
 
 
+def can_take(found: Iterable[Offer], wanted: Mapping[str, float]) -> bool:
+    """Whether any of these workers has as much as is ``wanted``, were it free."""
+    return any(
+        all(offer.resources.get(name, 0.0) >= number for name, number in wanted.items()) for offer in found
+    )
+
+
 def is_alone(job: Job, found: Sequence[Offer]) -> bool:
     """Whether ``job`` is thought to take more than any worker has."""
     return bool(found) and job.demand.memory > max(offer.memory for offer in found)

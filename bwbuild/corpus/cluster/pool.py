@@ -22,7 +22,7 @@ from bwbuild.corpus.cluster.crew import Crew
 from bwbuild.corpus.cluster.errands import Arrived, Errands, Failed, Outcome, Seen
 from bwbuild.corpus.cluster.ledger import Ledger, Live
 from bwbuild.corpus.cluster.offers import Terms
-from bwbuild.corpus.cluster.session import Begun, Ended, Message, Reach, Session, Told, new_shared
+from bwbuild.corpus.cluster.session import Begun, Ended, Message, Place, Reach, Session, Told, new_shared
 from bwbuild.corpus.cluster.transfers import SPOOL, Carriage, drop
 from bwbuild.corpus.cluster.values import Result, Task
 from bwbuild.corpus.pool import TICK, Listener
@@ -92,6 +92,7 @@ class _State:
         self._ledger = Ledger(jobs, cluster.reach.attempts)
         self._heard: SimpleQueue[Message | Outcome] = SimpleQueue()
         self._futures: dict[str, Future[Result]] = {}
+        self._places: dict[str, Place] = {}
         self._fetching: set[str] = set()
         self._told_to_stop = 0
         self._crew = Crew(cluster.terms, cluster.jobs, cluster.tell)
@@ -116,15 +117,15 @@ class _State:
     def _connected(self) -> Session | None:
         """A session; None if it is to stop before there is one."""
         end = time.monotonic() + PATIENCE
+        address = self._cluster.reach.address
+        if not self._crew.is_new:
+            self._cluster.tell(Notice(Level.WARNING, f"the connection to {address} is lost; trying again"))
         while not self._stop.asked:
             try:
                 return Session(self._cluster.reach, self._heard.put)
             except HostError:
                 if self._crew.is_new or time.monotonic() > end:
                     raise
-            self._cluster.tell(
-                Notice(Level.WARNING, f"waiting for the scheduler {self._cluster.reach.address}")
-            )
         return None
 
     def _until_lost(self) -> None:
@@ -158,8 +159,9 @@ class _State:
                 return
             found = self._crew.fitting
             task = Task(job, self._session.topic, keep=self._cluster.keep, shared=self._carriage.shared)
-            needs = offers.needs(job, self._cluster.terms, found)
-            self._futures[job.key] = self._session.submit(task, needs, self._crew.only())
+            place = Place(offers.needs(job, self._cluster.terms, found), self._crew.only())
+            self._places[job.key] = place
+            self._futures[job.key] = self._session.submit(task, place)
 
     def _pass_on_stop(self) -> None:
         """Tell what goes on to stop, and once more if it is urgent."""
@@ -200,8 +202,17 @@ class _State:
             case Seen():
                 if message.offers is not None:
                     self._crew.see(message.offers, busy=bool(self._ledger.live))
+                    self._take_back()
             case Failed():
                 raise _fatal(message.error, self._cluster.directory)
+
+    def _take_back(self) -> None:
+        """Jobs that no worker can begin any more, since the one for them has left."""
+        begun = {item.job.key for item in self._ledger.now()} | self._fetching
+        for key in [key for key in self._futures if key not in begun]:
+            if not self._places[key].is_there(self._crew.fitting):
+                self._futures.pop(key).cancel()
+                self._ledger.give_back(key)
 
     def _begin(self, begun: Begun) -> None:
         future = self._futures.get(begun.key)

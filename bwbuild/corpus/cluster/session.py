@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from bwbuild.corpus import stored
 from bwbuild.corpus.cluster import access
 from bwbuild.corpus.cluster.access import NO_TLS, Tls
-from bwbuild.corpus.cluster.offers import Offer, offers
+from bwbuild.corpus.cluster.offers import Offer, can_take, offers
 from bwbuild.corpus.cluster.task import BEGUN, PROGRESS, carry_out
 from bwbuild.corpus.cluster.values import Result, Shared, Task
 from bwbuild.corpus.values import Job
@@ -73,6 +73,20 @@ class Ended:
 
     key: str
     future: Future[Result]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a job may go: to a worker with all that it ``needs``; ``only``: None, or one of these addresses."""
+
+    needs: Mapping[str, float]
+    only: Sequence[str] | None = None
+
+    def is_there(self, found: Sequence[Offer]) -> bool:
+        """Whether such a worker is among these."""
+        return can_take(
+            [item for item in found if self.only is None or item.address in self.only], self.needs
+        )
 
 
 class WorkerError(BwbuildError):
@@ -152,18 +166,18 @@ class Session:
         assert isinstance(result, Result)  # noqa: S101 - for the type checker
         return result
 
-    def submit(self, task: Task, needs: Mapping[str, float], only: Sequence[str] | None) -> Future[Result]:
-        """Give a job to dask, for a worker that has what it ``needs``; ``only``: one of these addresses."""
+    def submit(self, task: Task, place: Place) -> Future[Result]:
+        """Give a job to dask, for a worker that fits ``place``."""
         self._submitted += 1
         # Without words, so that dask sees tasks of one kind.
         key = f"bwbuild-{self._submitted}-{self._id}-{task.job.key}"
-        where = {"workers": list(only), "allow_other_workers": False} if only is not None else {}
+        where = {"workers": list(place.only), "allow_other_workers": False} if place.only is not None else {}
         future: Future[Result] = self._client.submit(
             carry_out,
             task,
             key=key,
             pure=False,
-            resources=dict(needs),
+            resources=dict(place.needs),
             # In the order in which they come here: the most expensive first.
             priority=-self._submitted,
             **where,
