@@ -77,7 +77,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a job may go: to a worker with all that it ``needs``; ``only``: None, or one of these addresses."""
+    """Where a job may go: to a worker with what it ``needs``; ``only``: one of these addresses, or None."""
 
     needs: Mapping[str, float]
     only: Sequence[str] | None = None
