@@ -138,7 +138,7 @@ def test_a_job_is_begun_so_many_times_and_then_lost() -> None:
     build = ledger.give_back("a")
     assert build is not None
     assert (build.verdict, build.attempts, build.worker) == (Verdict.LOST, 2, "two")
-    assert build.lost == ("the worker one was lost", "the worker two was lost")
+    assert build.lost == ("one: the worker was lost", "two: the worker was lost")
     assert ledger.open == 0
 
 
@@ -155,7 +155,7 @@ def test_the_first_result_counts_whoever_has_it() -> None:
     ledger.begin("a", live("2", "two"))
     build = ledger.end(passed(), "1")
     assert build is not None
-    assert (build.worker, build.attempts, build.lost) == ("one", 2, ("the worker one was lost",))
+    assert (build.worker, build.attempts, build.lost) == ("one", 2, ("one: the worker was lost",))
     assert ledger.end(passed(), "2") is None
     assert ledger.begin("a", live("3")) is None
     assert ledger.give_back("a") is None

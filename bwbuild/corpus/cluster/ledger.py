@@ -145,5 +145,5 @@ class Ledger:
     @staticmethod
     def _lose(entry: _Entry, why: str) -> None:
         if entry.live is not None:
-            entry.lost.append(f"the worker {entry.live.worker} was lost{f': {why}' if why else ''}")
+            entry.lost.append(f"{entry.live.worker}: {why or 'the worker was lost'}")
             entry.live = None

@@ -143,7 +143,7 @@ class _State:
         """Nothing is with dask any more; where the run has not ended, the connection was cut."""
         keys = [key for key in self._futures if key not in self._fetching]
         self._futures.clear()
-        builds = [build for key in keys for build in self._back(key, "the scheduler was not reached")]
+        builds = [build for key in keys for build in self._back(key, "the scheduler was lost")]
         if builds:
             self._listener.ended(builds)
 

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -135,7 +136,9 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Leave: what of this run is still on workers is stopped there."""
-        self._client.close(timeout=2)
+        # One that has lost its scheduler closes when it has given up to look for it.
+        with suppress(*GONE):
+            self._client.close(timeout=REACHED + 5)
 
     @property
     def is_lost(self) -> bool:
@@ -161,8 +164,12 @@ class Session:
 
         try:
             result = future.result(timeout=timeout)
-        except (*GONE, KilledWorker) as error:
-            raise WorkerError(f"its result was lost: {error or type(error).__name__}") from error
+        except KilledWorker as error:
+            raise WorkerError("the worker was lost") from error
+        except (CancelledError, asyncio.CancelledError) as error:
+            raise WorkerError("the scheduler was lost") from error
+        except GONE as error:
+            raise WorkerError(f"its result did not come: {access.reason(error)}") from error
         assert isinstance(result, Result)  # noqa: S101 - for the type checker
         return result
 
@@ -195,7 +202,7 @@ class Session:
         except BwbuildError as error:
             raise WorkerError(error.message, is_full=isinstance(error, OutputError)) from error
         except GONE as error:
-            raise WorkerError(f"it does not answer: {error or type(error).__name__}") from error
+            raise WorkerError(f"the worker was lost: {access.reason(error)}") from error
 
     def _done(self, job: Job, future: Future[Result]) -> None:
         self._hear(Ended(job.key, future))
