@@ -92,8 +92,8 @@ def carry_out(
     run: Run,
     listener: Listener,
     stop: Stop,
-    *,
     builder: Builder | None = None,
+    *,
     elsewhere: Callable[[Run, Plan], Jobs] | None = None,
 ) -> Carried:
     """Build all that is left of ``run``.
