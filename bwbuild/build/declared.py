@@ -8,7 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bwbuild.build import dependencies, places
-from bwbuild.build.interrupt import interruptions
 from bwbuild.build.plan import Inputs
 from bwbuild.deb.closure import Closure, Wanted
 from bwbuild.deb.database import Database, Package
@@ -16,6 +15,7 @@ from bwbuild.errors import BwbuildError, HostError
 from bwbuild.events import Level, Notice, Tell
 from bwbuild.host.doctor import Finding, advice
 from bwbuild.host.facts import Host
+from bwbuild.interrupt import interruptions
 from bwbuild.root import views
 from bwbuild.root.contents import Contents
 from bwbuild.root.views import Made, View

@@ -16,7 +16,6 @@ from bwbuild.build import asked, sections, session, signing, space, verdict
 from bwbuild.build import scratch as scratches
 from bwbuild.build.account import account
 from bwbuild.build.history import Estimate, History, PastBuild, StepTimes
-from bwbuild.build.interrupt import interruptions
 from bwbuild.build.limits import Breach, BreachError, Reached, of_disk, of_log
 from bwbuild.build.log import LogFile, LogTitle
 from bwbuild.build.plan import Plan, on_disk
@@ -35,6 +34,7 @@ from bwbuild.handover.keys import Key
 from bwbuild.handover.publish import check_output, publish
 from bwbuild.handover.sign import sign
 from bwbuild.host.doctor import Finding
+from bwbuild.interrupt import interruptions
 from bwbuild.root.views import database_stamp
 from bwbuild.sandbox import runner
 from bwbuild.sandbox.spec import Layering

@@ -17,10 +17,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from bwbuild import process
-from bwbuild.build.interrupt import undisturbed
 from bwbuild.build.plan import Plan
 from bwbuild.errors import OutputError
 from bwbuild.events import Level, Notice, Tell
+from bwbuild.interrupt import undisturbed
 from bwbuild.sandbox import script
 from bwbuild.sandbox.spec import Identity, IdentityKind, Layering
 

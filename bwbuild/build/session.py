@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Protocol
 
 from bwbuild.build import scratch as scratches
-from bwbuild.build.interrupt import interruptions
 from bwbuild.build.plan import Plan
 from bwbuild.build.scratch import Scratch
 from bwbuild.config.settings import Keep
 from bwbuild.events import Level, Notice, Tell
 from bwbuild.host.doctor import advice
+from bwbuild.interrupt import interruptions
 from bwbuild.sandbox import runner
 from bwbuild.sandbox.spec import Layering
 

@@ -16,7 +16,6 @@ from pathlib import Path
 
 from bwbuild.build import scratch as scratches
 from bwbuild.build.helper import Reader
-from bwbuild.build.interrupt import interruptions
 from bwbuild.build.scratch import Record, Scratch
 from bwbuild.build.start import DscFile, Fetch, Named, needs_suite
 from bwbuild.deb.dsc import Dsc, check_files, read_dsc
@@ -25,6 +24,7 @@ from bwbuild.deb.signature import Verdict, check_signature
 from bwbuild.deb.source import Source
 from bwbuild.errors import SourceError
 from bwbuild.events import Field, Level, Notice, Observer, Text
+from bwbuild.interrupt import interruptions
 from bwbuild.sandbox import unpack
 from bwbuild.sandbox.spec import Identity, IdentityKind, Layering
 from bwbuild.sandbox.unpack import FILES, UNPACKED

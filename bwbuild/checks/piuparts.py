@@ -46,6 +46,7 @@ exec /bin/umount --recursive --lazy "$point"
 END
 cat > {HOME}/bin/chroot << 'END'
 #!/bin/sh
+unset TMPDIR  # a directory outside of the chroot
 exec setpriv --bounding-set=-sys_admin,-setpcap --inh-caps=-all /usr/sbin/chroot "$@"
 END
 cat > {HOME}/scripts/post_chroot_unpack_sources << 'END'

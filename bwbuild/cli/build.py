@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from bwbuild.cli.command import MixedCommand, dpkg_options
+from bwbuild.cli.command import MixedCommand, complete_source, dpkg_options
 from bwbuild.cli.options import BUILD, SANDBOX, configuration, with_settings
 from bwbuild.errors import BwbuildError
 from bwbuild.events import fan_out, notices
@@ -19,7 +19,7 @@ from bwbuild.events import fan_out, notices
 @click.command(cls=MixedCommand, options_metavar="[OPTIONS]")
 @with_settings(*BUILD, *SANDBOX)
 @click.option("--dry-run", is_flag=True, help="Print the sandbox as a shell script and build nothing.")
-@click.argument("source", required=False, default=".")
+@click.argument("source", required=False, default=".", shell_complete=complete_source)
 def build(source: str, *, dry_run: bool, **parameters: Any) -> int:
     """Build the Debian package of SOURCE in a sandbox; the default command.
 

@@ -13,6 +13,7 @@ COMMANDS = {
     "show": "bwbuild.cli.corpus_show",
     "log": "bwbuild.cli.corpus_show",
     "compare": "bwbuild.cli.corpus_compare",
+    "report": "bwbuild.cli.corpus_report",
 }
 
 

@@ -64,7 +64,7 @@ def _run_as_json(item: Listed) -> dict[str, object]:
 def show_command(run: str, key: str, *, as_json: bool) -> None:
     """Show the results of RUN, by default of the last one; with KEY all that is known of one of them."""
     from bwbuild.build.summary import Line  # noqa: PLC0415 - --help needs it not
-    from bwbuild.cli.corpus_words import conclusion, of_build  # noqa: PLC0415
+    from bwbuild.cli.corpus_words import of_build, summary  # noqa: PLC0415
     from bwbuild.cli.terminal import print_lines  # noqa: PLC0415
     from bwbuild.corpus.store import Store  # noqa: PLC0415
     from bwbuild.corpus.stored import plain  # noqa: PLC0415
@@ -77,7 +77,7 @@ def show_command(run: str, key: str, *, as_json: bool) -> None:
     elif key:
         print_lines(map(Line, _details(found, _build(found, key))), sys.stdout)
     else:
-        print_lines([*map(of_build, found.builds), *list(conclusion(found))[-3:]], sys.stdout)
+        print_lines([*map(of_build, found.builds), *summary(found)], sys.stdout)
 
 
 def _build(run: Run, key: str) -> Build:

@@ -61,6 +61,11 @@ def conclusion(run: Run) -> Iterator[Line]:
     yield from map(of_build, bad[:MOST_NAMED])
     if len(bad) > MOST_NAMED:
         yield Line(f"and {len(bad) - MOST_NAMED} more: bwbuild corpus show {run.name}")
+    yield from summary(run)
+
+
+def summary(run: Run) -> Iterator[Line]:
+    """How many results of each kind a run has, and how to go on where it was stopped."""
     took = f" in {human_duration((run.finished - run.started).total_seconds())}" if run.finished else ""
     style = "bold green" if all_passed(run) else "bold red"
     yield Line(f"bwbuild: run {run.name}: {counts(run.builds)}{took}", style)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bwbuild.cli.command import MixedCommand, dpkg_options
+from bwbuild.cli.command import MixedCommand, complete_source, dpkg_options
 from bwbuild.errors import ExitStatus, UsageError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("--hidden", is_flag=True, help="List what is installed here and hidden, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--dist", metavar="SUITE", default=None, help="Refused: this is about this machine.")
-@click.argument("source", required=False, default=".")
+@click.argument("source", required=False, default=".", shell_complete=complete_source)
 def deps(source: str, *, why: str | None, hidden: bool, as_json: bool, dist: str | None) -> int:
     """Show which installed packages a build sees, what asks for them, and what is missing.
 

@@ -50,6 +50,10 @@ class Commands(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Insert the default command unless the first word names one."""
         first = args[0] if args else ""
+        if ctx.resilient_parsing and not args:
+            from bwbuild.cli import completion  # noqa: PLC0415 - only a shell that completes needs it
+
+            completion.remember_commands(ctx, COMMANDS)
         if first in ("--help", "-?"):
             args = ["--help"]
         elif first != "--version" and first not in COMMANDS:
@@ -84,21 +88,26 @@ def commands() -> None:
     """
 
 
-def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and exit with its status."""
+def main(arguments: Sequence[str] | None = None, *, strict: bool = False) -> NoReturn:
+    """Run the command line and exit with its status; ``strict`` is gbp-bwbuild."""
     for stream in (sys.stdout, sys.stderr):
         # Paths of the host need not be UTF-8, and a name that can't be shown must not end a build.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments), strict=strict))
 
 
-def run(arguments: list[str]) -> int:
+def run(arguments: list[str], *, strict: bool = False) -> int:
     """Run the command line and return its exit status; errors are told on standard error."""
     try:
         if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         _check_directory()
+        directory = os.environ.get("GBP_BUILD_DIR")
+        if strict or directory:
+            from bwbuild.cli import gbp  # noqa: PLC0415 - only git-buildpackage needs it
+
+            gbp.check(arguments, directory or "", COMMANDS, strict=strict)
         result: Any = commands.main(arguments, prog_name="bwbuild", standalone_mode=False)
         sys.stdout.flush()
         return int(result or 0)

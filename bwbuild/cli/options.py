@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from bwbuild.config.kinds import Several, Switch
+from bwbuild.config.kinds import Kind, Several, Switch
 from bwbuild.config.layers import Configuration, read_configuration
 from bwbuild.config.settings import OPTIONS, Option, Sign, Verbosity, Workspace
 from bwbuild.errors import UsageError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 Command = Callable[..., Any]
 
@@ -111,7 +115,19 @@ def _option(option: Option) -> Callable[[Command], Command]:
         multiple=isinstance(option.kind, Several),
         default=None,
         help=option.help,
+        shell_complete=partial(_complete, option.kind),
     )
+
+
+def _complete(
+    kind: Kind,
+    ctx: click.Context,  # noqa: ARG001 - click's signature
+    parameter: click.Parameter,  # noqa: ARG001
+    incomplete: str,
+) -> list[CompletionItem]:
+    from bwbuild.cli import completion  # noqa: PLC0415 - only a shell that completes needs it
+
+    return completion.values(kind, incomplete)
 
 
 def _parameter(flag: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bwbuild.cli.command import MixedCommand, dpkg_options
+from bwbuild.cli.command import MixedCommand, complete_source, dpkg_options
 from bwbuild.cli.options import SANDBOX, configuration, with_settings
 from bwbuild.errors import UsageError
 
@@ -21,7 +21,7 @@ SHELL = ("/bin/bash",)
 
 @click.command(cls=MixedCommand)
 @with_settings(*SANDBOX)
-@click.argument("source", required=False, default=".")
+@click.argument("source", required=False, default=".", shell_complete=complete_source)
 def shell(source: str, **parameters: Any) -> int:
     """Open an interactive shell in the sandbox of SOURCE, a tree or a .dsc, with job control.
 

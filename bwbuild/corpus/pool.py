@@ -65,7 +65,8 @@ class Pool:
             try:
                 state.go_on()
             except BaseException:
-                stop.ask()
+                if not stop.asked:
+                    stop.ask()
                 state.wait()
                 raise
 
@@ -88,15 +89,12 @@ class _State:
 
     def go_on(self) -> None:
         """Until nothing runs, and nothing waits or is to be begun."""
-        self._begin()
+        self._tell([], self._begin())
         while self._running:
             self._listener.tick(self._now(), len(self._waiting))
-            builds, failure = self._ended_now(self._pause())
+            builds, failure = self._results(self._pause())
             # What is to be written down waits for the disk, and the next builds need not.
-            if failure is None:
-                self._begin()
-            if builds:
-                self._listener.ended(builds)
+            self._tell(builds, [] if failure else self._begin())
             if failure is not None:
                 raise failure
 
@@ -106,18 +104,27 @@ class _State:
             for job, _ in self._pause():
                 del self._running[job.key]
 
-    def _begin(self) -> None:
+    def _tell(self, builds: Sequence[Build], starts: Sequence[Start]) -> None:
+        if builds:
+            self._listener.ended(builds)
+        for start in starts:
+            self._listener.started(start.job, start)
+
+    def _begin(self) -> list[Start]:
+        """Begin what fits."""
+        starts: list[Start] = []
         while not self._stop.asked:
             start = next_start(self._waiting, self._loads(), self._pool.room, self._free())
             if start is None:
-                return
+                break
+            starts.append(start)
             passed(self._waiting, start.index)
             job = start.job
             self._running[job.key] = Running(job, start.share, time.monotonic())
             watch = Watch(partial(self._progress.__setitem__, job.key), self._stop)
             future = self._threads.submit(self._pool.builder, job, start.share, watch)
             future.add_done_callback(partial(self._ended, job))
-            self._listener.started(job, start)
+        return starts
 
     def _ended(self, job: Job, future: Future[Build]) -> None:
         self._done.put((job, future))
@@ -132,10 +139,8 @@ class _State:
         except Empty:
             return found
 
-    def _ended_now(
-        self, done: Sequence[tuple[Job, Future[Build]]]
-    ) -> tuple[list[Build], BaseException | None]:
-        """The results of what has ended, and the first failure among it."""
+    def _results(self, done: Sequence[tuple[Job, Future[Build]]]) -> tuple[list[Build], BaseException | None]:
+        """What came of jobs that have ended, and the first failure among them."""
         builds = []
         failure: BaseException | None = None
         for job, future in done:

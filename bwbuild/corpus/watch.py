@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -32,22 +31,22 @@ class Stop:
     """
 
     def __init__(self) -> None:
-        self._asked = threading.Event()
-        self._at_once = threading.Event()
+        # A number and no lock: a signal handler would wait for ever for one that it has interrupted.
+        self._times = 0
 
     def ask(self) -> None:
         """Ask once more."""
-        (self._at_once if self._asked.is_set() else self._asked).set()
+        self._times += 1
 
     @property
     def asked(self) -> bool:
         """Whether anybody wants it to stop."""
-        return self._asked.is_set()
+        return self._times > 0
 
     @property
     def at_once(self) -> bool:
         """Whether nothing is to be waited for."""
-        return self._at_once.is_set()
+        return self._times > 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from bwbuild import process
 from bwbuild.errors import HostError
+from bwbuild.interrupt import undisturbed
 from bwbuild.sandbox.scope import NO_SCOPE, Scope
 
 #: Seconds that a killed sandbox may take until its last process is gone and its layer is saved.
@@ -116,14 +117,18 @@ def run(launch: Launch, listeners: Listeners) -> Outcome:
     begin = time.monotonic()
     process.adopt_orphans()
     with _pipe() as output, _pipe() as error, _pipe() as status:
-        child = _start(launch, output, error if listeners.error else output, status)
-        error.close_write_end()
-        ends = (output.read_end, error.read_end, status.read_end)
-        supervisor = _Supervisor(child, ends, listeners, interactive=launch.interactive)
+        supervisor = None
         try:
+            # Between its start and the one who ends it a signal would leave a sandbox behind.
+            with undisturbed():
+                child = _start(launch, output, error if listeners.error else output, status)
+                error.close_write_end()
+                ends = (output.read_end, error.read_end, status.read_end)
+                supervisor = _Supervisor(child, ends, listeners, interactive=launch.interactive)
             supervisor.watch(math.inf if launch.timeout is None else begin + launch.timeout)
         except BaseException:
-            supervisor.end()
+            if supervisor is not None:
+                supervisor.end()
             raise
         supervisor.confirm_end()
         return Outcome(

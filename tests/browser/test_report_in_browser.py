@@ -127,7 +127,7 @@ def test_a_source_and_its_log(window: Browser, page: Path) -> None:
     assert not window.run("return document.getElementById('all').checkVisibility()")
     assert ERROR in window.text("#one .errors")
     opened = "return [...document.querySelectorAll('details[open] summary')].map(e => e.innerText)"
-    assert window.run(opened) == ["dpkg-buildpackage21 lines1 error"]
+    assert window.run(opened) == ["dpkg-buildpackage21 lines1 error line"]
 
     window.click("#one .errors a")
     window.until("document.querySelector('.here')")

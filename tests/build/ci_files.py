@@ -13,15 +13,24 @@ FILES = ("gitlab-ci.yml", "github-actions.yml", "github-actions-corpus.yml")
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """One job: what is set, and its commands as one bash script, with the directory of each part.
+class Part:
+    """A bash script that ends at its first failure.
 
-    :ivar parts: directory below the workspace, and a script that ends at its first failure.
+    :ivar directory: below the workspace; ``always``: it is run even if one before it failed.
     """
+
+    script: str
+    directory: str = ""
+    always: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One job: what is set, and its commands."""
 
     name: str
     variables: Mapping[str, str]
-    parts: tuple[tuple[str, str], ...]
+    parts: tuple[Part, ...]
 
 
 def parsed(name: str) -> dict[Any, Any]:
@@ -40,9 +49,12 @@ def jobs(name: str) -> Iterator[Job]:
             # As `extends` does it: tables are merged, lists replaced.
             whole = {**found[found[job]["extends"]], **found[job]}
             script = "\n".join([*whole["before_script"], *whole["script"]])
-            yield Job(job, {**found["variables"], **whole["variables"]}, (("", script),))
+            yield Job(job, {**found["variables"], **whole["variables"]}, (Part(script),))
     else:
         for job, whole in found["jobs"].items():
             steps = [step for step in whole["steps"] if "run" in step]
-            parts = tuple((step.get("working-directory", ""), step["run"]) for step in steps)
-            yield Job(job, whole["env"], parts)
+            parts = (
+                Part(step["run"], step.get("working-directory", ""), step.get("if") == "always()")
+                for step in steps
+            )
+            yield Job(job, whole["env"], tuple(parts))

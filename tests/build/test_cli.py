@@ -15,7 +15,7 @@ from bwbuild.errors import ExitStatus
 
 KEYS = {
     *("version", "status", "exit_status", "job", "started", "finished", "source", "source_version"),
-    *("built_version", "source_changes"),
+    *("built_version", "source_changes", "packages"),
     *(
         "distribution",
         "suite",

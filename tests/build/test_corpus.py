@@ -8,11 +8,18 @@ import signal
 import sqlite3
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support import Desk, Rules, make_desk, make_tree, need, processes, snapshot, wait_for
+import support
+from support import PATIENCE, Desk, Rules, make_desk, make_tree, need, processes, snapshot
+
+
+def wait_for(what: Callable[[], object]) -> None:
+    """Wait as long as a machine may take that builds other things too."""
+    support.wait_for(what, PATIENCE)
 
 
 @pytest.fixture
@@ -66,6 +73,8 @@ def test_a_run_builds_all_and_keeps_results_apart(desk: Desk) -> None:
     assert desk.left() == []
     assert "first  " in desk.ok("corpus", "list").out
     assert "error: broken" in desk.ok("corpus", "show", "first", "bad").out
+    lines = desk.ok("corpus", "show").out.splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["bad", "good", "good-2", "no-source", "bwbuild"]
 
 
 def test_artifacts_stay_where_that_is_wanted(desk: Desk) -> None:
@@ -84,7 +93,7 @@ def test_a_stopped_run_goes_on(desk: Desk) -> None:
     database = state(desk) / "corpus.sqlite"
     wait_for(lambda: database.exists() and recorded(database) == 1)
     child.send_signal(signal.SIGINT)
-    out, _ = child.communicate(timeout=30)
+    out, _ = child.communicate(timeout=PATIENCE)
     assert child.returncode == 130, out
     assert b"corpus run --resume x" in out
     assert verdicts(shown(desk, "x")) == {"aa": "passed", "bb": "left"}
@@ -106,33 +115,54 @@ def recorded(database: Path) -> int:
     return int(number)
 
 
+def sleeping(seconds: int) -> bool:
+    """Whether a build is at its ``sleep``; each test has seconds of its own."""
+    return bool(processes(f"sleep\x00{seconds}"))
+
+
 def test_a_killed_run_loses_what_was_going_on_and_leaves_no_process(desk: Desk) -> None:
-    top = trees(desk, aa=None, bb=Rules(during="sleep 47"))
+    top = trees(desk, aa=None, bb=Rules(during="sleep 4141"))
     child = desk.start("corpus", "run", top, "-b", "--name", "x", "--jobs", "2")
     wait_for(
         lambda: (state(desk) / "corpus.sqlite").exists() and recorded(state(desk) / "corpus.sqlite") == 1
     )
-    wait_for(lambda: any("sleep 47" in words for _, words in processes("sleep 47")))
+    wait_for(lambda: sleeping(4141))
     child.kill()
     child.communicate()
-    wait_for(lambda: not processes("sleep\x0047") and not processes(str(desk.top / "trees")))
-    (top / "bb/debian/rules").write_text((top / "bb/debian/rules").read_text().replace("sleep 47", "true"))
+    wait_for(lambda: not sleeping(4141) and not processes(str(desk.top / "trees")))
+    (top / "bb/debian/rules").write_text((top / "bb/debian/rules").read_text().replace("sleep 4141", "true"))
     desk.ok("corpus", "run", "--resume", "x")
     assert verdicts(shown(desk, "x")) == {"aa": "passed", "bb": "passed"}
     assert desk.left() == []
 
 
 def test_a_second_signal_stops_at_once(desk: Desk) -> None:
-    top = trees(desk, aa=Rules(during="trap '' INT TERM; sleep 47"))
+    top = trees(desk, aa=Rules(during="trap '' INT TERM; sleep 4343"))
     child = desk.start("corpus", "run", top, "-b", "--name", "x")
-    wait_for(lambda: any("sleep 47" in words for _, words in processes("sleep 47")))
+    wait_for(lambda: sleeping(4343))
     child.send_signal(signal.SIGTERM)
     child.send_signal(signal.SIGINT)
     begin = time.monotonic()
-    child.communicate(timeout=30)
+    child.communicate(timeout=PATIENCE)
     assert time.monotonic() - begin < 10
     assert child.returncode == 130
     assert verdicts(shown(desk, "x")) == {"aa": "left"}
+
+
+def test_a_child_that_is_killed_is_one_failed_job(desk: Desk) -> None:
+    top = trees(desk, aa=Rules(during="sleep 5353"), bb=None)
+    child = desk.start("corpus", "run", top, "-b", "--name", "x", "--jobs", "1")
+    wait_for(lambda: sleeping(5353))
+    for pid, words in processes("runs/x/aa/report.json"):
+        if "-m bwbuild build" in words:
+            os.kill(pid, signal.SIGKILL)
+    out, _ = child.communicate(timeout=PATIENCE)
+    assert child.returncode == 10, out
+    first, second = shown(desk, "x")["builds"]
+    assert (first["verdict"], first["exit_status"]) == ("failed", -9)
+    assert "signal 9" in first["message"]
+    assert second["verdict"] == "passed"
+    assert not sleeping(5353)
 
 
 def test_two_runs_at_once(desk: Desk) -> None:
@@ -152,7 +182,26 @@ def test_a_run_that_goes_on_is_not_taken_up_twice(desk: Desk) -> None:
     assert done.status == 2
     assert "going on" in done.err
     child.send_signal(signal.SIGINT)
-    child.communicate(timeout=30)
+    child.communicate(timeout=PATIENCE)
+
+
+def test_a_script_of_an_expectation_reaches_nothing_but_the_copy(desk: Desk) -> None:
+    top = desk.top / "trees"
+    outside = desk.top / "outside"
+    outside.write_text("mine")
+    scripts = {"inside": "touch ../beside", "reads": f"cat {outside}", "writes": f"echo > {outside}"}
+    for name, script in scripts.items():
+        make_tree(top / name / "tree", name=name)
+        artifacts = [f"{name}_1_all.deb", f"{name}_1_ARCH.buildinfo", f"{name}_1_ARCH.changes"]
+        text = f'what = "It builds."\nstatus = "success"\noptions = ["-b"]\nsetup = "{script}"\n'
+        (top / name / "expect.toml").write_text(f"{text}artifacts = {artifacts}\n")
+    before = snapshot(top)
+    done = desk.run("corpus", "run", top, "--name", "x")
+    assert done.status == 10, done.both
+    assert verdicts(shown(desk, "x")) == {"inside": "passed", "reads": "failed", "writes": "failed"}
+    assert "setup of expect.toml failed" in done.out
+    assert outside.read_text() == "mine"
+    assert snapshot(top) == before
 
 
 def test_a_source_that_is_gone_when_its_turn_comes_is_one_failed_job(desk: Desk) -> None:
@@ -161,7 +210,7 @@ def test_a_source_that_is_gone_when_its_turn_comes_is_one_failed_job(desk: Desk)
     child = desk.start("corpus", "run", f"@{desk.top}/list", "-b", "--name", "x", "--jobs", "1")
     wait_for((state(desk) / "runs/x/aa/log").exists)
     (top / "bb").rename(top / "elsewhere")
-    out, _ = child.communicate(timeout=60)
+    out, _ = child.communicate(timeout=PATIENCE)
     assert child.returncode == 10, out
     assert verdicts(shown(desk, "x")) == {"aa": "passed", "bb": "failed"}
     assert b"named more than once" in out
@@ -228,5 +277,5 @@ def test_a_reader_of_events_that_goes_away_ends_no_build(desk: Desk) -> None:
     child = desk.start("-b", "--events", desk.top / "fifo")
     with (desk.top / "fifo").open("rb") as stream:
         assert b"stream" in stream.readline()
-    out, _ = child.communicate(timeout=60)
+    out, _ = child.communicate(timeout=PATIENCE)
     assert child.returncode == 0, out

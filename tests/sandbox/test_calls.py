@@ -6,7 +6,6 @@ import errno
 import json
 import platform
 import re
-import shlex
 import struct
 import subprocess
 import sys
@@ -169,14 +168,13 @@ def test_filter_alone_closes_them(shared: Desk, as_root: bool) -> None:
     limit = "echo 0 > /proc/sys/user/max_user_namespaces\n"
     assert text.count(limit) == 1
     root = "/run/bwbuild/as-root " if as_root else ""
-    text = text.replace(limit, "")
+    text = text.replace(limit, ":\n")  # the lines of the files in it are counted
     text, count = re.subn(r"dpkg-buildpackage -us -uc -r\S+", f'{root}python3 -c "$PROBER" "$CALLS"', text)
     assert count == 1
-    quoted = {"PROBER": shlex.quote(PROBER), "CALLS": shlex.quote(json.dumps(NAMESPACES))}
-    text = text.replace("set -eu\n", "set -eu\n" + "".join(f"{n}={t}\n" for n, t in quoted.items()))
+    own = {"PROBER": PROBER, "CALLS": json.dumps(NAMESPACES)}
     done = subprocess.run(
         ["sh"], input=text, capture_output=True, text=True, check=False, timeout=PATIENCE,
-        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR": str(shared.scratch)},
+        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR": str(shared.scratch), **own},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {"unshare": "EPERM", "clone": "EPERM"}

@@ -138,7 +138,8 @@ def test_secrets_are_not_copied(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.getuid() == 0, reason="root can read everything")
 def test_what_can_not_be_read_stays_away(tmp_path: Path) -> None:
     closed = [path for path in Path("/etc").iterdir() if path.is_file() and not os.access(path, os.R_OK)]
-    assert closed
+    if not closed:
+        pytest.skip("nothing in /etc is closed, as in the sandbox of a build")
     place, read = etc(tmp_path, visible(*map(str, closed)))
     assert below(place) == {"alternatives"}
     assert read == []

@@ -18,7 +18,7 @@ from support import need
 
 from bwbuild.corpus.reports import as_junit
 from bwbuild.corpus.reports.since import Change, Since
-from bwbuild.corpus.reports.text import harmless, one_line
+from bwbuild.corpus.reports.text import harmless, indented, one_line
 from bwbuild.corpus.reports.write import Form, write
 from bwbuild.corpus.values import Line, Run, Verdict
 from bwbuild.errors import OutputError
@@ -208,6 +208,8 @@ def test_harmless_text() -> None:
 
 
 def test_one_line() -> None:
+    assert indented("  |\t^\x1b \n", 20) == "  |     ^\\x1b"
+    assert indented("abcdefgh", 5) == "abcd…"
     assert one_line(" a \n\n b\t", 5) == "a b"
     assert one_line("abcdefgh", 5) == "abcd…"
 

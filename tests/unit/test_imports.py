@@ -33,6 +33,7 @@ RANKS = {
     "deb": 6,
     "config": 6,
     "host": 6,
+    "interrupt": 7,
     "process": 7,
     "units": 7,
     "errors": 8,
@@ -83,6 +84,10 @@ PURE = {
     **{
         f"corpus/{name}.py": {"os", "bwbuild.process", "time"}
         for name in ("schedule", "noise", "held", "compare", "values", "stored")
+    },
+    **{
+        f"corpus/reports/{name}.py": {"os", "bwbuild.process", "time"}
+        for name in ("as_json", "charts", "sections", "since", "text")
     },
 }
 LONGEST_MODULE = 350

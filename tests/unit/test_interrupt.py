@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from bwbuild.build.interrupt import interruptions, undisturbed
 from bwbuild.errors import InterruptedBuild
+from bwbuild.interrupt import interruptions, undisturbed
 
 
 def interrupted(work: Callable[[], None], name: str) -> None:

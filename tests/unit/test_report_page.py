@@ -247,6 +247,9 @@ def test_the_charts_tell_time_and_memory(tmp_path: Path) -> None:
     assert builds.marks == ("0", "25 s", "50 s", "1 min 15 s", "1 min 40 s")
     lanes = re.findall(r"M([\d.]+) ([\d.]+)h([\d.]+)", builds.drawn[0].path)
     assert lanes == [("0.0", "4.00", "499.6"), ("0.0", "54.00", "999.6"), ("600.0", "4.00", "399.6")]
+    assert memory.top == "600 MiB", "16 GiB would be out of proportion"
+    large = made_run(tmp_path, [build("a", 0, 50, 9000)])
+    assert charts(large)[1].top == "16 GiB"
     assert charts(made_run(tmp_path, [])) == ()
 
 
@@ -258,6 +261,7 @@ def test_charts_of_a_clock_that_was_set_back(tmp_path: Path) -> None:
 
 
 def test_a_run_without_builds_and_one_that_goes_on(tmp_path: Path) -> None:
-    page = Page(text_of(made_run(tmp_path, [], finished=None), tmp_path))
+    run = made_run(tmp_path, [], finished=None, stopped="the disk is full")
+    page = Page(text_of(run, tmp_path))
     assert page.rows() == []
-    assert "not finished" in "".join(page.texts)
+    assert "not finished: the disk is full" in "".join(page.texts)

@@ -19,5 +19,5 @@ def test_a_first_process_that_still_has_the_machines_root(tmp_path: Path) -> Non
     own = os.getpid()
     assert not Watchdog(watched, told.append).tick(Running(own, own))
     (usage,) = (event for event in told if isinstance(event, Usage))
-    root = os.statvfs("/")
+    root = os.statvfs("/usr")  # in the sandbox of a build / is an empty tmpfs
     assert usage.memory < (root.f_blocks - root.f_bfree) * root.f_frsize

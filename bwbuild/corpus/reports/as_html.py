@@ -112,7 +112,7 @@ def _facts(run: Run) -> list[tuple[str, str]]:
     length = human_duration((run.finished - run.started).total_seconds()) if run.finished else ""
     facts = [
         ("Started", utc(run.started)),
-        ("Took", length or "not finished"),
+        ("Took", length or f"not finished{run.stopped and ': '}{run.stopped}"),
         ("Machine", f"{machine.name}, {processors}, {human_size(machine.memory)}, {machine.architecture}"),
         ("Options", " ".join(run.options)),
         ("Made with", f"bwbuild {run.tool}"),

@@ -14,9 +14,20 @@ from bwbuild.corpus.values import Build, Run
 FORMAT_VERSION = 1
 
 #: Fields that are as they are in the values; a new one there is not promised to others before it stands here.
-_RUN = ("name", "tool", "started", "finished", "machine", "directory", "options")
+_RUN = ("name", "tool", "started", "finished", "stopped", "machine", "directory", "options")
 _BUILD = (
-    *("key", "verdict", "source", "version", "architecture", "status", "exit_status", "problems", "message"),
+    *(
+        "key",
+        "subject",
+        "verdict",
+        "source",
+        "version",
+        "architecture",
+        "status",
+        "exit_status",
+        "problems",
+        "message",
+    ),
     *("errors", "started", "finished", "wall", "cpu", "memory", "space", "artifacts", "undeclared", "hidden"),
     *("attempts", "worker", "lost", "log", "report"),
 )

@@ -118,7 +118,8 @@ def _facts(build: Build) -> str:
         " ".join(filter(None, (build.source, build.version, build.architecture))),
         f"time {human_duration(build.wall)}, processor time {human_duration(build.cpu)}",
         f"memory {human_size(build.memory)}, space {human_size(build.space)}",
-        f"attempts {build.attempts}{f', worker {build.worker}' if build.worker else ''}",
+        f"attempts {build.attempts}" if build.attempts != 1 else "",
+        f"worker {build.worker}" if build.worker else "",
         *(f"not declared: {name}" for name in build.undeclared),
         *(f"{artifact.sha256}  {artifact.name}" for artifact in build.artifacts),
     ]

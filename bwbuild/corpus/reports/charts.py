@@ -121,7 +121,8 @@ def _lanes(spans: Iterable[Span]) -> list[int]:
 def _memory(spans: Sequence[Span], length: float, marks: tuple[str, ...], machine: int) -> Chart:
     heights = _sums(spans, length)
     peak = max(heights)
-    top = max(peak, machine, 1)
+    # What would be a line at the bottom beside the whole machine is shown large.
+    top = max(peak, machine if machine < 8 * peak else 0, 1)
     wide = WIDTH / len(heights)
     steps = "".join(f"V{HEIGHT - height / top * HEIGHT:.1f}h{wide:.2f}" for height in heights)
     drawn = [Drawn("memory", f"M0 {HEIGHT}{steps}V{HEIGHT}z")]

@@ -11,7 +11,16 @@ from urllib.parse import quote_from_bytes
 from bwbuild.build.report import utc
 from bwbuild.corpus.reports.logs import Cut, cut, log_path
 from bwbuild.corpus.reports.sections import Part, parts, place
-from bwbuild.corpus.reports.text import BAD, harmless, headline, number_of, of_path, one_line, reason
+from bwbuild.corpus.reports.text import (
+    BAD,
+    harmless,
+    headline,
+    indented,
+    number_of,
+    of_path,
+    one_line,
+    reason,
+)
 from bwbuild.corpus.values import Build, Run
 from bwbuild.errors import OutputError
 from bwbuild.units import human_duration, human_size
@@ -90,7 +99,8 @@ def details(run: Run, build: Build, limits: Limits, page: Path) -> dict[str, obj
 
 
 def _errors(build: Build) -> list[tuple[int, str]]:
-    return [(line.number, one_line(line.text, 500)) for line in build.errors[:_MOST_LINES]]
+    # With their indent, by which compilers point at a column.
+    return [(line.number, indented(line.text, 500)) for line in build.errors[:_MOST_LINES]]
 
 
 def _lines(texts: Sequence[str]) -> list[str]:

@@ -36,6 +36,12 @@ def one_line(text: str, longest: int) -> str:
     return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
+def indented(text: str, longest: int) -> str:
+    """As :func:`one_line`, with all its blanks but those at the end."""
+    line = harmless(text).expandtabs().replace("\n", " ").rstrip()
+    return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
 def of_bytes(data: bytes) -> str:
     r"""The harmless form of ``data``; bytes that are not UTF-8 become text such as ``\x80``."""
     return harmless(data.decode("utf-8", "backslashreplace"))

@@ -219,7 +219,7 @@
     const summary = make("summary", null, words(title),
       make("span", { class: "count" }, count + (count === 1 ? " line" : " lines")));
     const hits = [...bad].filter((number) => holds(part, number)).length;
-    if (hits) summary.append(make("span", { class: "count bad" }, hits + (hits === 1 ? " error" : " errors")));
+    if (hits) summary.append(make("span", { class: "count bad" }, hits + (hits === 1 ? " error line" : " error lines")));
     const details = make("details", { class: "level" + level, "data-first": first }, summary);
     details.addEventListener("toggle", () => { if (details.open) fill(details, part, bad); });
     if (opened && hits) { fill(details, part, bad); details.open = true; }

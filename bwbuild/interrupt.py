@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -35,7 +36,13 @@ def interruptions() -> Iterator[None]:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Put a first signal off to the end of the context, for a clean-up; a second one takes effect at once."""
+    """Put a first signal off to the end of the context, for a clean-up; a second one takes effect at once.
+
+    Only the main thread is ever disturbed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     late: list[int] = []
 
     def put_off(number: int, frame: FrameType | None) -> None:

@@ -1,0 +1,279 @@
+"""The real git-buildpackage builds repositories that ``gbp import-dsc`` made, with bwbuild as its builder."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from support import COMMAND, PATIENCE, ROOT, Done, make_tree, need
+
+#: What a hook writes down: the file that git-buildpackage told it, and whether it is there.
+NOTE = 'sh -c \'printf "%s %s" "$GBP_CHANGES_FILE" "$(test -f "$GBP_CHANGES_FILE" && echo there)" > ../note\''
+SHELL_BWBUILD = shlex.join(COMMAND)
+HOOK = str(ROOT / "hooks" / "gbp-bwbuild")
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A git repository with a directory of its own around it."""
+
+    path: Path
+    home: Path
+    environment: Mapping[str, str]
+
+    @property
+    def parent(self) -> Path:
+        """Where results are published."""
+        return self.path.parent
+
+    def run(self, *words: str | Path, **more: str) -> Done:
+        """Run a command in the repository."""
+        done = subprocess.run(
+            list(map(str, words)),
+            cwd=self.path,
+            env={**self.environment, **more},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def git(self, *words: str) -> str:
+        """What a git command writes."""
+        done = self.run("git", *words)
+        assert done.status == 0, done.both
+        return done.out
+
+    def commit(self, text: str = "a change") -> None:
+        """Commit all that is there."""
+        self.git("add", "-A", "-f")
+        self.git("commit", "-q", "-m", text)
+
+    def gbp(self, *words: str | Path, builder: str = SHELL_BWBUILD, **more: str) -> Done:
+        """``gbp buildpackage`` with bwbuild; an empty ``builder`` leaves it to the configuration."""
+        named = (f"--git-builder={builder}",) if builder else ()
+        return self.run("gbp", "buildpackage", *named, *words, **more)
+
+    def ok(self, *words: str | Path, **more: str) -> Done:
+        """The same, and it succeeds and leaves the repository clean."""
+        done = self.gbp(*words, **more)
+        assert done.status == 0, done.both
+        assert self.git("status", "--porcelain", "--ignored") == ""
+        return done
+
+    def made(self, place: Path | None = None) -> set[str]:
+        """Names of the results."""
+        suffixes = {".deb", ".dsc", ".changes", ".buildinfo"}
+        return {path.name for path in (place or self.parent).iterdir() if path.suffix in suffixes}
+
+
+def environment(top: Path, cache: Path) -> dict[str, str]:
+    """The caller's, with a home of the test's own."""
+    home = top / "home"
+    home.mkdir(mode=0o700)
+    (home / ".gitconfig").write_text("[user]\nname = A Developer\nemail = developer@example.org\n")
+    return {
+        "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME": str(home),
+        "LC_ALL": "C.UTF-8",
+        "PYTHONPATH": str(ROOT),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "DEBFULLNAME": "A Developer",
+        "DEBEMAIL": "developer@example.org",
+        "BWBUILD_SCRATCH": str(top / "scratch"),
+        "BWBUILD_CACHE": str(cache),
+    }
+
+
+def imported(top: Path, dsc: Path, cache: Path, *options: str) -> Repository:
+    """A repository of a source package."""
+    found = Repository(top / "repo" / "tiny", top / "home", environment(top, cache))
+    found.parent.mkdir()
+    words = ["gbp", "import-dsc", *options, str(dsc), "tiny"]
+    subprocess.run(words, cwd=found.parent, env=found.environment, check=True, capture_output=True)
+    return found
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The .dsc of a native package, and of one with an upstream tarball and a patch."""
+    need("gbp", "pristine-tar", "git", "bwrap", "dpkg-source")
+    top = tmp_path_factory.mktemp("sources")
+    make_tree(top / "tiny-1")
+    quilt = make_tree(top / "quilt" / "tiny-1.0", version="1.0-1")
+    (quilt / "debian/source/format").write_text("3.0 (quilt)\n")
+    tar = ["tar", "--exclude=debian", "--sort=name", "-cJf", "tiny_1.0.orig.tar.xz", "tiny-1.0"]
+    subprocess.run(tar, cwd=quilt.parent, check=True)
+    (quilt / "debian/patches").mkdir()
+    (quilt / "debian/patches/series").write_text("greeting\n")
+    patch = "--- a/input\n+++ b/input\n@@ -1 +1 @@\n-hello\n+patched\n"
+    (quilt / "debian/patches/greeting").write_text(patch)
+    for tree in (top / "tiny-1", quilt):
+        build = ["dpkg-source", "-b", tree.name]
+        subprocess.run(build, cwd=tree.parent, check=True, capture_output=True)
+    return {"native": top / "tiny_1.dsc", "quilt": top / "quilt" / "tiny_1.0-1.dsc"}
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Views, for all tests of the module."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def native(sources: dict[str, Path], tmp_path: Path, cache: Path) -> Repository:
+    """A repository of a native package."""
+    return imported(tmp_path, sources["native"], cache)
+
+
+@pytest.fixture
+def quilt(sources: dict[str, Path], tmp_path: Path, cache: Path) -> Repository:
+    """A repository with an upstream branch and the means to make its tarball again."""
+    return imported(tmp_path, sources["quilt"], cache, "--pristine-tar")
+
+
+FULL = {"tiny_1.dsc", "tiny_1_all.deb", "tiny_1_amd64.buildinfo", "tiny_1_amd64.changes"}
+
+
+def test_native(native: Repository) -> None:
+    native.ok("--no-sign", f"--git-postbuild={NOTE}")
+    assert native.made() == FULL
+    assert (native.parent / "note").read_text() == f"{native.parent}/tiny_1_amd64.changes there"
+
+
+def test_builder_of_the_users_configuration(native: Repository) -> None:
+    (native.home / ".gbp.conf").write_text(f"[buildpackage]\nbuilder = {SHELL_BWBUILD}\n")
+    native.ok("--no-sign", "-b", builder="")
+    assert native.made() == FULL - {"tiny_1.dsc"}
+
+
+def test_quilt_with_the_very_tarball(quilt: Repository, sources: dict[str, Path]) -> None:
+    quilt.ok("--git-pristine-tar", "--no-sign")
+    name = "tiny_1.0.orig.tar.xz"
+    assert (quilt.parent / name).read_bytes() == (sources["quilt"].parent / name).read_bytes()
+    deb = quilt.parent / "tiny_1.0-1_all.deb"
+    shown = subprocess.run(["dpkg-deb", "--fsys-tarfile", deb], check=True, capture_output=True).stdout
+    assert b"patched" in shown
+
+
+def test_exported_tree(quilt: Repository) -> None:
+    area = quilt.parent / "area"
+    quilt.ok("--git-pristine-tar", f"--git-export-dir={area}", "--no-sign", f"--git-postbuild={NOTE}")
+    assert {name.split("_", 1)[1] for name in quilt.made(area)} == {
+        *("1.0-1.dsc", "1.0-1_all.deb", "1.0-1_amd64.buildinfo", "1.0-1_amd64.changes"),
+    }
+    assert quilt.made() == set()
+    assert (quilt.parent / "note").read_text().endswith("/area/tiny_1.0-1_amd64.changes there")
+
+
+@pytest.mark.parametrize(("word", "kind"), [("-S", "source"), ("-A", "all")])
+def test_the_changes_that_gbp_guesses(native: Repository, word: str, kind: str) -> None:
+    native.ok(word, "--no-sign", f"--git-postbuild={NOTE}")
+    assert (native.parent / "note").read_text() == f"{native.parent}/tiny_1_{kind}.changes there"
+
+
+def test_tag_after_a_good_build_only(native: Repository) -> None:
+    native.ok("--no-sign", "--git-tag", "--git-debian-tag=release/%(version)s")
+    assert "release/1\n" in native.git("tag")
+    rules = native.path / "debian/rules"
+    rules.write_text("#!/usr/bin/make -f\n%:\n\tfalse\n")
+    native.commit()
+    done = native.gbp(
+        "--no-sign", "--keep", "never", "--git-retag", "--git-tag", "--git-debian-tag=bad/%(version)s"
+    )
+    assert done.status == 1
+    assert "bad/1" not in native.git("tag")
+
+
+@pytest.fixture
+def key(native: Repository) -> Iterator[str]:
+    """The fingerprint of a signing key in the developer's home."""
+    need("gpg", "debsign", "dscverify")
+    user = "A Developer <developer@example.org>"
+    # gpg-agent's socket is in the home directory, whose path may be too long for one.
+    short = Path("/tmp") / f"bwbuild-gbp-{native.path.stat().st_ino}"
+    shutil.copytree(native.home, short)
+    home = {"HOME": str(short)}
+    made = native.run(
+        "gpg", "--batch", "--passphrase", "", "--quick-generate-key", user, "ed25519", "sign", **home
+    )
+    assert made.status == 0, made.both
+    listing = native.run("gpg", "--list-secret-keys", "--with-colons", **home).out
+    yield f"{short} " + next(line for line in listing.splitlines() if line.startswith("fpr")).split(":")[9]
+    native.run("gpgconf", "--kill", "all", **home)
+    shutil.rmtree(short)
+
+
+def test_signed_build(native: Repository, key: str) -> None:
+    home, fingerprint = key.split()
+    done = native.ok(f"-k{fingerprint}", HOME=home)
+    assert fingerprint in done.both
+    ring = f"{home}/ring.gpg"
+    assert native.run("gpg", "--output", ring, "--export", fingerprint, HOME=home).status == 0
+    checked = native.run("dscverify", "--keyring", ring, "../tiny_1_amd64.changes", HOME=home)
+    assert checked.status == 0, checked.both
+    assert "All files validated successfully" in checked.both
+
+
+def test_unreleased_is_not_signed(native: Repository, key: str) -> None:
+    home, fingerprint = key.split()
+    changelog = native.path / "debian/changelog"
+    changelog.write_text(changelog.read_text().replace("unstable", "UNRELEASED"))
+    native.commit()
+    native.ok(HOME=home, DEB_SIGN_KEYID=fingerprint)
+    assert "BEGIN PGP" not in (native.parent / "tiny_1_amd64.changes").read_text()
+
+
+# A repository's own gbp.conf
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [("debian/gbp.conf", "--in-place"), (".gbp.conf", "$(echo --view) host"), ("debian/gbp.conf", "clean")],
+)
+def test_a_repository_can_not_loosen_the_sandbox(native: Repository, name: str, line: str) -> None:
+    (native.path / name).write_text(f"[buildpackage]\nbuilder = {SHELL_BWBUILD} {line}\n")
+    native.commit()
+    done = native.gbp("-b", "--no-sign", builder="")
+    assert done.status == 1
+    assert f"{name} of the repository names a builder" in done.both
+    assert native.made() == set()
+
+
+def test_a_repository_may_say_what_is_built(native: Repository) -> None:
+    line = "-b --no-sign -Pnocheck --no-lintian --verbose"
+    (native.path / "debian/gbp.conf").write_text(f"[DEFAULT]\nbuilder = {SHELL_BWBUILD} {line}\n")
+    native.commit()
+    native.ok(builder="")
+    assert native.made() == FULL - {"tiny_1.dsc"}
+
+
+def test_what_the_caller_types_counts_where_the_repository_names_no_builder(native: Repository) -> None:
+    (native.path / "debian/gbp.conf").write_text("[DEFAULT]\npristine-tar = False\n")
+    native.commit()
+    native.ok("-b", "--no-sign", "--view", "host")
+
+
+def test_the_callers_variables_count_in_any_case(native: Repository) -> None:
+    (native.path / "debian/gbp.conf").write_text(f"[DEFAULT]\nbuilder = {SHELL_BWBUILD}\n")
+    native.commit()
+    native.ok("-b", "--no-sign", builder="", BWBUILD_VIEW="host")
+
+
+def test_the_hook_refuses_it_from_everybody(native: Repository) -> None:
+    done = native.gbp("-b", "--no-sign", "--in-place", builder=HOOK)
+    assert done.status == 1
+    assert "gbp-bwbuild does not take this from a command line: --in-place" in done.both
+    assert native.made() == set()
+
+
+def test_the_hook_builds(native: Repository) -> None:
+    native.ok("-b", "--no-sign", "-j1", builder=HOOK)
+    assert native.made() == FULL - {"tiny_1.dsc"}

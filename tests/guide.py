@@ -1,0 +1,111 @@
+"""README.md and docs/ as their readers type them: the fenced blocks and the commands in them."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
+
+#: How a block of commands is run: on a bare machine, or by continuous integration itself.
+RUNNERS = frozenset({"bare", "ci"})
+#: What else its first line may say: its last command fails, or the lines beneath are really what it writes.
+REMARKS = frozenset({"fails", "shows"})
+
+_PROMPT = re.compile(r"(?P<place>~[\w./+-]*)?\$ (?P<command>.+)")
+_FENCE = re.compile(r"```(?P<language>\w*)(?P<words>.*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A line that is typed, and the directory in which."""
+
+    place: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One fenced block."""
+
+    page: str
+    number: int
+    language: str
+    words: frozenset[str]
+    lines: tuple[str, ...]
+
+    @property
+    def where(self) -> str:
+        """For messages."""
+        return f"{self.page}:{self.number}"
+
+    @property
+    def commands(self) -> list[Command]:
+        """What is typed."""
+        found = filter(None, map(_PROMPT.fullmatch, self.lines))
+        return [Command(match["place"] or "~", match["command"]) for match in found]
+
+    @property
+    def shown(self) -> list[str]:
+        """What is not typed."""
+        return [line for line in self.lines if line and not _PROMPT.fullmatch(line)]
+
+
+def blocks(path: Path) -> list[Block]:
+    """The blocks of one page."""
+    found: list[Block] = []
+    begun: tuple[int, str, str] | None = None
+    lines: list[str] = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        fence = _FENCE.fullmatch(line)
+        if fence and begun is None:
+            begun, lines = (number, fence["language"], fence["words"]), []
+        elif fence and begun is not None:
+            name = str(path.relative_to(ROOT))
+            found.append(Block(name, begun[0], begun[1], frozenset(begun[2].split()), tuple(lines)))
+            begun = None
+        elif begun is not None:
+            lines.append(line)
+    assert begun is None, f"{path}: a block has no end"
+    return found
+
+
+def prompts_outside(path: Path) -> Iterator[str]:
+    """Lines that look typed and are in no block."""
+    inside = False
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if _FENCE.fullmatch(line):
+            inside = not inside
+        elif not inside and _PROMPT.fullmatch(line.strip()):
+            yield line
+
+
+def script(page: list[Block], mirror: str) -> str:
+    """A shell script that types the blocks of a page for a bare machine, one after the other.
+
+    It ends at the first command that does not do what the page says, with the place in the page.
+    """
+    lines = ["set -u", "said=$(mktemp)"]
+    for block in (block for block in page if "bare" in block.words):
+        commands = block.commands
+        for command in commands:
+            wanted = "fail" if "fails" in block.words and command == commands[-1] else "succeed"
+            typed = command.line.replace("http://mirror.example.org/debian", mirror)
+            lines += [
+                f"echo '#' {block.where}: {shlex.quote(typed)}",
+                f'(cd {command.place} && eval {shlex.quote(typed)}) </dev/null >"$said" 2>&1; status=$?',
+                'cat "$said"',
+                f'if [ $status = 0 ]; then end=succeed; else end=fail; fi; if [ "$end" != {wanted} ]; then '
+                f'echo "{block.where}: status $status"; exit 1; fi',
+            ]
+        if "shows" in block.words:
+            lines += [
+                f"grep -q -F -e {shlex.quote(line)} \"$said\" || {{ echo '{block.where}: not shown:' "
+                f"{shlex.quote(line)}; exit 1; }}"
+                for line in block.shown
+            ]
+    return "\n".join([*lines, ""])

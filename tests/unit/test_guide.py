@@ -1,0 +1,81 @@
+"""README.md and docs/: each block of commands says how it is run, settings are read, links lead somewhere."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import tomllib
+from pathlib import Path
+
+import guide
+import pytest
+
+from bwbuild.config.layers import from_toml
+
+BLOCKS = [block for page in guide.PAGES for block in guide.blocks(page)]
+each = pytest.mark.parametrize("block", BLOCKS, ids=[block.where for block in BLOCKS])
+each_page = pytest.mark.parametrize("page", guide.PAGES, ids=[page.name for page in guide.PAGES])
+
+
+@each
+def test_blocks_are_classified(block: guide.Block) -> None:
+    if block.language == "console":
+        assert len(block.words & guide.RUNNERS) == 1, f"{block.where}: who runs it?"
+        assert block.words <= guide.RUNNERS | guide.REMARKS
+        assert block.commands
+        assert block.lines[0].find("$ ") >= 0, f"{block.where}: output before the first command"
+        assert "shows" not in block.words or block.shown
+    else:
+        assert block.language in {"toml", "ini", "text"}, f"{block.where}: what is it?"
+        assert not block.words
+        assert not block.commands, f"{block.where}: commands are in blocks of the language console"
+
+
+def test_what_continuous_integration_runs() -> None:
+    found = [command.line.split("#")[0].strip() for b in BLOCKS if "ci" in b.words for command in b.commands]
+    text = (guide.ROOT / ".ci/run").read_text()
+    assert found
+    assert all(f"exec {line}\n" in text for line in found)
+
+
+@each
+def test_settings_are_read(block: guide.Block) -> None:
+    text = "\n".join(block.lines)
+    if block.language == "toml":
+        assert from_toml(tomllib.loads(text), block.where).values
+    elif block.language == "ini":
+        parser = configparser.ConfigParser()
+        parser.read_string(text)
+        assert parser.sections()
+
+
+@each_page
+def test_nothing_is_typed_outside_of_blocks(page: Path) -> None:
+    assert list(guide.prompts_outside(page)) == []
+
+
+def anchors(page: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    plain = (re.sub(r"[^\w -]", "", title.lower()) for title in titles)
+    return {title.strip().replace(" ", "-") for title in plain}
+
+
+@each_page
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text(encoding="utf-8"))
+    for target in targets:
+        name, _, anchor = target.partition("#")
+        other = page.parent / name if name else page
+        assert other.exists(), target
+        assert not anchor or anchor in anchors(other), target
+
+
+def test_a_script_ends_where_the_page_is_wrong() -> None:
+    page = [
+        guide.Block("page.md", 3, "console", frozenset({"bare", "fails"}), ("$ false",)),
+        guide.Block("page.md", 9, "console", frozenset({"bare", "shows"}), ("~/deb$ echo it's", "it's")),
+        guide.Block("page.md", 20, "console", frozenset({"ci"}), ("$ never",)),
+    ]
+    text = guide.script(page, "")
+    assert "(cd ~/deb && eval 'echo it'\"'\"'s')" in text
+    assert "never" not in text
