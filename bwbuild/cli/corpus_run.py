@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from bwbuild.cli.corpus_cluster import on_cluster, reach, with_cluster
 from bwbuild.cli.corpus_options import LAST, CorpusCommand, build_words, check
 from bwbuild.errors import ExitStatus, UsageError
 
@@ -34,6 +35,7 @@ from bwbuild.errors import ExitStatus, UsageError
 @click.option("--output", metavar="DIR", help="Put logs and reports into DIR, which is made.")
 @click.option("--keep-artifacts", is_flag=True, help="Keep what was built, not only its lists and sums.")
 @click.option("--resume", metavar="[RUN]", help="Go on with RUN, or with the last one.")
+@with_cluster
 @click.argument("sources", nargs=-1)
 def run_command(sources: tuple[str, ...], resume: str | None, **parameters: Any) -> int:
     """Build many sources in parallel, each in a sandbox of its own.
@@ -45,6 +47,7 @@ def run_command(sources: tuple[str, ...], resume: str | None, **parameters: Any)
     """
     from bwbuild.corpus.store import Store  # noqa: PLC0415 - --help needs none of it
 
+    reached = reach(parameters)
     store = Store()
     if resume is None:
         name = _begun(store, sources, parameters)
@@ -54,7 +57,7 @@ def run_command(sources: tuple[str, ...], resume: str | None, **parameters: Any)
         )
     else:
         name = store.find("" if resume == LAST else resume)
-    return _carried(store, store.run(name, packages=False))
+    return _carried(store, store.run(name, packages=False), reached)
 
 
 def _begun(store: Any, sources: tuple[str, ...], parameters: dict[str, Any]) -> str:
@@ -98,7 +101,7 @@ def _dependents(settings: Any, needed: tuple[str, ...]) -> list[str]:
     return reverse_depends(settings, needed, notices(show_notice))
 
 
-def _carried(store: Any, run: Any) -> int:
+def _carried(store: Any, run: Any, reached: Any) -> int:
     from bwbuild.cli.corpus_board import board  # noqa: PLC0415 - as above
     from bwbuild.cli.corpus_words import all_passed  # noqa: PLC0415
     from bwbuild.cli.terminal import show_error  # noqa: PLC0415
@@ -107,7 +110,8 @@ def _carried(store: Any, run: Any) -> int:
 
     stop = Stop()
     with board(run) as screen, _signals(stop):
-        carried = carry_out(store, run, screen, stop)
+        elsewhere = on_cluster(reached, run) if reached else None
+        carried = carry_out(store, run, screen, stop, elsewhere=elsewhere)
     ended = store.run(run.name, packages=False)
     screen.conclude(ended)
     if carried.error is not None:

@@ -98,10 +98,13 @@ def _details(run: Run, build: Build) -> Iterator[str]:
         "message": visible(build.message),
         "time": f"{human_duration(build.wall)}, CPU {human_duration(build.cpu)}" if build.wall else "",
         "memory": human_size(build.memory) if build.memory else "",
+        "worker": visible(build.worker),
+        "attempts": str(build.attempts) if build.attempts > 1 else "",
         "log": str(run.directory / build.log) if build.log else "",
         "report": str(run.directory / build.report) if build.report else "",
     }
     yield from (f"  {name}: {value}" for name, value in facts.items() if value)
+    yield from (f"  lost: {visible(why)}" for why in build.lost)
     yield from (f"  not as expected: {visible(problem)}" for problem in build.problems)
     yield from (f"  line {line.number}: {visible(line.text)}" for line in build.errors)
     yield from (f"  {item.sha256[:12]}  {human_size(item.size)}  {item.name}" for item in build.artifacts)

@@ -38,6 +38,7 @@ def of_build(build: Build) -> Line:
     reason = why(build)
     figures = [human_duration(build.wall)] if build.wall else []
     figures += [human_size(build.memory)] if build.memory else []
+    figures += [f"{build.attempts} attempts"] if build.attempts > 1 else []
     told = f" ({', '.join(figures)})" if figures else ""
     text = f"{build.key}: {build.verdict.value}{told}{f': {reason}' if reason else ''}"
     return Line(text, STYLES[build.verdict] if reason else "")

@@ -27,6 +27,7 @@ COMMANDS = {
     "config": "bwbuild.cli.config",
     "root": "bwbuild.cli.root",
     "corpus": "bwbuild.cli.corpus",
+    "worker": "bwbuild.cli.worker",
     "clean": "bwbuild.cli.clean",
 }
 

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from bwbuild.build.history import History
 from bwbuild.build.limits import LEAST_RESERVE, MOST_RESERVE
@@ -70,6 +71,13 @@ def source_of(job: Job) -> str:
     return job.subject or job.key
 
 
+class Jobs(Protocol):
+    """What carries out jobs: a pool on this machine, or a cluster."""
+
+    def run(self, jobs: Sequence[Job], listener: Listener, stop: Stop) -> None:
+        """All of them, or until somebody wants it to stop."""
+
+
 @dataclass(frozen=True, slots=True)
 class Carried:
     """How a run came to its end: why it stopped before, empty if it did not."""
@@ -80,7 +88,13 @@ class Carried:
 
 
 def carry_out(
-    store: Store, run: Run, listener: Listener, stop: Stop, builder: Builder | None = None
+    store: Store,
+    run: Run,
+    listener: Listener,
+    stop: Stop,
+    builder: Builder | None = None,
+    *,
+    elsewhere: Callable[[Run, Plan], Jobs] | None = None,
 ) -> Carried:
     """Build all that is left of ``run``.
 
@@ -88,11 +102,13 @@ def carry_out(
     order, and is in what is returned; the run can be taken up again then.
 
     :param builder: in place of the one that builds.
+    :param elsewhere: makes what carries out jobs in place of this machine's pool.
     :raises UsageError: somebody carries it out already.
     """
     with carrying_out(run):
         plan, jobs = store.plan(run.name)
-        pool = Pool(room(run.machine, plan.jobs), builder or _builder(run, plan), _available)
+        here = Pool(room(run.machine, plan.jobs), builder or _builder(run, plan), _available)
+        pool = elsewhere(run, plan) if elsewhere else here
         error = _run(pool, jobs, _Recording(store, run, listener), stop)
         stopped = error.message if error else "interrupted" if stop.asked else ""
         try:
@@ -101,7 +117,7 @@ def carry_out(
             return Carried(run, full.message, error or full)
 
 
-def _run(pool: Pool, jobs: Sequence[Job], listener: Listener, stop: Stop) -> BwbuildError | None:
+def _run(pool: Jobs, jobs: Sequence[Job], listener: Listener, stop: Stop) -> BwbuildError | None:
     try:
         pool.run(jobs, listener, stop)
     except (OutputError, HostError) as error:

@@ -339,3 +339,12 @@ def test_a_build_on_this_machine_imports_nothing_of_bases(tmp_path: Path) -> Non
     found = imported("\n".join(f"import {name}" for name in BUILD), tmp_path)
     assert set(BUILD) <= found
     assert not BASES & found
+
+
+@pytest.mark.parametrize("words", ["--help", "corpus run --help", "worker --help"])
+def test_help_imports_nothing_of_a_cluster(words: str, tmp_path: Path) -> None:
+    found = imported(
+        "from bwbuild.cli.main import run\nassert run(sys.argv[1:]) == 0", tmp_path, *words.split()
+    )
+    assert "bwbuild.cli.main" in found
+    assert not {name for name in found if name.startswith(("distributed", "dask", "bwbuild.corpus.cluster"))}

@@ -1,0 +1,1 @@
+"""The jobs of a run on other machines, by dask.distributed."""
