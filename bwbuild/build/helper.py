@@ -69,7 +69,7 @@ def _run(launch: runner.Launch, watched: Watched, what: str) -> tuple[int, tuple
 
     watchdog = Watchdog(watched, remember)
     outcome = runner.run(launch, runner.Listeners(watchdog.output, tick=watchdog.tick))
-    breach = verdict.killed(outcome, watchdog.seen, watched.limits, what)
+    breach = verdict.killed(outcome, watchdog.seen, watched.limits, what) or watchdog.overgrown()
     if breach is not None:
         raise BreachError(replace(breach, message=_named(breach.message, what)))
     lines = tuple(line[:200] for line in tail.decode("utf-8", "replace").splitlines()[-_LINES:])

@@ -221,7 +221,7 @@ def of_disk(limit: int, taken: int, *, killed: bool) -> Breach:
     """The workspace took too much."""
     return Breach(
         Reached("disk", limit, taken),
-        f"{'killed' if killed else 'the build failed'}: disk limit {human_size(limit)},"
+        f"{'killed: ' if killed else ''}disk limit {human_size(limit)},"
         f" the workspace took {human_size(taken)}",
         "--limit-disk SIZE allows it more",
     )

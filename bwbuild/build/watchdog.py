@@ -96,6 +96,10 @@ class Watchdog:
         killed = self._group is not None and self._group.killed
         return Seen(self._breach, peak, tasks, frozenset(self._full), self._refused, killed)
 
+    def overgrown(self) -> Breach | None:
+        """The limit that it was above when it ended, faster than two looks at the disk; None if it was not."""
+        return self._disk.overgrown()
+
     def output(self, data: bytes) -> None:
         """Take in what the build wrote."""
         self._last_output = time.monotonic()
@@ -215,6 +219,14 @@ class _Disk:
         if self._free < (reserve if self._start >= reserve else self._start // 2):
             return words.of_reserve(reserve, self._free, str(self._path))
         return self._check_growth()
+
+    def overgrown(self) -> Breach | None:
+        """The limit on what is taken, if it is above it now."""
+        limit, taken = self._limits.disk, self._taken
+        if limit is None or taken is None or file_system(self._path)[0] > self._start - limit:
+            return None
+        size = taken()
+        return words.of_disk(limit, size, killed=False) if size > limit else None
 
     def _check_growth(self) -> Breach | None:
         limit, growth = self._limits.disk, self._start - self._free

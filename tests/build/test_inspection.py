@@ -225,6 +225,7 @@ def test_what_dpkg_can_not_read(bench: Bench, data: bytes) -> None:
         bench.inspect()
 
 
+@pytest.mark.long
 def test_time_is_limited(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inspection, "PATIENCE", 0.3)
     # 3 GB of nothing, in which no tar finds a member.

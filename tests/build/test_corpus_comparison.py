@@ -71,6 +71,7 @@ def test_planted_regressions_are_found_and_noise_is_not(desk: Desk) -> None:
     assert desk.run("corpus", "compare", "old", "new", "--fail-on", "none").status == 0
 
 
+@pytest.mark.long
 @pytest.mark.soak
 def test_ten_runs_of_the_same_report_nothing(desk: Desk) -> None:
     top = desk.top / "trees"
