@@ -97,7 +97,7 @@ class Watchdog:
         return Seen(self._breach, peak, tasks, frozenset(self._full), self._refused, killed)
 
     def overgrown(self) -> Breach | None:
-        """The limit that it was above when it ended, faster than two looks at the disk; None if it was not."""
+        """The limit that it was above when it ended, which it did between two looks; None if it was not."""
         return self._disk.overgrown()
 
     def output(self, data: bytes) -> None:
