@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from typing import Any
 
 from bwbuild.sandbox.syscalls import HELD_BACK, Group
 
@@ -184,4 +185,5 @@ def worse(one: object, other: object) -> object:
 
 def weakened(facts: Facts, **seen: object) -> Facts:
     """``facts`` with the weaker of its own and of ``seen`` in each field."""
-    return replace(facts, **{name: worse(getattr(facts, name), value) for name, value in seen.items()})
+    found: dict[str, Any] = {name: worse(getattr(facts, name), value) for name, value in seen.items()}
+    return replace(facts, **found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
+from typing import Any
 
 from bwbuild.audit.facts import (
     ALL_CAPABILITIES,
@@ -56,7 +57,7 @@ def facts_of_line(line: Line, around: Around) -> Facts:
     )
 
 
-def _of_processes(line: Line, around: Around) -> dict[str, object]:
+def _of_processes(line: Line, around: Around) -> dict[str, Any]:
     if around.root:
         users = Users.MACHINE
     else:

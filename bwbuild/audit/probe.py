@@ -9,6 +9,7 @@ import errno
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.parse import unquote
 
 from bwbuild.audit.facts import (
@@ -130,9 +131,9 @@ def read(output: str, side: str) -> Sight | None:
     )
 
 
-def seen(inside: Sight, outside: Sight, expected: Expected) -> dict[str, object]:
+def seen(inside: Sight, outside: Sight, expected: Expected) -> dict[str, Any]:
     """Fields of the facts as they were seen; what nobody could look at is not among them."""
-    found: dict[str, object] = {
+    found: dict[str, Any] = {
         "descriptors": _descriptors(inside, expected),
         "environment": _environment(inside, expected),
         "sockets": tuple(path for path in inside.sockets if not _is_own(path, expected)),
@@ -181,7 +182,7 @@ def names_of(inside: Sight, looked: Iterable[str]) -> frozenset[str]:
     return frozenset(looked) | {f"calls: {group.value}" for group in _groups(inside)}
 
 
-def _known(facts: Facts, looked: Mapping[str, object]) -> dict[str, object]:
+def _known(facts: Facts, looked: Mapping[str, object]) -> dict[str, Any]:
     """What was seen, where something more exact is known of the same."""
     found = dict(looked)
     if facts.capabilities and found.get("capabilities"):
