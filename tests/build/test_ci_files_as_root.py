@@ -25,7 +25,8 @@ pytestmark = [as_root, pytest.mark.long]
 
 #: What the images of the files are.
 IMAGE = "trixie"
-MIRROR = os.environ.get("BWBUILD_TEST_MIRROR", "http://deb.debian.org/debian")
+#: None named: mmdebstrap's own choice.
+MIRROR = tuple(filter(None, [os.environ.get("BWBUILD_TEST_MIRROR")]))
 PATIENCE = 1800
 
 _ENTER = """\
@@ -53,7 +54,7 @@ def image() -> Iterator[Path]:
     need("mmdebstrap", "unshare", "pivot_root", "zstd")
     top = Path(tempfile.mkdtemp(prefix="bwbuild-test-", dir="/var/tmp"))
     top.chmod(0o755)
-    command = ["mmdebstrap", "--variant=minbase", "--quiet", IMAGE, top / "image", MIRROR]
+    command = ["mmdebstrap", "--variant=minbase", "--quiet", IMAGE, top / "image", *MIRROR]
     subprocess.run(command, check=True, timeout=PATIENCE)
     yield top / "image"
     subprocess.run(["rm", "-rf", "--one-file-system", top], check=True)
