@@ -195,7 +195,8 @@ def possible(program: str, text: str) -> Stage:
 SYSCALL = "import ctypes; libc = ctypes.CDLL(None, use_errno=True); print('RESULT', libc.syscall({}) >= 0)"
 IO_URING = SYSCALL.format(f"{number('io_uring_setup')}, 1, ctypes.create_string_buffer(256)")
 USERFAULTFD = SYSCALL.format(f"{number('userfaultfd')}, 1")
-VSOCK = "import socket; socket.socket(40, socket.SOCK_STREAM); print('RESULT made')"
+# The text must not stand in the program, which tracebacks show.
+VSOCK = "import socket; socket.socket(40, socket.SOCK_STREAM); print('RESULT', 'made')"
 
 LOCK = """
 import fcntl, time

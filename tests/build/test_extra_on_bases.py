@@ -90,10 +90,10 @@ def test_own_package_comes_before_one_of_the_suite(bases: Bases, top: Path, debs
 
 def test_newer_package_takes_the_place_of_one_in_the_base(bases: Bases, top: Path, debs: Path) -> None:
     desk = bases.desk(top)
-    own(debs, "new", "tzdata", version="9999")
-    seen = desk.inside("dpkg-query -W tzdata; cat /usr/share/tzdata", "-d", OWN, f"--extra-package={debs}")
-    assert seen == "tzdata\t9999\nnew"
-    assert "9999" not in desk.inside("dpkg-query -W tzdata", "-d", OWN)
+    own(debs, "new", "patch", version="9999")
+    seen = desk.inside("dpkg-query -W patch; cat /usr/share/patch", "-d", OWN, f"--extra-package={debs}")
+    assert seen == "patch\t9999\nnew"
+    assert "9999" not in desk.inside("dpkg-query -W patch", "-d", OWN)
 
 
 def test_no_trace_is_left(bases: Bases, top: Path, debs: Path) -> None:
