@@ -126,7 +126,7 @@ class Build:
             if error.errno not in _DISK_ERRORS:
                 raise
             what = f"{error.filename or 'a file'}: {error.strerror}"
-            failure = OutputError(what, hint="df shows what is full")
+            failure = OutputError(what, hint="df shows what is full; --scratch DIR names another workspace")
         report = account(self, failure)
         wall = time.monotonic() - clock
         resources = Resources.measured(wall, ChildTimes.now().since(before), self.peak, self.disk)

@@ -260,7 +260,7 @@ def test_never(tmp_path: Path) -> None:
 
 def test_jobs_follow_memory(tmp_path: Path) -> None:
     """The second build is told to run fewer jobs, when the first took all memory with as many as it could."""
-    hog = "echo JOBS $DEB_BUILD_OPTIONS; python3 -c 'import time; x = bytearray(150 << 20); time.sleep(1.5)'"
+    hog = "echo JOBS $DEB_BUILD_OPTIONS; python3 -c 'import time; x = bytearray(150 << 20); time.sleep(4)'"
     desk = make_desk(tmp_path, Rules(during=hog))
     desk.ok("-b", "--limit-memory", "1G")
     processors = os.sysconf("SC_NPROCESSORS_ONLN")
@@ -268,8 +268,8 @@ def test_jobs_follow_memory(tmp_path: Path) -> None:
     if processors == 1:
         pytest.skip("one processor")
     second = desk.run("-b", "--limit-memory", "100M", "--keep", "never")
+    assert second.status == 11, second.both
     assert f"JOBS parallel={processors}\n" not in desk.log()
     assert "-jNUMBER decides otherwise" in desk.log()
-    assert second.status == 11
     desk.run("-b", "--limit-memory", "100M", f"-j{processors}", "--keep", "never")
     assert f"JOBS parallel={processors}\n" in desk.log()
