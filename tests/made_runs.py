@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from bwbuild.build.log import LogFile, LogTitle
-from bwbuild.build.report import Artifact
+from bwbuild.build.record.log import LogFile, LogTitle
+from bwbuild.build.record.report import Artifact
 from bwbuild.corpus.values import Build, Line, Machine, Package, Run, Verdict
 from bwbuild.events import Field, Output, Section
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from bwbuild import process
 from bwbuild.build import asked, ground, places, verdict
 from bwbuild.build import scratch as scratches
-from bwbuild.build.limits import BreachError, Limits, ceilings
 from bwbuild.build.plan import Plan
-from bwbuild.build.watchdog import Watchdog, Watched
+from bwbuild.build.watch.limits import BreachError, Limits, ceilings
+from bwbuild.build.watch.watchdog import Watchdog, Watched
 from bwbuild.checks import autopkgtest, lintian, piuparts
 from bwbuild.checks.bench import Bench, Subject
 from bwbuild.checks.result import Result, Verdict, broken

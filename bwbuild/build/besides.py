@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bwbuild.build.dependencies import is_cross
+from bwbuild.build.study.dependencies import is_cross
 from bwbuild.deb.buildoptions import BuildOptions
 from bwbuild.deb.closure import Wanted
 from bwbuild.deb.names import ARCHITECTURE

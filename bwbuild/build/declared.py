@@ -7,8 +7,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from bwbuild.build import dependencies, places
+from bwbuild.build import places
 from bwbuild.build.plan import Inputs
+from bwbuild.build.study import dependencies
 from bwbuild.deb.closure import Closure, Wanted
 from bwbuild.deb.database import Database, Package
 from bwbuild.errors import BwbuildError, HostError

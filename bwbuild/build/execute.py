@@ -12,19 +12,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bwbuild.build import asked, sections, session, signing, space, verdict
+from bwbuild.build import asked, session, signing, space, verdict
 from bwbuild.build import scratch as scratches
-from bwbuild.build.account import account
-from bwbuild.build.history import Estimate, History, PastBuild, StepTimes
-from bwbuild.build.limits import Breach, BreachError, Reached, of_disk, of_log
-from bwbuild.build.log import LogFile, LogTitle
 from bwbuild.build.plan import Plan, on_disk
-from bwbuild.build.report import Artifact, Kept, Package, Phase, Report, Resources, Signature
-from bwbuild.build.resources import ChildTimes, Peak
+from bwbuild.build.record import sections
+from bwbuild.build.record.account import account
+from bwbuild.build.record.history import Estimate, History, PastBuild, StepTimes
+from bwbuild.build.record.log import LogFile, LogTitle
+from bwbuild.build.record.report import Artifact, Kept, Package, Phase, Report, Resources, Signature
+from bwbuild.build.record.summary import after_build, summary
 from bwbuild.build.scan import OutputScanner
 from bwbuild.build.scratch import Scratch
-from bwbuild.build.summary import after_build, summary
-from bwbuild.build.watchdog import Watchdog, Watched
+from bwbuild.build.watch.limits import Breach, BreachError, Reached, of_disk, of_log
+from bwbuild.build.watch.resources import ChildTimes, Peak
+from bwbuild.build.watch.watchdog import Watchdog, Watched
 from bwbuild.checks.result import Result, judge
 from bwbuild.config.settings import Keep
 from bwbuild.errors import BuildError, BwbuildError, ExitStatus, HostError, InterruptedBuild, OutputError
@@ -196,7 +197,7 @@ class Build:
             self.tell(Notice(Level.INFO, "no .changes was made, so nothing is published"))
             return
         with self._phase("verify"):
-            from bwbuild.build import contents, packed, results  # noqa: PLC0415 - they would delay the start
+            from bwbuild.build.inspect import contents, packed, results  # noqa: PLC0415 - they would delay the start
 
             verified = results.take(self.plan, scratch.path, self.log)
             for text in packed.check(self.plan, verified, scratch):
@@ -271,7 +272,7 @@ class Build:
     def _look_up(self) -> None:
         if self.plan.view is None:
             return
-        from bwbuild.build.undeclared import look_up  # noqa: PLC0415 - only a failure needs it
+        from bwbuild.build.study.undeclared import look_up  # noqa: PLC0415 - only a failure needs it
 
         try:
             self.undeclared = look_up(self.log.path, self.plan.view, self.plan.host)
@@ -280,7 +281,7 @@ class Build:
             self.tell(Notice(Level.WARNING, f"hidden files were not looked up: {error.message}"))
 
     def _explain(self) -> tuple[Finding, ...]:
-        from bwbuild.build.doctor import explain  # noqa: PLC0415 - only a sandbox that did not start needs it
+        from bwbuild.build.study.doctor import explain  # noqa: PLC0415 - only a sandbox that did not start needs it
 
         return explain(self.plan, self.around.base)
 

@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bwbuild.build import besides, dependencies, places
+from bwbuild.build import besides, places
 from bwbuild.build.plan import Inputs, choose_identity
-from bwbuild.build.reading import FETCH, INSTALL, UPDATE, Recorder, with_versions
-from bwbuild.build.report import utc
+from bwbuild.build.record.reading import FETCH, INSTALL, UPDATE, Recorder, with_versions
+from bwbuild.build.record.report import utc
 from bwbuild.build.start import Fetch
+from bwbuild.build.study import dependencies
 from bwbuild.config.settings import Settings
 from bwbuild.deb.database import installed
 from bwbuild.errors import HostError, SourceError

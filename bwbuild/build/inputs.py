@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bwbuild.build import declared, places
-from bwbuild.build.history import History
 from bwbuild.build.plan import Inputs
-from bwbuild.build.reading import FETCH, INSTALL, Recorder
+from bwbuild.build.record.history import History
+from bwbuild.build.record.reading import FETCH, INSTALL, Recorder
 from bwbuild.build.start import DscFile, Fetch, Start, Tree
 from bwbuild.build.workspaces import SHARED
 from bwbuild.config.settings import IdentityChoice, Missing, Settings, View, Workspace
@@ -135,8 +135,8 @@ def _collected(
         tell(Field("Source tree", str(inputs.source.tree)))
         yield inputs
         return
-    from bwbuild.build.helper import Reader  # noqa: PLC0415 - a tree needs none of it
-    from bwbuild.build.unpack import unpacked  # noqa: PLC0415
+    from bwbuild.build.inspect.helper import Reader  # noqa: PLC0415 - a tree needs none of it
+    from bwbuild.build.inspect.unpack import unpacked  # noqa: PLC0415
 
     if not wanted.command and not wanted.lasting:
         from bwbuild.handover.publish import check_output  # noqa: PLC0415

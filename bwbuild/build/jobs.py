@@ -11,8 +11,8 @@ from bwbuild.host.facts import Processors
 from bwbuild.units import human_size
 
 if TYPE_CHECKING:
-    from bwbuild.build.limits import Limits
     from bwbuild.build.plan import Inputs
+    from bwbuild.build.watch.limits import Limits
 
 _OPTION = re.compile(r"(?:--jobs(?:-try|-force)?|-[jJ])=?(\d*|auto)")
 _PARALLEL = re.compile(r"(?:^|\s)parallel=(\d+)")

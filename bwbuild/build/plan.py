@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bwbuild.build.jobs import Demand, Jobs, jobs_of
-from bwbuild.build.limits import NO_LIMITS, Limits, ceilings, resolve
 from bwbuild.build.notes import Chosen, notes_on
-from bwbuild.build.reading import UNTOLD, Told
+from bwbuild.build.record.reading import UNTOLD, Told
 from bwbuild.build.restraints import restraints
+from bwbuild.build.watch.limits import NO_LIMITS, Limits, ceilings, resolve
 from bwbuild.build.workspaces import choose_workspace
 from bwbuild.config.settings import Allow, BuildAs, IdentityChoice, Settings
 from bwbuild.config.settings import Workspace as WorkspaceChoice
@@ -36,7 +36,7 @@ from bwbuild.sandbox.scope import Scope, scope
 from bwbuild.sandbox.spec import Identity, IdentityKind, Sandbox, Workspace
 
 if TYPE_CHECKING:
-    from bwbuild.build.history import Estimate
+    from bwbuild.build.record.history import Estimate
 
 
 @dataclass(frozen=True, slots=True)

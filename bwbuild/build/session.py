@@ -58,7 +58,7 @@ def run_in(plan: Plan, scratch: Scratch, streams: Streams) -> int:
     listeners = runner.Listeners(_flushed(streams.output), _flushed(streams.error))
     outcome = launch(plan, scratch, listeners)
     if not outcome.started or outcome.exit_code is None:
-        from bwbuild.build.doctor import explain  # noqa: PLC0415 - only a failure needs it
+        from bwbuild.build.study.doctor import explain  # noqa: PLC0415 - only a failure needs it
 
         raise advice(explain(plan, scratch.path.parent))
     return outcome.exit_code

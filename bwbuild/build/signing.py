@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from bwbuild.build.plan import Plan
-from bwbuild.build.report import Signature
+from bwbuild.build.record.report import Signature
 from bwbuild.config.settings import Sign
 from bwbuild.errors import SigningError
 from bwbuild.handover.keys import Key, NoKey, Wishes, find_key, read_devscripts

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bwbuild.build import scratch as scratches
-from bwbuild.build.limits import disk_reserve
 from bwbuild.build.plan import Plan
 from bwbuild.build.scan import Excerpt
 from bwbuild.build.scratch import Scratch
+from bwbuild.build.watch.limits import disk_reserve
 from bwbuild.errors import OutputError
 from bwbuild.sandbox.spec import Layering
 from bwbuild.units import human_size

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Sequence
 
-from bwbuild.build import limits
-from bwbuild.build.limits import Breach, Limits, Seen
 from bwbuild.build.plan import Plan
 from bwbuild.build.scan import Excerpt
+from bwbuild.build.watch import limits
+from bwbuild.build.watch.limits import Breach, Limits, Seen
 from bwbuild.errors import BuildError, DependencyError, ExitStatus
 from bwbuild.handover.artifacts import Expected
 from bwbuild.host.doctor import Finding, advice

@@ -13,8 +13,8 @@ from bwbuild.errors import ExitStatus
 
 if TYPE_CHECKING:
     from bwbuild.audit.score import Finding
-    from bwbuild.build.audit import Audit
-    from bwbuild.build.summary import Line
+    from bwbuild.build.record.summary import Line
+    from bwbuild.build.study.audit import Audit
 
 _HIGHEST = 10.0
 
@@ -38,9 +38,9 @@ def audit(
     Without TREE it is that of the tree around the current directory, or of a made-up source. After -- a bwrap
     command line is scored, as if it were started here; its command is not run.
     """
-    from bwbuild.build.audit import audit_build  # noqa: PLC0415 - --help needs neither
-    from bwbuild.build.audit_line import audit_line  # noqa: PLC0415
     from bwbuild.build.start import decide  # noqa: PLC0415
+    from bwbuild.build.study.audit import audit_build  # noqa: PLC0415 - --help needs neither
+    from bwbuild.build.study.audit_line import audit_line  # noqa: PLC0415
     from bwbuild.cli.terminal import print_lines, show_notice  # noqa: PLC0415
 
     options, settings = dpkg_options(), configuration(parameters).settings
@@ -90,8 +90,8 @@ def _row(found: Audit, finding: Finding) -> dict[str, object]:
 
 
 def _lines(found: Audit) -> list[Line]:
-    from bwbuild.build.log import visible  # noqa: PLC0415
-    from bwbuild.build.summary import Line  # noqa: PLC0415
+    from bwbuild.build.record.log import visible  # noqa: PLC0415
+    from bwbuild.build.record.summary import Line  # noqa: PLC0415
 
     findings = found.score.findings
     width = max(len(finding.assessment.name) for finding in findings)
@@ -108,8 +108,8 @@ def _lines(found: Audit) -> list[Line]:
 
 
 def _details(found: Audit, finding: Finding, indent: str) -> list[Line]:
-    from bwbuild.build.log import visible  # noqa: PLC0415
-    from bwbuild.build.summary import Line  # noqa: PLC0415
+    from bwbuild.build.record.log import visible  # noqa: PLC0415
+    from bwbuild.build.record.summary import Line  # noqa: PLC0415
 
     assessment = finding.assessment
     change = assessment.words if found.line else assessment.change
@@ -120,7 +120,7 @@ def _details(found: Audit, finding: Finding, indent: str) -> list[Line]:
 
 
 def _verdict(found: Audit) -> list[Line]:
-    from bwbuild.build.summary import Line  # noqa: PLC0415
+    from bwbuild.build.record.summary import Line  # noqa: PLC0415
 
     result = found.score
     names = ", ".join(finding.assessment.name for finding in result.fatal)

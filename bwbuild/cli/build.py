@@ -29,8 +29,8 @@ def build(source: str, *, dry_run: bool, **parameters: Any) -> int:
     """
     from bwbuild.build import inputs  # noqa: PLC0415 - --help needs none of them
     from bwbuild.build.plan import make_plan  # noqa: PLC0415
+    from bwbuild.build.record.stream import EventStream  # noqa: PLC0415
     from bwbuild.build.start import decide  # noqa: PLC0415
-    from bwbuild.build.stream import EventStream  # noqa: PLC0415
     from bwbuild.cli.terminal import show_progress  # noqa: PLC0415
 
     settings = configuration(parameters).settings
@@ -56,7 +56,7 @@ def build(source: str, *, dry_run: bool, **parameters: Any) -> int:
 
 def _build(plan: Any, stream: Any) -> int:
     from bwbuild.build import execute, places  # noqa: PLC0415
-    from bwbuild.build.report import write_json  # noqa: PLC0415
+    from bwbuild.build.record.report import write_json  # noqa: PLC0415
     from bwbuild.cli.session import open_shell  # noqa: PLC0415
     from bwbuild.cli.terminal import show_report, terminal  # noqa: PLC0415
 
@@ -91,8 +91,8 @@ def _report_failure(error: BwbuildError, job: str, path: Path) -> None:
     """A build that never began has a report too."""
     from datetime import UTC, datetime  # noqa: PLC0415
 
-    from bwbuild.build.limits import BreachError  # noqa: PLC0415
-    from bwbuild.build.report import Failure, Report, write_json  # noqa: PLC0415
+    from bwbuild.build.record.report import Failure, Report, write_json  # noqa: PLC0415
+    from bwbuild.build.watch.limits import BreachError  # noqa: PLC0415
 
     now = datetime.now(UTC)
     limit = error.reached if isinstance(error, BreachError) else None

@@ -11,7 +11,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from bwbuild.build.summary import Line
+from bwbuild.build.record.summary import Line
 from bwbuild.cli.corpus_words import conclusion, of_build, sorted_counts
 from bwbuild.cli.terminal import LIFE_SIGN_PAUSE, is_smart, print_lines, rich_console
 from bwbuild.corpus.pool import Running

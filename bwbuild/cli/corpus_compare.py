@@ -12,7 +12,7 @@ import click
 from bwbuild.errors import ExitStatus, UsageError
 
 if TYPE_CHECKING:
-    from bwbuild.build.summary import Line
+    from bwbuild.build.record.summary import Line
     from bwbuild.corpus.compare import Change, Compared
     from bwbuild.corpus.store import Store
     from bwbuild.corpus.values import Run
@@ -83,8 +83,8 @@ def _runs(store: Store, names: str) -> Iterator[Run]:
 
 
 def _lines(compared: Compared) -> Iterator[Line]:
-    from bwbuild.build.log import visible  # noqa: PLC0415 - as above
-    from bwbuild.build.summary import Line  # noqa: PLC0415
+    from bwbuild.build.record.log import visible  # noqa: PLC0415 - as above
+    from bwbuild.build.record.summary import Line  # noqa: PLC0415
     from bwbuild.corpus.compare import MEANING, Change  # noqa: PLC0415
 
     for change in Change:

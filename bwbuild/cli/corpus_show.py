@@ -36,7 +36,7 @@ def list_command(*, as_json: bool) -> None:
 
 
 def _row(item: Listed) -> tuple[str, ...]:
-    from bwbuild.build.log import visible  # noqa: PLC0415 - as above
+    from bwbuild.build.record.log import visible  # noqa: PLC0415 - as above
     from bwbuild.process import pasteable  # noqa: PLC0415
 
     run = item.run
@@ -63,7 +63,7 @@ def _run_as_json(item: Listed) -> dict[str, object]:
 @click.argument("key", default="")
 def show_command(run: str, key: str, *, as_json: bool) -> None:
     """Show the results of RUN, by default of the last one; with KEY all that is known of one of them."""
-    from bwbuild.build.summary import Line  # noqa: PLC0415 - --help needs it not
+    from bwbuild.build.record.summary import Line  # noqa: PLC0415 - --help needs it not
     from bwbuild.cli.corpus_words import of_build, summary  # noqa: PLC0415
     from bwbuild.cli.terminal import print_lines  # noqa: PLC0415
     from bwbuild.corpus.store import Store  # noqa: PLC0415
@@ -88,7 +88,7 @@ def _build(run: Run, key: str) -> Build:
 
 
 def _details(run: Run, build: Build) -> Iterator[str]:
-    from bwbuild.build.log import visible  # noqa: PLC0415 - as above
+    from bwbuild.build.record.log import visible  # noqa: PLC0415 - as above
     from bwbuild.units import human_duration, human_size  # noqa: PLC0415
 
     yield f"{build.key}: {build.verdict.value}"

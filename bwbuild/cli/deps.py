@@ -13,7 +13,7 @@ from bwbuild.cli.command import MixedCommand, complete_source, dpkg_options
 from bwbuild.errors import ExitStatus, UsageError
 
 if TYPE_CHECKING:
-    from bwbuild.build.deps import Dependencies
+    from bwbuild.build.study.deps import Dependencies
     from bwbuild.deb.source import Source
 
 
@@ -29,8 +29,8 @@ def deps(source: str, *, why: str | None, hidden: bool, as_json: bool, dist: str
     SOURCE is a tree or a .dsc. -P, -a, -A, -B and -S count as for a build. The exit status is 0 if everything
     that is declared is there (with --why: if the build sees PACKAGE), else 6.
     """
-    from bwbuild.build import deps as texts  # noqa: PLC0415 - --help needs none of them
-    from bwbuild.build import why as reasons  # noqa: PLC0415
+    from bwbuild.build.study import deps as texts  # noqa: PLC0415 - --help needs none of them
+    from bwbuild.build.study import why as reasons  # noqa: PLC0415
     from bwbuild.cli.terminal import print_lines  # noqa: PLC0415
 
     if (why is not None) + hidden + as_json > 1:
@@ -64,8 +64,9 @@ def _refuse_suites(dist: str | None) -> None:
 
 
 def _read(word: str) -> Dependencies:
-    from bwbuild.build import declared, dependencies  # noqa: PLC0415
-    from bwbuild.build.deps import Dependencies  # noqa: PLC0415
+    from bwbuild.build import declared  # noqa: PLC0415
+    from bwbuild.build.study import dependencies  # noqa: PLC0415
+    from bwbuild.build.study.deps import Dependencies  # noqa: PLC0415
     from bwbuild.host.facts import read_host  # noqa: PLC0415
 
     options = dpkg_options()
@@ -85,7 +86,7 @@ def _source(word: str) -> Source:
         return read_source(find_tree(start.path))
     if not isinstance(start, DscFile):
         raise needs_suite(start)
-    from bwbuild.build.unpack import signature_note  # noqa: PLC0415
+    from bwbuild.build.inspect.unpack import signature_note  # noqa: PLC0415
     from bwbuild.cli.terminal import show_progress  # noqa: PLC0415
     from bwbuild.deb.dsc import read_dsc  # noqa: PLC0415
 

@@ -13,7 +13,7 @@ from bwbuild.cli.options import configuration, with_settings
 from bwbuild.errors import ExitStatus
 
 if TYPE_CHECKING:
-    from bwbuild.build.summary import Line
+    from bwbuild.build.record.summary import Line
     from bwbuild.host.doctor import Finding
 
 
@@ -25,7 +25,7 @@ def doctor(*, as_json: bool, **parameters: Any) -> int:
 
     The exit status is 0 if a build can start here, else 4.
     """
-    from bwbuild.build.doctor import examine, failed  # noqa: PLC0415 - --help needs neither
+    from bwbuild.build.study.doctor import examine, failed  # noqa: PLC0415 - --help needs neither
     from bwbuild.cli.terminal import print_lines  # noqa: PLC0415
 
     findings = examine(configuration(parameters).settings, Path.cwd())
@@ -45,9 +45,9 @@ def _json(findings: tuple[Finding, ...]) -> str:
 
 
 def _lines(findings: tuple[Finding, ...]) -> list[Line]:
-    from bwbuild.build.doctor import failed  # noqa: PLC0415
-    from bwbuild.build.log import visible  # noqa: PLC0415
-    from bwbuild.build.summary import Line  # noqa: PLC0415
+    from bwbuild.build.record.log import visible  # noqa: PLC0415
+    from bwbuild.build.record.summary import Line  # noqa: PLC0415
+    from bwbuild.build.study.doctor import failed  # noqa: PLC0415
 
     styles = {"ok": "green", "info": "", "warning": "yellow", "failed": "bold red"}
     width = max(len(finding.name) for finding in findings)

@@ -65,7 +65,7 @@ def open_shell(plan: Plan, scratch: Scratch) -> None:
 
 
 def _streams() -> Any:
-    from bwbuild.build.log import Escaper  # noqa: PLC0415
+    from bwbuild.build.record.log import Escaper  # noqa: PLC0415
     from bwbuild.build.session import Streams  # noqa: PLC0415
 
     def writer(stream: Any) -> Any:

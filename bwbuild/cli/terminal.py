@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
-from bwbuild.build.log import LogFormat, visible
-from bwbuild.build.summary import Line, headline, outcome
+from bwbuild.build.record.log import LogFormat, visible
+from bwbuild.build.record.summary import Line, headline, outcome
 from bwbuild.config.settings import Verbosity
 from bwbuild.errors import BwbuildError
 from bwbuild.events import Event, Level, Notice, Section, Step, Usage
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.text import Text
 
-    from bwbuild.build.history import Estimate
-    from bwbuild.build.report import Report
+    from bwbuild.build.record.history import Estimate
+    from bwbuild.build.record.report import Report
 
 #: Without a live line: a step that is not one of the long ones is shown after so many seconds without a line,
 STEP_PAUSE = 10.0

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from bwbuild.build.history import History
-from bwbuild.build.limits import LEAST_RESERVE, MOST_RESERVE
+from bwbuild.build.record.history import History
+from bwbuild.build.watch.limits import LEAST_RESERVE, MOST_RESERVE
 from bwbuild.corpus import schedule
 from bwbuild.corpus.pool import Builder, Listener, Pool, Running
 from bwbuild.corpus.schedule import Room, Start

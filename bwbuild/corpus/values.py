@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import Enum
 from pathlib import Path
 
-from bwbuild.build.report import Artifact, Package
+from bwbuild.build.record.report import Artifact, Package
 from bwbuild.corpus.expectations import Expectation
 
 __all__ = ["Artifact", "Build", "Demand", "Job", "Kind", "Line", "Machine", "Package", "Run", "Verdict"]

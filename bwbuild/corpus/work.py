@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bwbuild.build.log import cannot_write
+from bwbuild.build.record.log import cannot_write
 from bwbuild.corpus import child, outcome, trial
 from bwbuild.corpus.expectations import Expectation, differences
 from bwbuild.corpus.values import Artifact, Build, Job, Verdict

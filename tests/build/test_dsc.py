@@ -31,9 +31,9 @@ from support import (
     wait_for,
 )
 
-from bwbuild.build.helper import Reader
+from bwbuild.build.inspect.helper import Reader
+from bwbuild.build.inspect.unpack import unpacked
 from bwbuild.build.start import Named
-from bwbuild.build.unpack import unpacked
 from bwbuild.config.settings import Settings
 from bwbuild.deb.source import read_source
 from bwbuild.errors import SourceError

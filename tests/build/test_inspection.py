@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from support import need, processes
 
-from bwbuild.build import inspection
-from bwbuild.build.inspection import Inspected
+from bwbuild.build.inspect import inspection
+from bwbuild.build.inspect.inspection import Inspected
 from bwbuild.build.restraints import for_unpacking
 from bwbuild.config.settings import Settings
 from bwbuild.deb.changes import Changes

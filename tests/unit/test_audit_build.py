@@ -14,9 +14,9 @@ from bwbuild.audit.assessments import ASSESSMENTS
 from bwbuild.audit.facts import RESOURCES, Access, End, Facts, Streams, System, Users
 from bwbuild.audit.of_build import facts_of_build, mounts_of_build
 from bwbuild.audit.score import Score, score
-from bwbuild.build.audit import Audit, judged, limited, setting
-from bwbuild.build.limits import NO_LIMITS
 from bwbuild.build.plan import Plan
+from bwbuild.build.study.audit import Audit, judged, limited, setting
+from bwbuild.build.watch.limits import NO_LIMITS
 from bwbuild.cli.audit import _json
 from bwbuild.config.settings import Allow, BuildAs, IdentityChoice, Workspace
 from bwbuild.root.view import host_view

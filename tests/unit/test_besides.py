@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bwbuild.build import besides, dependencies
+from bwbuild.build import besides
+from bwbuild.build.study import dependencies
 from bwbuild.deb.buildoptions import parse
 from bwbuild.deb.closure import Wanted
 from bwbuild.deb.source import Source

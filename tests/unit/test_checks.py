@@ -9,9 +9,10 @@ import pytest
 from made_plans import inputs
 from test_report import NOON, SUCCESS
 
-from bwbuild.build import asked, findings
-from bwbuild.build.report import Failure, to_json
-from bwbuild.build.summary import outcome, summary_values
+from bwbuild.build import asked
+from bwbuild.build.record import findings
+from bwbuild.build.record.report import Failure, to_json
+from bwbuild.build.record.summary import outcome, summary_values
 from bwbuild.checks import autopkgtest, lintian, piuparts, testcontrol
 from bwbuild.checks.bench import Ended
 from bwbuild.checks.result import MOST, Count, OwnTest, Result, Tag, Verdict, broken, judge

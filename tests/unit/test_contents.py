@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from bwbuild.build.contents import LONGEST_LINE, fields, member
+from bwbuild.build.inspect.contents import LONGEST_LINE, fields, member
 
 
 @pytest.mark.parametrize(

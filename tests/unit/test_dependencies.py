@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bwbuild.build import dependencies
+from bwbuild.build.study import dependencies
 from bwbuild.deb.buildoptions import parse
 from bwbuild.deb.closure import Closure, Conflict, Missing
 from bwbuild.deb.source import Source

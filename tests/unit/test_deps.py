@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bwbuild.build import dependencies, deps, why
-from bwbuild.build.deps import Dependencies, Entry
+from bwbuild.build.study import dependencies, deps, why
+from bwbuild.build.study.deps import Dependencies, Entry
 from bwbuild.deb.buildoptions import parse
 from bwbuild.deb.closure import close
 from bwbuild.deb.database import parse_status

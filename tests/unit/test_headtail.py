@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bwbuild.build.headtail import LONGEST_TAIL, HeadAndTail
-from bwbuild.build.log import LogFile, LogTitle
+from bwbuild.build.record.headtail import LONGEST_TAIL, HeadAndTail
+from bwbuild.build.record.log import LogFile, LogTitle
 from bwbuild.events import Level, Notice, Output, Usage
 
 LINES = b"".join(b"line %04d\n" % number for number in range(1000))

@@ -8,7 +8,8 @@ from typing import cast
 
 import pytest
 
-from bwbuild.build.history import (
+from bwbuild.build.jobs import Demand
+from bwbuild.build.record.history import (
     KEPT_BUILDS,
     KEPT_STEPS,
     Estimate,
@@ -17,7 +18,6 @@ from bwbuild.build.history import (
     StepTimes,
     default_path,
 )
-from bwbuild.build.jobs import Demand
 from bwbuild.errors import ExitStatus
 from bwbuild.events import Event, Level, Notice, Output, Step
 

@@ -69,17 +69,17 @@ PURE = {
     "deb/clearsign.py": {"os", "pathlib", "bwbuild.process"},
     "deb/relations.py": {"os", "pathlib", "bwbuild.process"},
     "deb/closure.py": {"os", "pathlib", "bwbuild.process"},
-    "build/dependencies.py": {"os", "pathlib", "bwbuild.process", "time"},
+    "build/study/dependencies.py": {"os", "pathlib", "bwbuild.process", "time"},
     "deb/buildoptions.py": {"os", "pathlib", "bwbuild.process"},
     **{f"audit/{name}.py": {"os", "bwbuild.process"} for name in AUDIT},
     "checks/result.py": {"os", "pathlib", "bwbuild.process"},
     "build/notes.py": {"os", "pathlib", "bwbuild.process"},
     "build/asked.py": {"os", "pathlib", "bwbuild.process"},
-    "build/findings.py": {"os", "pathlib", "bwbuild.process"},
+    "build/record/findings.py": {"os", "pathlib", "bwbuild.process"},
     "build/verdict.py": {"os", "bwbuild.process", "time"},
-    "build/limits.py": {"os", "pathlib", "bwbuild.process", "time"},
+    "build/watch/limits.py": {"os", "pathlib", "bwbuild.process", "time"},
     "build/jobs.py": {"os", "pathlib", "bwbuild.process", "time"},
-    "build/headtail.py": {"os", "pathlib", "bwbuild.process", "time"},
+    "build/record/headtail.py": {"os", "pathlib", "bwbuild.process", "time"},
     "sandbox/scope.py": {"os", "pathlib", "bwbuild.process", "time"},
     **{
         f"corpus/{name}.py": {"os", "bwbuild.process", "time"}
@@ -310,7 +310,12 @@ BASES = {f"bwbuild.root.{name}" for name in ("bases", "layers", "apt", "bootstra
 #: Modules of a build on this machine: first those that run the plan, then those that make a view for it.
 BUILD = (
     *("bwbuild.cli.build", "bwbuild.cli.session", "bwbuild.cli.terminal", "bwbuild.build.execute"),
-    *("bwbuild.build.inputs", "bwbuild.root.declared", "bwbuild.root.remaking", "bwbuild.build.undeclared"),
+    *(
+        "bwbuild.build.inputs",
+        "bwbuild.root.declared",
+        "bwbuild.root.remaking",
+        "bwbuild.build.study.undeclared",
+    ),
 )
 
 

@@ -10,13 +10,14 @@ from shutil import rmtree
 import pytest
 from made_plans import HOST, inputs, plan
 
-from bwbuild.build import limits, verdict
-from bwbuild.build.group import Group
+from bwbuild.build import verdict
 from bwbuild.build.jobs import Demand, Given, Jobs, decide_jobs
-from bwbuild.build.limits import Breach, Limits, Reached, Seen, resolve
 from bwbuild.build.plan import make_plan
-from bwbuild.build.resources import Peak
 from bwbuild.build.scan import Excerpt
+from bwbuild.build.watch import limits
+from bwbuild.build.watch.group import Group
+from bwbuild.build.watch.limits import Breach, Limits, Reached, Seen, resolve
+from bwbuild.build.watch.resources import Peak
 from bwbuild.config.settings import Settings
 from bwbuild.deb import buildoptions
 from bwbuild.host import manager

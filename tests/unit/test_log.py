@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bwbuild.build.log import (
+from bwbuild.build.record.log import (
     BOX_WIDTH,
     Escaper,
     LogFile,

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from support import wait_for
 
-from bwbuild.build.monitor import Pace, TreeMonitor
-from bwbuild.build.processes import Process, Share, Tree, read_process, read_share
-from bwbuild.build.resources import ChildTimes, Peak
+from bwbuild.build.watch.monitor import Pace, TreeMonitor
+from bwbuild.build.watch.processes import Process, Share, Tree, read_process, read_share
+from bwbuild.build.watch.resources import ChildTimes, Peak
 from bwbuild.events import Usage
 from bwbuild.process import run
 
@@ -145,7 +145,7 @@ def test_what_is_gone() -> None:
 def test_a_child_is_not_charged_with_what_this_process_has() -> None:
     script = """
 from bwbuild.process import run
-from bwbuild.build.resources import ChildTimes
+from bwbuild.build.watch.resources import ChildTimes
 mine = bytearray(60 << 20)
 run(["/bin/true"])
 print(ChildTimes.now().largest >> 20)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bwbuild.build.packed import Difference, compare
+from bwbuild.build.inspect.packed import Difference, compare
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from made_plans import ALONE, HOST, SUPERUSER, inputs, plan
 
-from bwbuild.build.history import Estimate
 from bwbuild.build.plan import make_plan, on_disk
+from bwbuild.build.record.history import Estimate
 from bwbuild.config.settings import BuildAs, IdentityChoice, Keep, Workspace
 from bwbuild.deb.buildoptions import ROWS
 from bwbuild.errors import ConfigurationError, HostError

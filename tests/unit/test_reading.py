@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bwbuild.build.reading import FETCH, INSTALL, KEPT, UPDATE, Recorder, shortened, with_versions
+from bwbuild.build.record.reading import FETCH, INSTALL, KEPT, UPDATE, Recorder, shortened, with_versions
 from bwbuild.events import Event, Field, Level, Notice, Section, Text
 
 

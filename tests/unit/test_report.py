@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bwbuild.build.limits import Reached
-from bwbuild.build.log import LogFormat
-from bwbuild.build.report import (
+from bwbuild.build.record.log import LogFormat
+from bwbuild.build.record.report import (
     Artifact,
     Failure,
     Kept,
@@ -22,9 +21,10 @@ from bwbuild.build.report import (
     to_json,
     write_json,
 )
-from bwbuild.build.resources import ChildTimes, Peak
+from bwbuild.build.record.summary import after_build, outcome, summary, summary_values
 from bwbuild.build.scan import Excerpt
-from bwbuild.build.summary import after_build, outcome, summary, summary_values
+from bwbuild.build.watch.limits import Reached
+from bwbuild.build.watch.resources import ChildTimes, Peak
 from bwbuild.errors import BuildError, ExitStatus, OutputError
 from bwbuild.events import Text
 from bwbuild.lookup.search import Found

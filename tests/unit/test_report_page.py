@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from made_runs import ERROR, NOON, made_build, made_run, mixed, write_log
 
-from bwbuild.build.report import Artifact
+from bwbuild.build.record.report import Artifact
 from bwbuild.corpus.reports import details
 from bwbuild.corpus.reports.charts import charts
 from bwbuild.corpus.reports.details import Limits

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import made_plans
 
-from bwbuild.build import sections
-from bwbuild.build.inspection import Inspected
-from bwbuild.build.log import LogFormat
-from bwbuild.build.reading import Told
+from bwbuild.build.inspect.inspection import Inspected
+from bwbuild.build.record import sections
+from bwbuild.build.record.log import LogFormat
+from bwbuild.build.record.reading import Told
 from bwbuild.events import Event
 from bwbuild.root.ground import Base, Ground, Layer
 from bwbuild.root.suite import Suite

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bwbuild.build.history import Estimate
-from bwbuild.build.report import Artifact, Failure, Report, Resources
+from bwbuild.build.record.history import Estimate
+from bwbuild.build.record.report import Artifact, Failure, Report, Resources
 from bwbuild.build.scan import Excerpt
 from bwbuild.cli.terminal import (
     LIFE_SIGN_PAUSE,

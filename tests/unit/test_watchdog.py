@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bwbuild.build.limits import Limits
-from bwbuild.build.watchdog import Watchdog, Watched
+from bwbuild.build.watch.limits import Limits
+from bwbuild.build.watch.watchdog import Watchdog, Watched
 from bwbuild.events import Event, Usage
 from bwbuild.sandbox.runner import Running
 from bwbuild.sandbox.spec import Guest

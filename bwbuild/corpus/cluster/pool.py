@@ -15,7 +15,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from bwbuild.build.log import cannot_write
+from bwbuild.build.record.log import cannot_write
 from bwbuild.corpus import trial
 from bwbuild.corpus.cluster import offers
 from bwbuild.corpus.cluster.crew import Crew

@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bwbuild.build.log import cannot_write
+from bwbuild.build.record.log import cannot_write
 from bwbuild.corpus import trial
 from bwbuild.corpus.cluster import attempts, files
 from bwbuild.corpus.cluster.session import Begun, Session

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bwbuild import __version__
-from bwbuild.build.log import cannot_write
+from bwbuild.build.record.log import cannot_write
 from bwbuild.corpus import trial
 from bwbuild.corpus.cluster import access, attempts, offers
 from bwbuild.corpus.cluster.access import NO_TLS, Tls

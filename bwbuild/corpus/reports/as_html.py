@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bwbuild.build.report import utc
+from bwbuild.build.record.report import utc
 from bwbuild.corpus.reports.charts import HEIGHT, WIDTH, charts
 from bwbuild.corpus.reports.details import Limits, details, row
 from bwbuild.corpus.reports.since import Since, groups

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 
-from bwbuild.build.report import plain
+from bwbuild.build.record.report import plain
 from bwbuild.corpus.reports.since import Since
 from bwbuild.corpus.reports.text import VERDICTS, number_of
 from bwbuild.corpus.values import Build, Run

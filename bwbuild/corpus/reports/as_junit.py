@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC
 from xml.etree import ElementTree as ET
 
-from bwbuild.build.report import utc
+from bwbuild.build.record.report import utc
 from bwbuild.corpus.reports.logs import end_of
 from bwbuild.corpus.reports.text import BAD, harmless, number_of, of_path, one_line, reason
 from bwbuild.corpus.values import Build, Run, Verdict

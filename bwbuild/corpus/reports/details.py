@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote_from_bytes
 
-from bwbuild.build.report import utc
+from bwbuild.build.record.report import utc
 from bwbuild.corpus.reports.logs import Cut, cut, log_path
 from bwbuild.corpus.reports.sections import Part, parts, place
 from bwbuild.corpus.reports.text import (

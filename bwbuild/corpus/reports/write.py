@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from enum import Enum
 from pathlib import Path
 
-from bwbuild.build.log import cannot_write
-from bwbuild.build.report import write_whole
+from bwbuild.build.record.log import cannot_write
+from bwbuild.build.record.report import write_whole
 from bwbuild.corpus.reports.since import Since
 from bwbuild.corpus.values import Run
 

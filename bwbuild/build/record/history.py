@@ -18,8 +18,8 @@ from typing import TypeVar
 import platformdirs
 
 from bwbuild.build.jobs import Demand
-from bwbuild.build.log import visible
-from bwbuild.build.report import Report
+from bwbuild.build.record.log import visible
+from bwbuild.build.record.report import Report
 from bwbuild.errors import ExitStatus
 from bwbuild.events import Event, Level, Notice, Step
 

@@ -23,9 +23,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bwbuild.build import dependencies
-from bwbuild.build.log import visible
-from bwbuild.build.summary import Line
+from bwbuild.build.record.log import visible
+from bwbuild.build.record.summary import Line
+from bwbuild.build.study import dependencies
 from bwbuild.deb import relations
 from bwbuild.deb.buildoptions import BuildOptions
 from bwbuild.deb.closure import BUILD_ESSENTIAL, ESSENTIAL, Closure, Wanted, chain

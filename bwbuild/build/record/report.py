@@ -12,14 +12,14 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bwbuild.build.log import cannot_write
+from bwbuild.build.record.log import cannot_write
 from bwbuild.build.scan import Excerpt
 from bwbuild.checks.result import Result
 from bwbuild.errors import BwbuildError, ExitStatus
 
 if TYPE_CHECKING:
-    from bwbuild.build.limits import Reached
-    from bwbuild.build.resources import ChildTimes, Peak
+    from bwbuild.build.watch.limits import Reached
+    from bwbuild.build.watch.resources import ChildTimes, Peak
     from bwbuild.lookup.search import Found
 
 #: The version of the JSON form: it changes when a field goes or means something else, not when one is added.

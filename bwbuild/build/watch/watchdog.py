@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from bwbuild.build import limits as words
 from bwbuild.build import scratch as scratches
-from bwbuild.build.group import Group, group_of
-from bwbuild.build.limits import Breach, Limits, Seen
-from bwbuild.build.monitor import IN_DANGER, LARGEST_SHARE, Glance, Pace, TreeMonitor
 from bwbuild.build.plan import Plan
-from bwbuild.build.resources import Peak
 from bwbuild.build.scratch import Scratch
 from bwbuild.build.space import file_system
+from bwbuild.build.watch import limits as words
+from bwbuild.build.watch.group import Group, group_of
+from bwbuild.build.watch.limits import Breach, Limits, Seen
+from bwbuild.build.watch.monitor import IN_DANGER, LARGEST_SHARE, Glance, Pace, TreeMonitor
+from bwbuild.build.watch.resources import Peak
 from bwbuild.events import Observer, Output
 from bwbuild.sandbox.runner import Running
 from bwbuild.sandbox.scope import NO_SCOPE

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from bwbuild.build import findings
-from bwbuild.build.findings import Line
-from bwbuild.build.log import visible
-from bwbuild.build.report import Artifact, Report, utc
+from bwbuild.build.record import findings
+from bwbuild.build.record.findings import Line
+from bwbuild.build.record.log import visible
+from bwbuild.build.record.report import Artifact, Report, utc
 from bwbuild.errors import ExitStatus
 from bwbuild.events import Event, Field, Level, Notice, Section, Text
 from bwbuild.units import human_duration, human_size, long_stopwatch

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from bwbuild.build import inputs, places
 from bwbuild.build import scratch as scratches
-from bwbuild.build.limits import resolve
 from bwbuild.build.plan import Plan, choose_identity, make_plan
 from bwbuild.build.restraints import restraints
 from bwbuild.build.scratch import Record
 from bwbuild.build.start import Tree
-from bwbuild.build.tiny import tiny_tree
+from bwbuild.build.study.tiny import tiny_tree
+from bwbuild.build.watch.limits import resolve
 from bwbuild.build.workspaces import NO_UPPER, TMPFS_UPPER
 from bwbuild.config.settings import Settings, Sign, View
 from bwbuild.deb.buildoptions import BuildOptions

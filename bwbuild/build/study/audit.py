@@ -21,10 +21,10 @@ from bwbuild.audit.of_build import Setting, facts_of_build, mounts_of_build
 from bwbuild.audit.score import Finding, Score, score
 from bwbuild.build import inputs, places, session
 from bwbuild.build import scratch as scratches
-from bwbuild.build.limits import Limits
 from bwbuild.build.plan import Plan, make_plan
 from bwbuild.build.start import Start, Tree
-from bwbuild.build.tiny import tiny_tree
+from bwbuild.build.study.tiny import tiny_tree
+from bwbuild.build.watch.limits import Limits
 from bwbuild.config.settings import Settings, Sign
 from bwbuild.deb.buildoptions import BuildOptions
 from bwbuild.deb.source import find_tree
@@ -196,7 +196,7 @@ def _look(plan: Plan, look: Look, tell: Tell) -> Looked:
     with scratches.open_for(probing, places.scratch(plan.settings), tell) as scratch:
         outcome = session.launch(probing, scratch, Listeners(said.append, errors.append), PATIENCE)
         if not outcome.started:
-            from bwbuild.build.doctor import explain  # noqa: PLC0415 - only a failure needs it
+            from bwbuild.build.study.doctor import explain  # noqa: PLC0415 - only a failure needs it
 
             raise advice(explain(plan, scratch.path.parent))
     if outcome.exit_code != 0:

@@ -1,7 +1,7 @@
 """What is in the binary packages of a build, as values for the report: control fields and lists of files.
 
-It is read from what :mod:`bwbuild.build.inspection` had looked up in its sandbox. All of it is the package's
-own word: what is kept is bounded, and without control characters.
+It is read from what :mod:`bwbuild.build.inspect.inspection` had looked up in its sandbox. All of it is the
+package's own word: what is kept is bounded, and without control characters.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bwbuild.build.log import escape, visible
-from bwbuild.build.report import Package
+from bwbuild.build.record.log import escape, visible
+from bwbuild.build.record.report import Package
 from bwbuild.deb.names import binary_file
 from bwbuild.deb.paragraph import MAX_SIZE
 from bwbuild.handover import files

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from bwbuild.build.plan import Plan
-from bwbuild.build.reading import with_versions
+from bwbuild.build.record.reading import with_versions
 from bwbuild.events import Event, Field, Section, Text
 from bwbuild.handover.artifacts import Verified
 from bwbuild.process import pasteable
 
 if TYPE_CHECKING:
-    from bwbuild.build.inspection import Inspected
+    from bwbuild.build.inspect.inspection import Inspected
 
 #: Of which the results depend most: they are named apart.
 _TOOLCHAIN = re.compile(

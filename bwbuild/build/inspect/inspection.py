@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bwbuild.build.helper import passable
-from bwbuild.build.reading import KEPT
+from bwbuild.build.inspect.helper import passable
+from bwbuild.build.record.reading import KEPT
 from bwbuild.deb.changes import Changes
 from bwbuild.deb.names import binary_file
 from bwbuild.deb.paragraph import MAX_SIZE

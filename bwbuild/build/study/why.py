@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from bwbuild.build.deps import Dependencies
-from bwbuild.build.log import visible
-from bwbuild.build.summary import Line
+from bwbuild.build.record.log import visible
+from bwbuild.build.record.summary import Line
+from bwbuild.build.study.deps import Dependencies
 from bwbuild.deb import relations
 from bwbuild.deb.closure import BUILD_ESSENTIAL, ESSENTIAL, Reason, chain
 from bwbuild.deb.database import Package, Side

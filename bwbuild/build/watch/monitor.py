@@ -1,7 +1,7 @@
 """How much memory and CPU time a build takes, measured from outside without a privilege.
 
 Memory is sampled, so a burst between two samples is missed; the kernel's own maximum of the largest single
-process (:class:`~bwbuild.build.resources.ChildTimes`) bounds the peak from below.
+process (:class:`~bwbuild.build.watch.resources.ChildTimes`) bounds the peak from below.
 
 There are two ways to look. A glance at the sizes that the kernel counts anyway is cheap, and says what a
 build takes at most: what processes share counts once for each. What it does take is dear to find out.
@@ -14,8 +14,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bwbuild.build.processes import Process, Share, Tree, read_share
-from bwbuild.build.resources import Peak
+from bwbuild.build.watch.processes import Process, Share, Tree, read_share
+from bwbuild.build.watch.resources import Peak
 from bwbuild.events import Usage
 
 #: Glances, and samples, each take at most this share of one core's time: the interval grows with the cost.

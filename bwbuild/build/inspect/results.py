@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bwbuild.build import inspection, sections, verdict
+from bwbuild.build import verdict
+from bwbuild.build.inspect import inspection
 from bwbuild.build.plan import Plan
+from bwbuild.build.record import sections
 from bwbuild.build.restraints import for_unpacking
 from bwbuild.deb.changes import read_changes
 from bwbuild.events import Observer

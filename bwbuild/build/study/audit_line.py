@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from bwbuild import process
 from bwbuild.audit import probe, words
 from bwbuild.audit.of_line import Around, facts_of_line
-from bwbuild.build.audit import PATIENCE, Audit, Look, Looked, audited, judged, marker, no_look
+from bwbuild.build.study.audit import PATIENCE, Audit, Look, Looked, audited, judged, marker, no_look
 from bwbuild.deb.source import find_tree
 from bwbuild.errors import SourceError, UsageError
 from bwbuild.host.facts import read_caller

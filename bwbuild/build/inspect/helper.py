@@ -12,10 +12,10 @@ from pathlib import Path
 
 from bwbuild.build import scratch as scratches
 from bwbuild.build import verdict
-from bwbuild.build.limits import BreachError, Limits, ceilings, resolve
 from bwbuild.build.restraints import for_unpacking
 from bwbuild.build.scratch import Scratch
-from bwbuild.build.watchdog import Watchdog, Watched
+from bwbuild.build.watch.limits import BreachError, Limits, ceilings, resolve
+from bwbuild.build.watch.watchdog import Watchdog, Watched
 from bwbuild.config.settings import Settings
 from bwbuild.errors import HostError
 from bwbuild.events import Event, Output

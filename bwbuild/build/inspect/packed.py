@@ -16,7 +16,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from bwbuild import process
-from bwbuild.build.helper import Reader
+from bwbuild.build.inspect.helper import Reader
 from bwbuild.build.plan import Plan
 from bwbuild.build.scratch import Scratch
 from bwbuild.config.settings import Keep

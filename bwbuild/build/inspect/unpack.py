@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bwbuild.build import scratch as scratches
-from bwbuild.build.helper import Reader
+from bwbuild.build.inspect.helper import Reader
 from bwbuild.build.scratch import Record, Scratch
 from bwbuild.build.start import DscFile, Fetch, Named, needs_suite
 from bwbuild.deb.dsc import Dsc, check_files, read_dsc

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import assert_never
 
 from bwbuild import __version__
-from bwbuild.build.headtail import HeadAndTail
+from bwbuild.build.record.headtail import HeadAndTail
 from bwbuild.errors import OutputError
 from bwbuild.events import Event, Field, Level, Notice, Output, Section, Step, Text, Usage
 from bwbuild.units import mail_date

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bwbuild.build import verdict
-from bwbuild.build.report import Failure, Report, Workspace
+from bwbuild.build.record.report import Failure, Report, Workspace
 from bwbuild.errors import BwbuildError, ExitStatus
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from bwbuild.build.resources import NO_PEAK, Peak
+from bwbuild.build.watch.resources import NO_PEAK, Peak
 from bwbuild.config.settings import Settings
 from bwbuild.errors import LimitError
 from bwbuild.host.facts import Host

@@ -1,0 +1,1 @@
+"""What is kept and told of a build: log, report, history, events."""

@@ -1,0 +1,1 @@
+"""Builds that are looked at rather than made: dependencies, audit, doctor."""
