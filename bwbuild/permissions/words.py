@@ -1,0 +1,114 @@
+"""Permissions: the words for what lies beyond the default, close to those of Flatpak's finish-args.
+
+A permission is written ``KEY=VALUE``, such as ``share=network`` or ``filesystem=/srv/data:rw``. The same
+words stand in ``debian/bwbuild.toml``, behind ``--allow`` and ``--deny``, in grants, in reports and in the
+audit.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+#: What a permission may be about: key -> the words that may stand behind it, where these are few.
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "share": ("network",),
+    "device": ("dri", "fuse", "kvm"),
+    "socket": ("pulseaudio", "session-bus", "wayland", "x11"),
+    "allow": ("foreign-abi", "raw-sync", "userns"),
+}
+#: Directories that a user has names for, in the words of xdg-user-dirs and of Flatpak.
+XDG = (
+    *("xdg-desktop", "xdg-documents", "xdg-download", "xdg-music", "xdg-pictures", "xdg-public-share"),
+    *("xdg-templates", "xdg-videos", "xdg-cache", "xdg-config", "xdg-data"),
+)
+#: The longest value that is read.
+LONGEST = 1024
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Permission:
+    """One permission in its one spelling: equal values mean the same thing.
+
+    :ivar key: such as ``share``.
+    :ivar value: such as ``network``; of a path, without ``:ro`` and ``:rw``.
+    :ivar writable: of a path: it may be written.
+    """
+
+    key: str
+    value: str
+    writable: bool = False
+
+    def __str__(self) -> str:
+        mode = {False: ":ro", True: ":rw"}[self.writable] if self.key == "filesystem" else ""
+        return f"{self.key}={self.value}{mode}"
+
+    def covers(self, other: Permission) -> bool:
+        """Whether who has this one needs no other for ``other``: to write a path is to read it."""
+        return self == other or (self.writable and (self.key, self.value) == (other.key, other.value))
+
+
+def parse(text: str) -> Permission:
+    """The permission that ``text`` means; a bare ``userns`` is ``allow=userns``, and so on.
+
+    :raises ValueError: with what was expected.
+    """
+    if len(text) > LONGEST or not text.isprintable():
+        raise ValueError(f"printable text of at most {LONGEST} characters")
+    key, equals, value = text.partition("=")
+    if not equals and text in CHOICES["allow"]:
+        key, value = "allow", text
+    read = _READERS.get(key)
+    if read is None:
+        raise ValueError("KEY=VALUE with a KEY among " + ", ".join(sorted(_READERS)))
+    return read(key, value)
+
+
+def _choice(key: str, value: str) -> Permission:
+    if value not in CHOICES[key]:
+        raise ValueError(f"{key}= and one of " + ", ".join(CHOICES[key]))
+    return Permission(key, value)
+
+
+def _path(key: str, value: str) -> Permission:
+    path, mode = value, ""
+    if value.endswith((":ro", ":rw")):
+        path, mode = value[:-3], value[-2:]
+    where, _, below = path.partition("/")
+    known = where in ("", "~") or where in XDG
+    if not path or not known or ".." in path.split("/") or not _plain(path):
+        raise ValueError(
+            f"{key}=PATH with :ro or :rw behind it, where PATH is absolute, begins with ~/ or a name such "
+            "as xdg-documents, and has no empty part, no . and no .."
+        )
+    return Permission(key, path.rstrip("/") if below or where else "/", writable=mode == "rw")
+
+
+def _plain(path: str) -> bool:
+    trimmed = path[:-1] if path.endswith("/") and path != "/" else path
+    return str(PurePosixPath(trimmed)) == trimmed and not trimmed.startswith("//")
+
+
+def _matching(pattern: str, expected: str) -> Callable[[str, str], Permission]:
+    compiled = re.compile(pattern, re.ASCII)
+
+    def read(key: str, value: str) -> Permission:
+        if len(value) > 255 or not compiled.fullmatch(value):
+            raise ValueError(f"{key}={expected}")
+        return Permission(key, value)
+
+    return read
+
+
+_BUS_NAME = r"[A-Za-z_-][\w-]*(\.[A-Za-z_-][\w-]*)+(\.\*)?"
+_READERS: Mapping[str, Callable[[str, str], Permission]] = {
+    **dict.fromkeys(CHOICES, _choice),
+    "filesystem": _path,
+    "env": _matching(r"[A-Za-z_]\w*", "NAME, the name of a variable"),
+    "persist": _matching(r"[a-z0-9][a-z0-9+.-]*", "NAME of lower-case letters, digits, +, . and -"),
+    "limit": _matching(r"[a-z-]+:[a-z0-9.]+[KMGTkmgt]?", "NAME:VALUE, as memory:8G"),
+    "talk": _matching(_BUS_NAME, "NAME on the session bus, as org.freedesktop.Notifications"),
+    "own": _matching(_BUS_NAME, "NAME on the session bus, as org.example.Program"),
+}

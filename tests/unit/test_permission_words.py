@@ -1,0 +1,60 @@
+"""The words for permissions: one spelling each, and clear refusals."""
+
+from __future__ import annotations
+
+import pytest
+
+from bwbuild.permissions.words import Permission, parse
+
+
+@pytest.mark.parametrize(
+    ("text", "permission"),
+    [
+        ("share=network", Permission("share", "network")),
+        ("device=kvm", Permission("device", "kvm")),
+        ("filesystem=/srv/data", Permission("filesystem", "/srv/data")),
+        ("filesystem=/srv/data/:rw", Permission("filesystem", "/srv/data", writable=True)),
+        ("filesystem=/", Permission("filesystem", "/")),
+        ("filesystem=~/music:ro", Permission("filesystem", "~/music")),
+        ("filesystem=xdg-documents:rw", Permission("filesystem", "xdg-documents", writable=True)),
+        ("filesystem=xdg-config/foo", Permission("filesystem", "xdg-config/foo")),
+        ("socket=session-bus", Permission("socket", "session-bus")),
+        ("env=LANG", Permission("env", "LANG")),
+        ("allow=userns", Permission("allow", "userns")),
+        ("userns", Permission("allow", "userns")),
+        ("persist=ccache", Permission("persist", "ccache")),
+        ("limit=memory:8G", Permission("limit", "memory:8G")),
+        ("talk=org.freedesktop.portal.*", Permission("talk", "org.freedesktop.portal.*")),
+    ],
+)
+def test_what_is_written_is_read(text: str, permission: Permission) -> None:
+    assert parse(text) == permission
+    assert parse(str(permission)) == permission
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "network", "share", "share=", "share=all", "device=../mem", "allow=everything"),
+        *("filesystem=", "filesystem=relative", "filesystem=/a/../b", "filesystem=/a//b", "filesystem=//a"),
+        *(
+            "filesystem=~other/x",
+            "filesystem=/a/./b",
+            "filesystem=/a\nb",
+            "filesystem=:rw",
+            "filesystem=/a\x1b[2J",
+        ),
+        *("env=A=B", "env=1A", "persist=../x", "persist=", "limit=memory", "talk=org", "talk=*", "own=a..b"),
+        "filesystem=/" + "a" * 2000,
+    ],
+)
+def test_what_means_nothing_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse(text)
+
+
+def test_to_write_a_path_is_to_read_it() -> None:
+    reading, writing = parse("filesystem=/srv"), parse("filesystem=/srv:rw")
+    assert writing.covers(reading)
+    assert not reading.covers(writing)
+    assert reading.covers(reading)
