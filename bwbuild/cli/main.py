@@ -22,6 +22,7 @@ COMMANDS = {
     "shell": "bwbuild.cli.session",
     "run": "bwbuild.cli.session",
     "deps": "bwbuild.cli.deps",
+    "learn": "bwbuild.cli.learn",
     "doctor": "bwbuild.cli.doctor",
     "audit": "bwbuild.cli.audit",
     "config": "bwbuild.cli.config",

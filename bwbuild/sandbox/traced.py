@@ -17,7 +17,8 @@ PLACE = "trace"
 
 # A call that an architecture lacks is passed over.
 _CALLS = (
-    *("?open", "openat", "?openat2", "execve", "execveat", "connect", "sendto", "sendmsg", "?sendmmsg"),
+    *("?open", "openat", "?openat2", "?access", "faccessat", "?faccessat2", "execve", "execveat"),
+    *("connect", "sendto", "sendmsg", "?sendmmsg"),
     *("?mkdir", "mkdirat", "?unlink", "unlinkat", "?rename", "?renameat", "renameat2"),
     *("?symlink", "symlinkat", "?link", "linkat"),
 )

@@ -1,8 +1,8 @@
 r"""strace's lines as events: pure; it needs nothing but the bytes, as they come.
 
-A sandbox with ``traced`` (see :mod:`bwbuild.sandbox.traced`) writes one line for each open, exec, connect,
-query of the DNS and change of a directory of all its processes, on both sides of the broker. Whoever runs it
-gives :class:`Parser` what comes, and keeps of the events what he wants::
+A sandbox with ``traced`` (see :mod:`bwbuild.sandbox.traced`) writes one line for each open, access, exec,
+connect, query of the DNS and change of a directory of all its processes, on both sides of the broker.
+Whoever runs it gives :class:`Parser` what comes, and keeps of the events what he wants::
 
     plan, parser = session.with_trace(plan), Parser()
     listeners = Listeners(output, trace=lambda data: look_at(parser.feed(data)))
@@ -40,6 +40,8 @@ class Kind(Enum):
     """What a process did or tried."""
 
     OPEN = "open"
+    #: asked whether a file is there and may be read, written or run
+    LOOK = "look"
     #: opened for writing, or to make it
     WRITE = "write"
     #: a name was made, moved or removed
@@ -174,6 +176,11 @@ def _opened(said: bytes) -> _Found:
     yield kind, _path(directory, path), _text(real or b""), (error or b"").decode()
 
 
+def _looked(said: bytes) -> _Found:
+    for _, subject, real, error in _changed(said):
+        yield Kind.LOOK, subject, real, error
+
+
 def _executed(said: bytes) -> _Found:
     if found := _EXEC.match(said):
         directory, path, error = found.groups()
@@ -218,6 +225,7 @@ _READERS: dict[bytes, Callable[[bytes], _Found]] = {
     **dict.fromkeys((b"mkdir", b"mkdirat", b"unlink", b"unlinkat", b"rename"), _changed),
     **dict.fromkeys((b"renameat", b"renameat2"), _changed),
     **dict.fromkeys((b"symlink", b"symlinkat", b"link", b"linkat"), _linked),
+    **dict.fromkeys((b"access", b"faccessat", b"faccessat2"), _looked),
     b"connect": _connected,
     **dict.fromkeys((b"sendto", b"sendmsg", b"sendmmsg"), _sent),
 }

@@ -34,6 +34,10 @@ LINES = {
     b'8<a\\76 \\377> execve("/bin/true", ["true", ") = -1 ENOENT (x)"], 0x7f /* 3 vars */) = 0': Event(
         Kind.EXEC, "a> \udcff", "/bin/true", pid=8
     ),
+    b'8<sh> faccessat2(%s, "x", R_OK, AT_EACCESS) = 0': Event(Kind.LOOK, "sh", "/build/tree/x", pid=8),
+    b'8<sh> access("/x", R_OK) = -1 ENOENT (No such file or directory)': Event(
+        Kind.LOOK, "sh", "/x", error="ENOENT", pid=8
+    ),
     b'8<sh> execve("./no", ["no"...], NULL) = -1 EACCES (Permission denied)': Event(
         Kind.EXEC, "sh", "./no", error="EACCES", pid=8
     ),
