@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.command(cls=MixedCommand)
 @with_settings("output", "log", "timeout", *WATCHED, "verbosity", *SANDBOX)
 @click.option("--trim", is_flag=True, help="Build again without what seems unused, and print a change.")
-@click.option("--more", is_flag=True, help="Add to the profile what this build opens.")
+@click.option("--more", is_flag=True, help="Add to the profile what this build opens or looks for; slower.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.argument("source", required=False, default=".", shell_complete=complete_source)
 def learn(source: str, *, trim: bool, more: bool, as_json: bool, **parameters: Any) -> int:
@@ -57,7 +57,7 @@ def learn(source: str, *, trim: bool, more: bool, as_json: bool, **parameters: A
     progress = partial(show_progress, verbosity=settings.verbosity)
     wanted = inputs.Wanted(decide(source), dpkg_options())
     with inputs.read(wanted, settings, os.environ, notices(progress)) as found:
-        plan = session.with_trace(make_plan(found))
+        plan = session.with_trace(make_plan(found), looks=more)
         report, learned = _learned(plan, settings, more=more)
         if trim and learned.verdict is not None:
             learned = replace(learned, trimmed=_trimmed(plan, settings, report, learned.verdict))
@@ -112,7 +112,7 @@ def _trimmed(plan: Plan, settings: Settings, report: Report, verdict: Verdict) -
 
     around = execute.Surroundings(places.scratch(settings), ignore, ignore, nullcontext)
     progress = partial(show_progress, verbosity=settings.verbosity)
-    trimming = Trimming(plan, settings, report, os.environ, around, progress)
+    trimming = Trimming(plan, report, os.environ, around, progress)
     return trimming.trim([entry for entry in verdict.entries if entry.seems_unused])
 
 

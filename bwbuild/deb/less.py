@@ -72,7 +72,12 @@ def _field(lines: list[str], name: str, begin: int, drop: Drop) -> list[str]:
     if not left:
         return [line for line in lines[1:] if line.startswith("#")]
     erased = {place for item in gone for place in item.characters}
-    erased |= {item.comma for item in gone if item.comma}
+    erased |= {
+        comma
+        for item, before in zip(items, [None, *items], strict=False)
+        if item in gone
+        if (comma := _own_comma(item, before))
+    }
     if items[-1].characters and items[-1] in gone and left[-1].comma:
         erased.add(left[-1].comma)  # a list that ended without a comma goes on ending so
     touched = {line for line, _ in erased}
@@ -85,6 +90,14 @@ def _field(lines: list[str], name: str, begin: int, drop: Drop) -> list[str]:
         if rest.strip():
             found.append(rest)
     return found
+
+
+def _own_comma(item: _Item, before: _Item | None) -> tuple[int, int] | None:
+    """The comma that goes with it: in lists that have commas in front, the one on its own line."""
+    last, first = item.characters[-1][0], item.characters[0][0]
+    if before and before.comma and before.comma[0] == first and (not item.comma or item.comma[0] != last):
+        return before.comma
+    return item.comma
 
 
 def _items(lines: list[str], begin: int) -> Iterator[_Item]:

@@ -12,6 +12,10 @@ from bwbuild.root.strangers import shared
 from bwbuild.root.views import View
 from bwbuild.root.visible import LOCAL
 
+#: Of a directory with so few files all are shown when one was opened: programs ask for the others' existence
+#: without opening them.
+SMALL = 32
+
 #: What the sandbox mounts something at, or what dpkg can't do without.
 _ALWAYS = (
     LOCAL,
@@ -34,9 +38,9 @@ class Narrowing:
     paths: frozenset[str]
 
 
-def narrowed(view: View, shown: Iterable[str]) -> Narrowing:
+def narrowed(view: View, shown: Collection[str]) -> Narrowing:
     """What of ``view`` is hidden if only ``shown``, absolute paths, is to be seen."""
-    paths = _with_parents((*shown, *_ALWAYS))
+    paths = _with_parents((*shown, *_neighbours(shown), *_ALWAYS))
     hidden: dict[str, tuple[str, ...]] = {}
     for top in view.bound:
         hidden[top] = tuple(_below(top, top, paths))
@@ -51,6 +55,18 @@ def narrowed(view: View, shown: Iterable[str]) -> Narrowing:
     for name, top in (("etc", "/etc"), ("dpkg", "/var/lib/dpkg")):
         hidden[top] = tuple(_below(os.fspath(view.path / name), top, paths))
     return Narrowing(hidden, paths)
+
+
+def _neighbours(shown: Collection[str]) -> Iterator[str]:
+    """The other files of small directories in which a file is shown."""
+    for directory in sorted({path.rpartition("/")[0] for path in shown} - {""}):
+        try:
+            with os.scandir(directory) as entries:
+                files = [entry.path for entry in entries if not entry.is_dir(follow_symlinks=False)]
+        except OSError:
+            continue
+        if len(files) <= SMALL:
+            yield from files
 
 
 def _below(place: str, top: str, paths: Collection[str]) -> Iterator[str]:

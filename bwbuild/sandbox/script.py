@@ -304,7 +304,7 @@ def _bwrap_command(sandbox: Sandbox, *, ends: bool) -> Iterator[str]:
     start = f'{guard.start(sandbox.restraints, sandbox.ceilings)} "$@" --args 3 {command} 3< options'
     start += guard.opened(sandbox.restraints.filters)
     if sandbox.traced:
-        start = f"{shlex.join(traced.WORDS)} --output={traced.PLACE} {start}"
+        start = f"{shlex.join(sandbox.traced)} --output={traced.PLACE} {start}"
     if ends:
         yield f"exec {start}"
     else:

@@ -23,6 +23,9 @@ _CALLS = (
     *("?symlink", "symlinkat", "?link", "linkat"),
 )
 
+#: Whether a file is there and what it is. As many calls again as all others, so only who needs it asks.
+_LOOKS = ("?stat", "?lstat", "?newfstatat", "?statx", "?readlink", "readlinkat")
+
 #: With --seccomp-bpf only these calls stop a process. A filtered status makes strace write whole lines only,
 #: where otherwise the end of a call may stand apart; -y names the directory of a relative path and the file
 #: behind all links, -Y the process.
@@ -31,6 +34,8 @@ WORDS = (
     *("--string-limit=128", "--decode-fds=path", "--decode-pids=comm", "--status=!detached"),
     f"--trace={','.join(_CALLS)}",
 )
+#: The same, and each look at a file.
+WORDS_WITH_LOOKS = (*WORDS[:-1], f"--trace={','.join((*_CALLS, *_LOOKS))}")
 
 
 def refused(returncode: int, said: str, scope: str) -> HostError:

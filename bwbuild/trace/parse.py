@@ -40,7 +40,7 @@ class Kind(Enum):
     """What a process did or tried."""
 
     OPEN = "open"
-    #: asked whether a file is there and may be read, written or run
+    #: asked whether a file is there, what it is, or whether it may be read, written or run
     LOOK = "look"
     #: opened for writing, or to make it
     WRITE = "write"
@@ -177,8 +177,10 @@ def _opened(said: bytes) -> _Found:
 
 
 def _looked(said: bytes) -> _Found:
-    for _, subject, real, error in _changed(said):
-        yield Kind.LOOK, subject, real, error
+    if found := _EXEC.match(said):
+        directory, path, error = found.groups()
+        if path:  # else it is about what is open already
+            yield Kind.LOOK, _path(directory, path), "", (error or b"").decode()
 
 
 def _executed(said: bytes) -> _Found:
@@ -225,7 +227,8 @@ _READERS: dict[bytes, Callable[[bytes], _Found]] = {
     **dict.fromkeys((b"mkdir", b"mkdirat", b"unlink", b"unlinkat", b"rename"), _changed),
     **dict.fromkeys((b"renameat", b"renameat2"), _changed),
     **dict.fromkeys((b"symlink", b"symlinkat", b"link", b"linkat"), _linked),
-    **dict.fromkeys((b"access", b"faccessat", b"faccessat2"), _looked),
+    **dict.fromkeys((b"access", b"faccessat", b"faccessat2", b"stat", b"lstat"), _looked),
+    **dict.fromkeys((b"newfstatat", b"statx", b"readlink", b"readlinkat"), _looked),
     b"connect": _connected,
     **dict.fromkeys((b"sendto", b"sendmsg", b"sendmmsg"), _sent),
 }

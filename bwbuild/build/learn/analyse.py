@@ -17,6 +17,7 @@ _PASSING = re.compile(
     r"|/etc/(?:ld\.so\.conf|fonts/conf|fonts/conf\.avail|dpkg/dpkg\.cfg|bash_completion)\.d/[^/]+"
     # dpkg's tools load these if they are there.
     r"|/usr/lib/.*perl5?/.*/(?:Locale/gettext\.pm|auto/Locale/gettext/.*|File/FcntlLock.*|auto/File/FcntlLock.*)"
+    r"|/usr/share/zoneinfo/(?:Etc/)?UTC"
     r"|/usr/share/(?:doc|lintian|bug|fontconfig|mime|applications|locale)/.*"
 )
 #: Where the files of one kind are, such as headers, which bring one another in.
@@ -35,6 +36,15 @@ _KINDS = (
     ("JavaScript", re.compile(r"/usr/(?:share|lib)/(?:.*/)?(?:nodejs|node_modules)/.*")),
 )
 _PROGRAM = re.compile(r"/(?:usr/)?(?:s?bin|games)/.*")
+#: Programs that do what others tell them.
+_OBEDIENT = frozenset(
+    {
+        *("sh", "dash", "bash", "ksh", "zsh", "make", "gmake", "bmake", "ninja"),
+        *("samu", "cmake", "ctest", "meson", "scons", "waf", "env", "xargs", "find"),
+        *("nice", "nohup", "time", "timeout", "xvfb-run", "prove", "perl", "python3", "ruby"),
+        *("tclsh", "lua", "node", "setpriv"),
+    }
+)
 #: How many of a package's files are named.
 NAMED = 5
 
@@ -88,6 +98,7 @@ class Facts:
     :ivar builtin: ids of what every build has. ``closure``: ids of what is declared, with that.
     :ivar programs: the name of a process -> ids of the packages that have a program of that name that ran.
     :ivar starters: the name of a process -> those of processes that started it.
+    :ivar own: the names of processes that are scripts and programs of the build.
     :ivar unknown: scripts of the build whose interpreter is not known, by the names of their processes.
     :ivar shipping: ids of packages that have programs.
     """
@@ -99,6 +110,7 @@ class Facts:
     closure: frozenset[str]
     programs: Mapping[str, frozenset[str]] = field(default_factory=dict)
     starters: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    own: frozenset[str] = frozenset()
     unknown: frozenset[str] = frozenset()
     shipping: frozenset[str] = frozenset()
 
@@ -221,8 +233,8 @@ def _is_explained(package: str, found: Evidence, facts: Facts) -> bool:
     return bool(found.processes) and all(
         any(
             owner == package or package in reachable(owner, facts.depends)
-            for name in ancestors(process, facts.starters)
-            for owner in facts.programs.get(name, ())
+            for starter in ancestors(process, facts)
+            for owner in facts.programs.get(starter, ())
         )
         for process in found.processes
     )
@@ -240,20 +252,23 @@ def _companion(package: str, found: Evidence, facts: Facts) -> str:
 
 
 def kind_of(path: str) -> str:
-    """The kind of a file; empty for programs, which nobody includes."""
+    """The kind of a file."""
     if _PROGRAM.fullmatch(path):
-        return path
+        return "programs"
     return next((kind for kind, pattern in _KINDS if pattern.fullmatch(path)), "data")
 
 
-def ancestors(process: str, starters: Mapping[str, frozenset[str]]) -> set[str]:
-    """The process and all who may have started it, by their names."""
-    found, todo = {process}, [process]
+def ancestors(process: str, facts: Facts) -> set[str]:
+    """The process and all who may have started it of their own accord, by their names.
+
+    What a shell, make or a script of the source starts, it starts for whoever wrote its instructions.
+    """
+    found, todo = set[str](), [process]
     while todo:
-        for starter in starters.get(todo.pop(), ()):
-            if starter not in found:
-                found.add(starter)
-                todo.append(starter)
+        here = todo.pop()
+        if here not in found and here not in _OBEDIENT and here not in facts.own:
+            found.add(here)
+            todo += facts.starters.get(here, ())
     return found
 
 

@@ -9,6 +9,7 @@ import os
 import stat
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,7 +34,7 @@ class Way:
     kind: str
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Files:
     """The files of a view.
 
@@ -139,7 +140,7 @@ def interpreter(beginning: bytes) -> str:
     order = "<" if beginning[5] == 1 else ">"
     # 64 bits or 32: a number, and where the table of parts is; of a part, where it says its place and size.
     number, table, place, length = ("Q", 32, 8, 32) if beginning[4] == 2 else ("I", 28, 4, 16)
-    try:
+    with suppress(struct.error):  # it is cut, or none
         start = struct.unpack_from(order + number, beginning, table)[0]
         size, parts = struct.unpack_from(f"{order}HH", beginning, 54 if number == "Q" else 42)
         for part in range(start, start + size * parts, max(size, 1)):
@@ -147,8 +148,6 @@ def interpreter(beginning: bytes) -> str:
                 at = struct.unpack_from(order + number, beginning, part + place)[0]
                 end = at + struct.unpack_from(order + number, beginning, part + length)[0]
                 return os.fsdecode(beginning[at:end].rstrip(b"\0"))
-    except struct.error:
-        pass  # it is cut, or none
     return ""
 
 

@@ -21,7 +21,7 @@ from bwbuild.root.ownership import Lists
 _BYTECODE = re.compile(r"(.*)/__pycache__/([^/]+?)\.[^/.]+(?:\.opt-\d)?\.pyc")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Used:
     """What was used of a view.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeVar
 
 from bwbuild.trace.parse import Event, Kind, Parser
@@ -56,23 +56,23 @@ class Seen:
     lost: int = 0
 
 
-@dataclass(slots=True)
 class Collector:
     """Takes the bytes of a trace; ``own`` are directories of the build itself, as the tree's parent is."""
 
-    own: tuple[str, ...]
-    parser: Parser = field(default_factory=Parser)
-    _opened: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    _started: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    _scripts: dict[str, None] = field(default_factory=dict)
-    _addresses: dict[Tried, None] = field(default_factory=dict)
-    _names: dict[Tried, None] = field(default_factory=dict)
-    _writes: dict[Tried, None] = field(default_factory=dict)
-    _lost: int = 0
+    def __init__(self, own: tuple[str, ...]) -> None:
+        self._own = own
+        self._parser = Parser()
+        self._opened: dict[str, tuple[str, ...]] = {}
+        self._started: dict[str, tuple[str, ...]] = {}
+        self._scripts: dict[str, None] = {}
+        self._addresses: dict[Tried, None] = {}
+        self._names: dict[Tried, None] = {}
+        self._writes: dict[Tried, None] = {}
+        self._lost = 0
 
     def take(self, data: bytes) -> None:
         """Take what came."""
-        for event in self.parser.feed(data):
+        for event in self._parser.feed(data):
             self._look_at(event)
 
     def seen(self) -> Seen:
@@ -100,7 +100,7 @@ class Collector:
             self._keep(self._names, Tried(event.process, event.subject))
 
     def _program(self, path: str) -> str:
-        for top in self.own:
+        for top in self._own:
             if path.startswith(f"{top}/"):
                 return f"./{os.path.basename(path)}"
         return path if path.startswith("/") else f"./{os.path.basename(path)}"
@@ -124,7 +124,7 @@ class Collector:
             self._keep(self._writes, Tried(event.process, path, event.error))
 
     def _is_own(self, path: str) -> bool:
-        return below(path, self.own)
+        return below(path, self._own)
 
     def _note(self, found: dict[str, tuple[str, ...]], path: str, process: str, most: int) -> None:
         before = found.get(path)

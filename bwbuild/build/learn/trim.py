@@ -19,7 +19,6 @@ from bwbuild.build.plan import Plan, make_plan
 from bwbuild.build.record.report import Package, Report
 from bwbuild.build.start import Tree
 from bwbuild.build.study import dependencies
-from bwbuild.config.settings import Settings
 from bwbuild.deb import less, relations
 from bwbuild.deb.names import binary_file
 from bwbuild.errors import BwbuildError
@@ -47,21 +46,27 @@ class Trimmed:
     change: str = ""
 
 
-@dataclass(slots=True)
 class Trimming:
     """The builds that compare.
 
-    :param first: the report of the traced build.
+    :param first: the report of the traced build of ``plan``.
     :param environment: the caller's.
     """
 
-    plan: Plan
-    settings: Settings
-    first: Report
-    environment: Mapping[str, str]
-    around: execute.Surroundings
-    tell: Tell
-    _again: Report | None = None
+    def __init__(
+        self,
+        plan: Plan,
+        first: Report,
+        environment: Mapping[str, str],
+        around: execute.Surroundings,
+        tell: Tell,
+    ) -> None:
+        self._plan = plan
+        self._first = first
+        self._environment = environment
+        self._around = around
+        self._tell = tell
+        self._again: Report | None = None
 
     def trim(self, candidates: Sequence[Entry]) -> Trimmed:
         """Build without each of the candidates, and without all that the results don't need.
@@ -92,7 +97,7 @@ class Trimming:
 
     def _try(self, pairs: tuple[tuple[str, str], ...]) -> Tried:
         names = ", ".join(relation for _, relation in pairs)
-        self.tell(Notice(Level.INFO, f"building without {names}"))
+        self._tell(Notice(Level.INFO, f"building without {names}"))
         try:
             report = self._build(self._edited(pairs))
         except BwbuildError as error:
@@ -103,32 +108,36 @@ class Trimming:
         return self._compared(pairs, report)
 
     def _compared(self, pairs: tuple[tuple[str, str], ...], report: Report) -> Tried:
-        if sums(report) == sums(self.first):
+        if sums(report) == sums(self._first):
             return Tried(pairs, True, "the same, bit for bit")
         if self._again is None:
-            self.tell(Notice(Level.INFO, "building once more with all, to see whether it is the same twice"))
+            self._tell(Notice(Level.INFO, "building once more with all, to see whether it is the same twice"))
             self._again = self._build(self._control)
         different = tuple(_differences(self._again.packages, report.packages))
         if different:
             return Tried(pairs, False, f"it differs: {different[0]}")
-        if sums(self._again) == sums(self.first):
-            names = sorted(dict(set(sums(report).items()) ^ set(sums(self.first).items())))
+        if sums(self._again) == sums(self._first):
+            names = sorted(dict(set(sums(report).items()) ^ set(sums(self._first).items())))
             return Tried(pairs, False, f"it differs: the contents of {', '.join(names)}")
         return Tried(pairs, True, "the same files and control data; no two builds are the same, bit for bit")
 
     @property
     def _control(self) -> str:
-        path = self.plan.source.tree / "debian/control"
+        path = self._plan.source.tree / "debian/control"
         return path.read_text(encoding="utf-8", errors="surrogateescape")
 
     def _edited(self, pairs: Collection[tuple[str, str]]) -> str:
         asked = dependencies.wanted(
-            self.plan.source, self.plan.options, self.plan.host.architecture, self.environment
+            self._plan.source, self._plan.options, self._plan.host.architecture, self._environment
         )
 
+        named = {(known.casefold(), relation) for known, relation in pairs}
+        fields = {field for field, _ in named}
+
         def drop(field: str, text: str) -> bool:
+            if field.casefold() not in fields:
+                return False
             groups = relations.reduce(relations.parse(field, text), asked.host_architecture, asked.profiles)
-            named = {(known.casefold(), relation) for known, relation in pairs}
             return any((field.casefold(), relations.group_text(group)) in named for group in groups)
 
         return less.without(self._control, drop)
@@ -137,13 +146,13 @@ class Trimming:
         return less.difference(self._control, self._edited(pairs))
 
     def _build(self, control: str) -> Report:
-        with _copied(self.plan, control, places.scratch(self.settings)) as tree:
+        with _copied(self._plan, control, places.scratch(self._plan.settings)) as tree:
             output = tree.parent / "results"
             output.mkdir()
-            settings = replace(self.settings, output=output, log=output, report=output / "report")
-            wanted = inputs.Wanted(Tree(tree), self.plan.options)
-            with inputs.read(wanted, settings, self.environment, _ignore) as found:
-                return execute.build(make_plan(found), self.around)
+            settings = replace(self._plan.settings, output=output, log=output, report=output / "report")
+            wanted = inputs.Wanted(Tree(tree), self._plan.options)
+            with inputs.read(wanted, settings, self._environment, _ignore) as found:
+                return execute.build(make_plan(found), self._around)
 
 
 @contextmanager

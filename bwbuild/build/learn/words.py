@@ -129,11 +129,12 @@ def _undeclared(title: str, found: Sequence[Undeclared]) -> Iterator[Line]:
         by = f" by {', '.join(item.processes)}" if item.processes else ""
         through = f", there through {name(item.through)}" if item.through else ""
         yield Line(f"  {visible(f'{name(item.package)}: {item.files[0]}{by}{through}')}", "yellow")
-    for item in perhaps[:_SHOWN]:
-        text = f"{name(item.package)}: {item.files[0]}, perhaps only by {name(item.perhaps)}"
+    others: dict[str, list[str]] = {}
+    for item in perhaps:
+        others.setdefault(name(item.perhaps), []).append(name(item.package))
+    for other, packages in sorted(others.items()):
+        text = f"perhaps only by {other}: {', '.join(packages)}"
         yield Line(f"  {visible(text)}")
-    if len(perhaps) > _SHOWN:
-        yield Line(f"  and {len(perhaps) - _SHOWN} more, perhaps only by others")
 
 
 def _trimmed(trimmed: Trimmed) -> Iterator[Line]:
