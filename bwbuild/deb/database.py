@@ -232,8 +232,7 @@ def read_database(directory: Path = DIRECTORY) -> Database:
     updates, status = directory / "updates", directory / "status"
     try:
         # Before the status file: what dpkg begins after this look is not in the file yet.
-        entries = [entry for entry in updates.iterdir() if entry.name.isdecimal()] if updates.is_dir() else []
-        if entries:
+        if _is_begun(updates):
             raise HostError("dpkg is at work or was interrupted", hint="sudo dpkg --configure -a")
         text = status.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError as error:
@@ -242,6 +241,25 @@ def read_database(directory: Path = DIRECTORY) -> Database:
             hint="bwbuild builds on systems that dpkg manages, where everybody may read this file",
         ) from None
     return parse_status(text)
+
+
+def is_at_work(directory: Path = DIRECTORY) -> bool:
+    """Whether a dpkg changes what is installed right now; False too where nobody can tell.
+
+    Its lock alone says nothing: apt has that while it waits for an answer.
+    """
+    try:
+        if not _is_begun(directory / "updates"):
+            return False
+        # Nobody but root may open the lock, but all may read who has which.
+        number = (directory / "lock").stat().st_ino
+        return f":{number} " in Path("/proc/locks").read_text(encoding="ascii")
+    except OSError:
+        return False
+
+
+def _is_begun(updates: Path) -> bool:
+    return updates.is_dir() and any(entry.name.isdecimal() for entry in updates.iterdir())
 
 
 def _package(paragraph: str) -> Package:
