@@ -16,6 +16,8 @@ DIRECTORY = Path("/var/lib/dpkg")
 _ARCHITECTURE, _VERSION = "\nArchitecture: ", "\nVersion: "
 #: From the one that apt prefers among providers to the one that it likes least.
 _PRIORITIES = {"required": 0, "important": 1, "standard": 2, "optional": 3, "extra": 4}
+#: The state of a package between dpkg's calls.
+_HALFWAY = re.compile(rb"^Status: \S+ \S+ (?:unpacked|half-|triggers-)", re.MULTILINE)
 _PROVIDED = re.compile(r"([^\s,:()]+)(?::([a-z0-9-]+))?(?: \((\S+) ([^\s()]+)\))?")
 
 
@@ -244,16 +246,17 @@ def read_database(directory: Path = DIRECTORY) -> Database:
 
 
 def is_at_work(directory: Path = DIRECTORY) -> bool:
-    """Whether a dpkg changes what is installed right now; False too where nobody can tell.
+    """Whether dpkg, or apt by several calls of it, changes what is installed right now.
 
-    Its lock alone says nothing: apt has that while it waits for an answer.
+    False too where nobody can tell. A lock alone says nothing: apt has it while it waits for an answer.
     """
     try:
-        if not _is_begun(directory / "updates"):
+        # Nobody but root may open the locks, but all may read who has which.
+        numbers = [(directory / name).stat().st_ino for name in ("lock", "lock-frontend")]
+        locks = Path("/proc/locks").read_text(encoding="ascii")
+        if not any(f":{number} " in locks for number in numbers):
             return False
-        # Nobody but root may open the lock, but all may read who has which.
-        number = (directory / "lock").stat().st_ino
-        return f":{number} " in Path("/proc/locks").read_text(encoding="ascii")
+        return _is_begun(directory / "updates") or bool(_HALFWAY.search((directory / "status").read_bytes()))
     except OSError:
         return False
 

@@ -360,14 +360,22 @@ def test_what_cannot_be_read(kind: str, tmp_path: Path) -> None:
     assert caught.value.hint
 
 
-def test_who_is_at_work_has_the_lock_and_has_begun(tmp_path: Path) -> None:
+@pytest.mark.parametrize("lock", ["lock", "lock-frontend"])
+def test_who_is_at_work_has_a_lock_and_has_begun(lock: str, tmp_path: Path) -> None:
     assert not is_at_work(tmp_path)
-    (tmp_path / "updates").mkdir()
-    with (tmp_path / "lock").open("w") as lock:
-        fcntl.lockf(lock, fcntl.LOCK_EX)
+    for name in ("lock", "lock-frontend"):
+        (tmp_path / name).touch()
+    status, begun = tmp_path / "status", tmp_path / "updates" / "0003"
+    status.write_text("Package: a\nStatus: install ok installed\n")
+    begun.parent.mkdir()
+    with (tmp_path / lock).open("w") as held:
+        fcntl.lockf(held, fcntl.LOCK_EX)
         assert not is_at_work(tmp_path), "apt waits for an answer"
-        (tmp_path / "updates" / "0003").touch()
+        begun.touch()
         assert is_at_work(tmp_path)
+        begun.unlink()
+        status.write_text("Package: a\nStatus: install ok triggers-pending\n")
+        assert is_at_work(tmp_path), "apt calls dpkg again"
     assert not is_at_work(tmp_path), "it was interrupted"
 
 
