@@ -123,6 +123,11 @@ def test_contributing(builder: Machine) -> None:
     builder.type(guide.blocks(ROOT / "CONTRIBUTING.md"))
 
 
+def test_smart_card(newcomer: Machine) -> None:
+    """The key is on a card, though on one of software."""
+    newcomer.run("set -eu\nsh ~/bwbuild/tests/bare/card\n")
+
+
 def test_autopkgtest(newcomer: Machine) -> None:
     """The package's own tests, on the machine itself: no container around them holds anything back."""
     newcomer.run(
