@@ -74,14 +74,14 @@ def _examine(source: str, only: tuple[str, ...], parameters: dict[str, Any]) -> 
     from bwbuild.cli.terminal import show_progress, terminal  # noqa: PLC0415
     from bwbuild.conduct import plans  # noqa: PLC0415
     from bwbuild.conduct.subject import subject  # noqa: PLC0415
-    from bwbuild.conduct.trial import Trial  # noqa: PLC0415
+    from bwbuild.conduct.trial import Trial, blind  # noqa: PLC0415
     from bwbuild.conduct.words import Conduct  # noqa: PLC0415
     from bwbuild.events import notices  # noqa: PLC0415
 
     settings = plans.settings_of(configuration(parameters).settings)
     wanted = inputs.Wanted(decide(source), plans.options_of(dpkg_options()))
     with inputs.read(wanted, settings, os.environ, notices(show_progress)) as read:
-        about = subject(read, only, tracer=False)
+        about = subject(read, only, blind())
         with terminal(settings.verbosity) as screen:
             screen.announce(f"{read.source.name} {read.source.version}", None)
             evidence = Trial(read, about, places.scratch(settings), screen).evidence()

@@ -10,15 +10,16 @@ from bwbuild.conduct.experiments import EXPERIMENTS, NAMES
 from bwbuild.conduct.values import Subject
 from bwbuild.sandbox.spec import IdentityKind
 
-NO_TRACER = "strace is not installed (sudo apt install strace)"
 
+def subject(inputs: Inputs, only: Sequence[str], blind: str) -> Subject:
+    """The subject for the experiments ``only``; for all where there are none.
 
-def subject(inputs: Inputs, only: Sequence[str], *, tracer: bool) -> Subject:
-    """The subject for the experiments ``only``; for all where there are none."""
+    :param blind: why processes can't be looked at here; empty where they can.
+    """
     identity = choose_identity(inputs.host, inputs.settings)
     asked = tuple(name for name in NAMES if not only or name in only)
     idle = _idle(inputs) if "root" in asked else {}
-    unchecked = {} if tracer else {one.name: NO_TRACER for one in EXPERIMENTS if one.traced}
+    unchecked = {one.name: blind for one in EXPERIMENTS if one.traced and blind}
     if identity.kind is IdentityKind.SINGLE:
         unchecked["root"] = "all of the build runs as root, since there are no subordinate ids"
     return Subject(

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from bwbuild.build import scratch as scratches
 from bwbuild.build import session, space, verdict
@@ -15,6 +15,7 @@ from bwbuild.build.scan import Excerpt, OutputScanner
 from bwbuild.build.scratch import Scratch
 from bwbuild.build.watch.watchdog import Watchdog, Watched
 from bwbuild.conduct import listing, plans
+from bwbuild.conduct.acts import Places, Watcher
 from bwbuild.conduct.read import Reader
 from bwbuild.conduct.steps import Step, next_step
 from bwbuild.conduct.values import Built, Evidence, Listing, Subject
@@ -23,7 +24,8 @@ from bwbuild.errors import BuildError, HostError, VerificationError
 from bwbuild.events import Observer, Section, fan_out
 from bwbuild.host.doctor import Finding as HostFinding
 from bwbuild.interrupt import interruptions
-from bwbuild.sandbox import runner
+from bwbuild.sandbox import runner, tracing
+from bwbuild.sandbox.environment import FIXED
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +71,20 @@ class Trial:
 
     def _looked_at(self, scratch: Scratch, step: Step, evidence: Evidence) -> Evidence:
         """The build whose tree is looked at before and after it."""
-        cleaning = plans.first_clean(self.inputs, step.conditions)
-        cleaned = self._run(cleaning, scratch, step)
+        cleaned = self._run(plans.first_clean(self.inputs, step.conditions), scratch, step)
         if not cleaned.succeeded:
             return evidence.having(step.name, replace(cleaned, whole=False))
         before = self._listing(scratch)
         scratches.clear(scratch)
-        built = self._built(scratch, step)
-        return replace(evidence.having(step.name, built), before=before, after=self._listing(scratch))
+        workspace = self._plan(step).sandbox.workspace
+        watcher = Watcher(Places(workspace.inside, PurePosixPath(FIXED["HOME"]))) if step.traced else None
+        evidence = evidence.having(step.name, self._built(scratch, step, watcher))
+        traced = watcher.traced() if watcher else evidence.traced
+        return replace(evidence, traced=traced, before=before, after=self._listing(scratch))
 
-    def _built(self, scratch: Scratch, step: Step) -> Built:
+    def _built(self, scratch: Scratch, step: Step, watcher: Watcher | None = None) -> Built:
         plan = self._plan(step)
-        built = self._run(plan, scratch, step)
+        built = self._run(session.with_trace(plan) if watcher else plan, scratch, step, watcher)
         if not (scratch.path / "parent" / plan.changes).is_file():
             return replace(built, whole=False)
         try:
@@ -89,11 +93,12 @@ class Trial:
             return replace(built, succeeded=False, whole=False, errors=(error.message, *error.details))
         return replace(built, contents=left.contents, beside=left.beside)
 
-    def _run(self, plan: Plan, scratch: Scratch, step: Step) -> Built:
+    def _run(self, plan: Plan, scratch: Scratch, step: Step, watcher: Watcher | None = None) -> Built:
         """Run dpkg-buildpackage; what came out is looked at by others."""
         scanner = OutputScanner(self.tell)
         watchdog = Watchdog(Watched.of_build(plan, scratch), fan_out(scanner, self.tell))
-        listeners = runner.Listeners(watchdog.output, tick=watchdog.tick)
+        take = watcher.feed if watcher else None
+        listeners = runner.Listeners(watchdog.output, tick=watchdog.tick, trace=take)
         with _one_processor() if step.conditions.confined else nullcontext():
             outcome = session.launch(plan, scratch, listeners, plan.limits.time)
         excerpt = scanner.excerpt()
@@ -132,6 +137,15 @@ class Trial:
                 details=complaints.decode("utf-8", "replace").splitlines(),
             )
         return listing.parse(bytes(answer))
+
+
+def blind() -> str:
+    """Why processes can't be looked at on this machine; empty where they can."""
+    try:
+        tracing.check()
+    except HostError as error:
+        return f"{error.message} ({error.hint})"
+    return ""
 
 
 def _errors(excerpt: Excerpt) -> tuple[str, ...]:

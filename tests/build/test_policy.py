@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import Desk, make_tree, need, snapshot
+from support import Desk, need, snapshot
 
 RULES = """\
 #!/usr/bin/make -f
@@ -19,7 +19,8 @@ out: input
 	cp input out
 
 binary binary-indep: out
-	install -d -m 755 debian/tmp debian/tmp/DEBIAN debian/tmp/usr debian/tmp/usr/share debian/tmp/usr/share/tiny
+	install -d -m 755 debian/tmp debian/tmp/DEBIAN
+	install -d -m 755 debian/tmp/usr debian/tmp/usr/share debian/tmp/usr/share/tiny
 	install -m 644 out debian/tmp/usr/share/tiny/out
 	{binary}
 	dpkg-gencontrol -Pdebian/tmp
@@ -86,7 +87,9 @@ PLANTED = {
     "outside-system": Planted(
         binary="touch /usr/share/left || true", found={"outside": "/usr/share/left"}, by="touch /usr"
     ),
-    "clean-leaves": Planted(build="touch build.log", found={"clean": "build.log is left"}, by="touch build.log"),
+    "clean-leaves": Planted(
+        build="touch build.log", found={"clean": "build.log is left"}, by="touch build.log"
+    ),
     "clean-changes": Planted(build="echo more >> seed", found={"clean": "seed is changed"}),
     "clean-fails": Planted(clean="test ! -e debian/tmp", found={"clean": "fails after a build"}),
     "twice-fails": Planted(build="rm seed", found={"twice": "fails"}),
@@ -95,7 +98,9 @@ PLANTED = {
         clean="echo hello > input",
         found={"twice": "usr/share/tiny/out"},
     ),
-    "root-fails": Planted(binary="chown games out", found={"root": "is built only where"}, by="chown games"),
+    "root-fails": Planted(
+        binary="chown games out", found={"root": "is built only where"}, by="chown games", status=10
+    ),
     "root-differs": Planted(
         binary=f"if test $(id -u) = 0; then chown games {SHARE}/out; fi",
         pack="$(if $(filter 0,$(shell id -u)),,--root-owner-group)",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
+from made_plans import SOURCE
 
 from bwbuild.conduct import listing, members, words
 from bwbuild.conduct.compare import as_roots, changes, differences
@@ -47,7 +48,7 @@ def contents(**more: Member) -> Contents:
     return {(DEB, name): member for name, member in {"same": MEMBER, **more}.items()}
 
 
-def world(name: str, conditions: Conditions) -> Built:  # noqa: ARG001 - what others look at
+def world(name: str, conditions: Conditions) -> Built:
     """A package that behaves."""
     return Built(conditions, succeeded=True, contents=contents())
 
@@ -66,7 +67,7 @@ Given = Callable[[str, Conditions, int], Built]
 
 
 def carried_out(given: Given, subject: Subject = SUBJECT) -> Evidence:
-    """All builds that are asked for, in a world that gives for each name, conditions and number what it gives."""
+    """All builds that are asked for, in a world that gives what it gives."""
     evidence = Evidence(subject, traced=Traced(), before={}, after={})
     for number in range(20):
         step = next_step(evidence)
@@ -272,7 +273,12 @@ def test_acts_of_one_process_are_one_finding() -> None:
 
 
 def test_trees() -> None:
-    before = {"kept": Entry(FILE, "a"), "gone": Entry(FILE), "dir": Entry(DIRECTORY), "dir/x": Entry(FILE, "x")}
+    before = {
+        "kept": Entry(FILE, "a"),
+        "gone": Entry(FILE),
+        "dir": Entry(DIRECTORY),
+        "dir/x": Entry(FILE, "x"),
+    }
     after = {
         "kept": Entry(stat.S_IFREG | 0o755, "a"),
         "dir": Entry(DIRECTORY | 0o22),
@@ -337,8 +343,6 @@ def test_half_a_list_of_packages_is_refused(answer: bytes) -> None:
 
 
 def conduct(evidence: Evidence) -> words.Conduct:
-    from made_plans import SOURCE
-
     return words.Conduct(SOURCE, evidence)
 
 
@@ -349,7 +353,9 @@ def test_findings_count_as_wished() -> None:
     unchecked = replace(SUBJECT, unchecked={"network": "no strace"})
     umask = conduct(carried_out(given, unchecked))
     assert [state.name for state in umask.states if state.state == "unchecked"] == ["network"]
-    assert {word: umask.failing((word,)) for word in ("all", "must", "none", "umask", "network", "unchecked")} == {
+    assert {
+        word: umask.failing((word,)) for word in ("all", "must", "none", "umask", "network", "unchecked")
+    } == {
         "all": True,
         "must": False,
         "none": False,
