@@ -20,18 +20,17 @@ _OWN = ("workspace", "workspace-memory", "keep")
 
 @click.command(cls=MixedCommand, options_metavar="[OPTIONS]")
 @with_settings(*(key for key in SANDBOX if key not in _OWN), *WATCHED, "timeout", "verbosity")
-@click.option("--only", metavar="RULE", multiple=True, help="Check this rule alone. May be repeated.")
+@click.option("--only", metavar="RULE", multiple=True, help="Look into this rule alone. May be repeated.")
 @click.option(
-    "--fail-on",
-    "fail_on",
+    "--count",
     metavar="RULE",
     multiple=True,
-    help="Let findings of this rule count for the exit status: its name, all, must, unchecked or none.",
+    help="Let findings of this rule alone count for the exit status: its name, all, must, unchecked or none.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.argument("source", required=False, default=".", shell_complete=complete_source)
 def policy(
-    source: str, *, only: tuple[str, ...], fail_on: tuple[str, ...], as_json: bool, **parameters: Any
+    source: str, *, only: tuple[str, ...], count: tuple[str, ...], as_json: bool, **parameters: Any
 ) -> int:
     """Build SOURCE some times over and say where it breaks a rule of Debian Policy for builds.
 
@@ -42,7 +41,7 @@ def policy(
     from bwbuild.cli.terminal import print_lines  # noqa: PLC0415
     from bwbuild.conduct import words  # noqa: PLC0415 - --help needs it not
 
-    _check_rules(only, fail_on)
+    _check_rules(only, count)
     found = _examine(source, only, parameters)
     if as_json:
         import json  # noqa: PLC0415
@@ -52,16 +51,16 @@ def policy(
         print_lines(words.lines(found), sys.stdout)
     if not found.is_built:
         return ExitStatus.BUILD_FAILED
-    return ExitStatus.CHECK_FAILED if found.failing(fail_on or (words.ALL,)) else ExitStatus.SUCCESS
+    return ExitStatus.CHECK_FAILED if found.failing(count or (words.ALL,)) else ExitStatus.SUCCESS
 
 
-def _check_rules(only: tuple[str, ...], fail_on: tuple[str, ...]) -> None:
+def _check_rules(only: tuple[str, ...], count: tuple[str, ...]) -> None:
     from bwbuild.conduct import words  # noqa: PLC0415
     from bwbuild.conduct.experiments import NAMES  # noqa: PLC0415
 
     for option, given, more in (
         ("--only", only, ()),
-        ("--fail-on", fail_on, (words.ALL, words.MUST, words.UNCHECKED, words.NONE)),
+        ("--count", count, (words.ALL, words.MUST, words.UNCHECKED, words.NONE)),
     ):
         for word in given:
             if word not in (*NAMES, *more):

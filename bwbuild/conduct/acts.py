@@ -7,7 +7,7 @@ last one that was started. A process is named by its command line, which its exe
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import PurePosixPath
 
@@ -31,7 +31,7 @@ _MOST_ACTS, _MOST_WRITERS, _LONGEST = 1000, 200_000, 1000
 #: A longer line is passed over.
 _LONGEST_LINE = 1 << 17
 
-_EXEC = re.compile(rb'(\d+)(?:<[^>]*>)? execve(?:at)?\(.*?"((?:[^"\\]|\\.)*)", \[(.*?)\](?:, |\.\.\.)')
+_EXEC = re.compile(rb'(\d+)(?:<[^>]*>)? execve(?:at)?\([^"]*"((?:[^"\\]|\\.)*)", \[(.*?)\](?:, |\.\.\.)')
 _WORD = re.compile(rb'"((?:[^"\\]|\\.)*)"(\.\.\.)?')
 _SENT = re.compile(
     rb"\{sa_family=AF_INET6?, sin6?_port=htons\((\d+)\), .*?inet_(?:addr\(|pton\(AF_INET6, )\"([^\"]*)\""
@@ -49,17 +49,20 @@ class Places:
     home: PurePosixPath
 
 
-@dataclass(slots=True)
 class Watcher:
-    """Takes strace's bytes as they come, and keeps what counts."""
+    """Takes strace's bytes as they come, and keeps what counts.
 
-    places: Places
-    _parser: parse.Parser = field(default_factory=parse.Parser)
-    _rest: bytes = b""
-    _commands: dict[int, str] = field(default_factory=dict)
-    _target: str = ""
-    _acts: dict[tuple[Kind, str, Actor], Act] = field(default_factory=dict)
-    _writers: dict[str, Actor] = field(default_factory=dict)
+    :param inside: the trace begins inside of the sandbox, with nothing of bwrap before.
+    """
+
+    def __init__(self, places: Places, *, inside: bool = False) -> None:
+        self._places = places
+        self._parser = parse.Parser(inside=inside)
+        self._rest = b""
+        self._commands: dict[int, str] = {}
+        self._target = ""
+        self._acts: dict[tuple[Kind, str, Actor], Act] = {}
+        self._writers: dict[str, Actor] = {}
 
     def feed(self, data: bytes) -> None:
         """Take in what strace has written."""
@@ -99,10 +102,10 @@ class Watcher:
     def _note_given(self, line: bytes) -> None:
         if b"chown" not in line[:64] or not (found := _GIVING.match(line)):
             return
-        named = _STRING.findall(found[3])
-        path = parse.unescaped(named[-1][0] or named[-1][1]) if named else "a file"
-        actor = self._actor(int(found[1]), "")
-        self._keep(Act(Kind.ROOT, found[2].decode(), path, actor, found[4].decode()))
+        for name, descriptor in _STRING.findall(found[3])[-1:]:
+            path = parse.unescaped(name or descriptor)
+            actor = self._actor(int(found[1]), "")
+            self._keep(Act(Kind.ROOT, found[2].decode(), path, actor, found[4].decode()))
 
     def _note(self, event: Event) -> None:
         match event.kind:
@@ -130,18 +133,18 @@ class Watcher:
             return
         place = PurePosixPath(path)
         actor = self._actor(event.pid, event.process)
-        if place.is_relative_to(self.places.tree):
+        if place.is_relative_to(self._places.tree):
             if not event.error and len(self._writers) < _MOST_WRITERS:
-                self._writers[str(place.relative_to(self.places.tree))] = actor
+                self._writers[str(place.relative_to(self._places.tree))] = actor
             return
         what = "change" if is_change else "open to write"
-        if place.is_relative_to(self.places.home):
+        if place.is_relative_to(self._places.home):
             self._keep(Act(Kind.HOME, what, path, actor, event.error))
         elif not any(place.is_relative_to(free) for free in _FREE) and not self._is_artifact(place):
             self._keep(Act(Kind.OUTSIDE, what, path, actor, event.error))
 
     def _is_artifact(self, place: PurePosixPath) -> bool:
-        return place.parent == self.places.tree.parent and place.suffix in _ARTIFACTS
+        return place.parent == self._places.tree.parent and place.suffix in _ARTIFACTS
 
     def _actor(self, pid: int, name: str) -> Actor:
         return Actor(self._commands.get(pid) or name or "a process", self._target)

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from support import Desk, need, snapshot
 
+from bwbuild.conduct.experiments import NAMES
+
 RULES = """\
 #!/usr/bin/make -f
 build build-arch build-indep: out
@@ -152,3 +154,31 @@ def check(found: dict[str, Any], planted: Planted) -> None:
 def test_each_misconduct_alone(name: str, desk: Desk) -> None:
     need("strace")
     check(examined(desk, PLANTED[name]), PLANTED[name])
+
+
+def test_a_package_that_behaves(desk: Desk) -> None:
+    need("strace")
+    found = examined(desk, GOOD)
+    assert found["findings"] == []
+    assert {state["name"]: state["state"] for state in found["experiments"]} == dict.fromkeys(NAMES, "passed")
+    assert [built["name"] for built in found["builds"]] == ["first", "second", "together"]
+
+
+def test_much_of_it_at_once_and_in_words(desk: Desk) -> None:
+    need("strace")
+    planted = Planted(
+XX
+        clean="rm -f build.log.*",
+        binary="date > build.log",
+    )
+    planted.plant(desk.tree)
+    done = desk.run("policy", "--count", "none")
+    assert done.status == 0, done.both
+    lines = done.out.splitlines()
+    assert [line.split()[0] for line in lines] == ["network", "home", "outside", "clean", "tiny"]
+    assert "tried to reach x.example; by getent hosts x.example (debian/rules binary)" in lines[0]
+    assert "../odd\\x1b[2J" in lines[2]
+    assert "build.log is left; by " in lines[3]
+    assert lines[-1].startswith("tiny 1: 4 findings (3 builds, ")
+    assert all(line.isprintable() for line in lines)
+    assert desk.left() == []
