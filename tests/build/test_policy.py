@@ -167,7 +167,7 @@ def test_a_package_that_behaves(desk: Desk) -> None:
 def test_much_of_it_at_once_and_in_words(desk: Desk) -> None:
     need("strace")
     planted = Planted(
-XX
+        build='mkdir -p "$HOME/x" || true; touch "$(printf "../odd\\033[2J")"; getent hosts x.example || :',
         clean="rm -f build.log.*",
         binary="date > build.log",
     )
