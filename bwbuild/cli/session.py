@@ -54,17 +54,18 @@ def _session(source: str, command: tuple[str, ...], parameters: dict[str, Any]) 
     interactive = command == SHELL
     wanted = inputs.Wanted(decide(source), dpkg_options(), command, interactive)
     with inputs.read(wanted, settings, os.environ, show_progress) as found:
-        return session.run(make_plan(found), places.scratch(settings), _streams(), show_notice)
+        return session.run(make_plan(found), places.scratch(settings), streams(), show_notice)
 
 
 def open_shell(plan: Plan, scratch: Scratch) -> None:
     """A shell in the workspace of a build that just failed."""
     from bwbuild.build import session  # noqa: PLC0415
 
-    session.run_in(session.with_command(plan, SHELL, interactive=True), scratch, _streams())
+    session.run_in(session.with_command(plan, SHELL, interactive=True), scratch, streams())
 
 
-def _streams() -> Any:
+def streams() -> Any:
+    """Where output of a command goes: escaped where that is a terminal."""
     from bwbuild.build.record.log import Escaper  # noqa: PLC0415
     from bwbuild.build.session import Streams  # noqa: PLC0415
 

@@ -47,6 +47,8 @@ class Launch:
     interactive: bool = False
     #: what starts the launcher in a control group
     scope: Scope = NO_SCOPE
+    #: the descriptor of a pipe that its input comes from; None: it is empty
+    stdin: int | None = None
 
     def environment(self, status: int) -> dict[str, str]:
         """The environment of the launcher; bwrap clears it for the build."""
@@ -140,6 +142,43 @@ def run(launch: Launch, listeners: Listeners) -> Outcome:
         )
 
 
+@contextmanager
+def beside(launch: Launch, log: int) -> Iterator[Beside]:
+    """A sandbox that runs beside the caller until the end of the context, and is killed then.
+
+    :param log: the descriptor of a file, which gets all that it writes.
+    """
+    process.adopt_orphans()
+    with _pipe() as output, _pipe() as error, _pipe() as status:
+        own = _Pipe(output.read_end, os.dup(log))
+        supervisor = None
+        try:
+            with undisturbed():
+                output.close_write_end()
+                child = _start(launch, own, own, status)
+                ends = (output.read_end, error.read_end, status.read_end)
+                supervisor = _Supervisor(child, ends, Listeners(lambda _: None), interactive=False)
+            yield Beside(child)
+        finally:
+            error.close_write_end()
+            own.close_write_end()
+            if supervisor is not None:
+                with undisturbed():
+                    supervisor.end()
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A sandbox that runs beside the caller."""
+
+    _child: process.Process[bytes]
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended by itself."""
+        return self._child.poll() is not None
+
+
 @dataclass(slots=True)
 class _Pipe:
     read_end: int
@@ -174,6 +213,7 @@ def _start(launch: Launch, output: _Pipe, error: _Pipe, status: _Pipe) -> proces
             output=(output.write_end, error.write_end),
             pass_fds=[inherited],
             interactive=launch.interactive,
+            stdin=launch.stdin,
         )
     finally:
         os.close(inherited)

@@ -137,6 +137,8 @@ def in_namespace(identity: Identity, lines: Iterable[str]) -> str:
 def _lay_out(sandbox: Sandbox) -> Iterator[str]:
     workspace, identity = sandbox.workspace, sandbox.identity
     if workspace.layering is Layering.NONE:
+        if identity.outer_first is not None:
+            yield f"chown {identity.outer_first}:{identity.outer_first} . ns etc"
         return
     tree = shlex.quote(str(workspace.tree))
     if workspace.layering is Layering.COPY:
@@ -303,6 +305,7 @@ def _bwrap_command(sandbox: Sandbox, *, ends: bool) -> Iterator[str]:
     command = shlex.join(str(word) for word in words[end:])
     start = f'{guard.start(sandbox.restraints, sandbox.ceilings)} "$@" --args 3 {command} 3< options'
     start += guard.opened(sandbox.restraints.filters)
+    start += f" {bwrap.TOLD}> told" if sandbox.attended else ""
     if ends:
         yield f"exec {start}"
     else:

@@ -246,6 +246,8 @@ class Sandbox:
     hostname: str = "localhost"
     #: the command runs as the build user, beside a broker that runs commands as root of the sandbox
     broker: bool = False
+    #: the command runs as the build user, and nobody runs anything as root; the file ``told`` has what it left
+    attended: bool = False
     #: a terminal is passed in and job control works
     interactive: bool = False
     command: tuple[str, ...] = ()

@@ -1,0 +1,71 @@
+"""A program that is about to run: all that decides about its sandbox."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from bwbuild.build.restraints import restraints
+from bwbuild.build.watch.limits import Limits, ceilings, resolve
+from bwbuild.config.settings import Allow, Settings
+from bwbuild.host.facts import Host
+from bwbuild.permissions.words import Permission
+from bwbuild.root import etc
+from bwbuild.root.view import whole_view
+from bwbuild.sandbox import program
+from bwbuild.sandbox.spec import Sandbox
+from bwbuild.tryout.homes import Home
+from bwbuild.tryout.root import Root
+from bwbuild.tryout.values import Asked, Share
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A program that is about to run."""
+
+    asked: Asked
+    settings: Settings
+    host: Host
+    root: Root
+    home: Home
+    command: tuple[str, ...]
+    granted: tuple[Permission, ...] = ()
+    share: Share = Share()
+    interactive: bool = False
+
+    @property
+    def limits(self) -> Limits:
+        """What it may take; it may be silent, and use the disk as its user may."""
+        return replace(resolve(self.settings, self.host), silence=None, disk=None)
+
+    @property
+    def sandbox(self) -> Sandbox:
+        """The sandbox of the program."""
+        userns = any(permission.value == "userns" for permission in self.granted)
+        # What is written at home is to last.
+        settings = replace(self.settings, suppress_sync=False, allow=(Allow.USERNS,) if userns else ())
+        identity = self.root.base.identity
+        own = program.environment(identity, os.environ if self.interactive else {})
+        return program.compose(
+            program.Program(
+                identity=identity,
+                view=whole_view(self.root.ground),
+                home=self.home.path,
+                environment={**own, **self.share.environment},
+                command=self.command,
+                restraints=restraints(settings, self.host.architecture),
+                ceilings=ceilings(self.limits, self.host, nesting=userns),
+                sysfs=self.host.sysfs,
+                shares=self.share.mounts,
+                interactive=self.interactive,
+            )
+        )
+
+    @property
+    def etc_files(self) -> Mapping[str, str]:
+        """What lies over the root's /etc."""
+        identity = self.root.base.identity
+        ground = self.root.ground
+        user = (program.USER, identity.uid, identity.gid)
+        return program.etc_files(etc.files(ground.passwd, ground.group, user))
