@@ -56,6 +56,7 @@ PACKAGE_OF = {
     "gpgv": "gpgv",
     "mmdebstrap": "mmdebstrap",
     "script": "bsdutils",
+    "strace": "strace",
     "unshare": "util-linux",
     "xdg-dbus-proxy": "xdg-dbus-proxy",
     "Xephyr": "xserver-xephyr",

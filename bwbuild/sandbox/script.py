@@ -15,7 +15,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from bwbuild.sandbox import bwrap, guard, overlays
+from bwbuild.sandbox import bwrap, guard, overlays, traced
 from bwbuild.sandbox.overlays import OVERLAY_OPTIONS
 from bwbuild.sandbox.parcel import File, parcel
 from bwbuild.sandbox.spec import (
@@ -306,6 +306,8 @@ def _bwrap_command(sandbox: Sandbox, *, ends: bool) -> Iterator[str]:
     start = f'{guard.start(sandbox.restraints, sandbox.ceilings)} "$@" --args 3 {command} 3< options'
     start += guard.opened(sandbox.restraints.filters)
     start += f" {bwrap.TOLD}> told" if sandbox.attended else ""
+    if sandbox.traced:
+        start = f"{shlex.join(traced.WORDS)} --output={traced.PLACE} {start}"
     if ends:
         yield f"exec {start}"
     else:

@@ -250,4 +250,6 @@ class Sandbox:
     attended: bool = False
     #: a terminal is passed in and job control works
     interactive: bool = False
+    #: strace follows all processes and writes what they do to a file of the scratch directory
+    traced: bool = False
     command: tuple[str, ...] = ()
