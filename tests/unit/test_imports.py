@@ -45,7 +45,18 @@ RANKS = {
 #: The fifth floor's neighbours may know each other in one direction only.
 NEIGHBOURS = {("root", "sandbox")}
 #: All of that room only computes.
-AUDIT = ("facts", "score", "assessments", "reach", "rights", "words", "of_line", "of_build", "probe")
+AUDIT = (
+    "permitted",
+    "facts",
+    "score",
+    "assessments",
+    "reach",
+    "rights",
+    "words",
+    "of_line",
+    "of_build",
+    "probe",
+)
 #: Modules that only compute: nothing in them may reach the machine.
 PURE = {
     "build/plan.py": {"bwbuild.sandbox.runner", "bwbuild.build.scratch", "bwbuild.handover.publish"},
@@ -71,6 +82,10 @@ PURE = {
     "permissions/words.py": {"os", "bwbuild.process"},
     "sandbox/traced.py": {"os", "pathlib", "bwbuild.process"},
     "trace/parse.py": {"pathlib", "bwbuild.process"},
+    "permissions/answers.py": {"os", "pathlib", "bwbuild.process"},
+    "permissions/exposes.py": {"os", "pathlib", "bwbuild.process"},
+    "build/permitted.py": {"os", "pathlib", "bwbuild.process"},
+    "sandbox/permits.py": {"os", "bwbuild.process"},
     "deb/clearsign.py": {"os", "pathlib", "bwbuild.process"},
     "deb/relations.py": {"os", "pathlib", "bwbuild.process"},
     "deb/closure.py": {"os", "pathlib", "bwbuild.process"},
