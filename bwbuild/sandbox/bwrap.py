@@ -61,7 +61,8 @@ def inner_command(sandbox: Sandbox) -> tuple[str, ...]:
     if sandbox.identity.kind is IdentityKind.SINGLE:
         return sandbox.command
     if sandbox.attended:
-        attended = ("attended", str(sandbox.identity.uid), str(sandbox.identity.gid))
+        kind = "attended-with-groups" if sandbox.groups else "attended"
+        attended = (kind, str(sandbox.identity.uid), str(sandbox.identity.gid))
         return (str(HELPERS / "init"), *attended, *sandbox.command)
     if sandbox.broker:
         kind = "user-with-groups" if sandbox.groups else "user"

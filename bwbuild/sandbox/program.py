@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bwbuild.host.sysfs import PLAIN, Sysfs
+from bwbuild.sandbox.permits import NO_PERMITS, Permits
 from bwbuild.sandbox.policy import ROOT_CAPABILITIES, RootView, boot_id, sys_mounts
 from bwbuild.sandbox.spec import (
     NO_CEILINGS,
@@ -40,7 +41,7 @@ class Program:
     """All that decides about the sandbox of a program.
 
     :ivar home: the directory outside that is its home.
-    :ivar shares: mounts of what is granted, in the order in which they are made.
+    :ivar permits: what is granted.
     :ivar start: the directory inside in which it starts.
     """
 
@@ -52,8 +53,9 @@ class Program:
     restraints: Restraints
     ceilings: Ceilings = NO_CEILINGS
     sysfs: Sysfs = PLAIN
-    shares: tuple[Mount, ...] = ()
+    permits: Permits = NO_PERMITS
     interactive: bool = False
+    traced: bool = False
     start: Guest = HOME
 
 
@@ -104,23 +106,28 @@ def compose(program: Program) -> Sandbox:
         Bind(program.home, HOME, writable=True),
         Bind(Scratch(RUNTIME), runtime(program.identity), writable=True),
         Bind(Scratch("ns/inside"), Guest("/run/bwbuild")),
-        *program.shares,  # below home and /run
+        *program.permits.mounts,  # at places that no earlier run can have changed
         ReadOnly(Guest("/")),
     )
+    kept = ("pid", "ipc", "uts", "cgroup") + (() if program.permits.network else ("net",))
+    environment = {**program.environment, **program.permits.environment}
     return Sandbox(
         identity=program.identity,
         workspace=Workspace(program.home, Layering.NONE, program.start),
-        environment=dict(sorted(program.environment.items())),
+        environment=dict(sorted(environment.items())),
         given=program.view.given,
         overlays=program.view.overlays,
         mounts=mounts,
-        namespaces=("pid", "ipc", "uts", "cgroup", "net"),
+        namespaces=kept,
         capabilities=ROOT_CAPABILITIES,
         restraints=program.restraints,
         ceilings=program.ceilings,
+        network=program.permits.network,
+        groups=program.permits.groups,
         own_sys=program.sysfs.whole,
         hostname="bwbuild",
         attended=True,
         interactive=program.interactive,
+        traced=program.traced,
         command=program.command,
     )

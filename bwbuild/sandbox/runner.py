@@ -165,7 +165,7 @@ def beside(launch: Launch, log: int) -> Iterator[Beside]:
                 output.close_write_end()
                 child = _start(launch, own, own, status)
                 ends = (output.read_end, error.read_end, status.read_end)
-                supervisor = _Supervisor(child, ends, Listeners(lambda _: None), interactive=False)
+                supervisor = _Supervisor(child, ends, Listeners(lambda _: None), None, interactive=False)
             yield Beside(child)
         finally:
             error.close_write_end()

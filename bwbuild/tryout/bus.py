@@ -10,12 +10,12 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from bwbuild.errors import HostError
-from bwbuild.permissions.words import Permission
+from bwbuild.permissions.words import Permission, parse
 from bwbuild.sandbox.spec import Bind, Guest, Scratch
 from bwbuild.tryout.helpers import Helper, Station
 
@@ -27,15 +27,20 @@ _PATH = re.compile(r"unix:(?:[a-z]+=[^,;]*,)*path=([^,;]+)")
 _MOST = 64 << 20
 #: What is asked of the bus itself is everybody's.
 _BUS = "org.freedesktop.DBus"
-_CALL = re.compile(r"^C\d+: -> (\S+) call (\S+)\.(\w+) at ", re.MULTILINE)
-_HIDDEN = re.compile(r"^C\d+: -> (\S+) call (\S+)\.(\w+) at \S*\n\*(?:HIDDEN|DENIED)\*", re.MULTILINE)
+#: A call: whom, the method, the name that it is about where the proxy refused it for that, and the verdict.
+_CALL = re.compile(
+    r"^C\d+: -> (\S+) call (?:\S+\.)?(\w+) at \S*\n"
+    r"(?:Filtering message due to arg0 (\S+), policy: .*\n)?(\*(?:HIDDEN|DENIED)\*)?",
+    re.MULTILINE,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A proxy that runs: its socket, where the program has its own one, and what it has logged."""
+    """A proxy that runs: its socket, what portals call the program, and what it has logged."""
 
     socket: Path
+    name: str
     helper: Helper
 
     def log(self) -> str:
@@ -44,7 +49,7 @@ class Proxy:
             return file.read(_MOST).decode("utf-8", "replace")
 
 
-def wanted(granted: Iterable[Permission]) -> bool:
+def is_wanted(granted: Iterable[Permission]) -> bool:
     """Whether any of it is about the session bus."""
     return any(item.key in ("talk", "own") or (item.key, item.value) == _SOCKET for item in granted)
 
@@ -70,7 +75,7 @@ def opened(
     place = station.place / "bus"
     (place / "own").mkdir(parents=True)
     info = place / "info"
-    info.write_text(f"[Application]\nname=org.debian.bwbuild.{_element(name)}\n", encoding="ascii")
+    info.write_text(f"[Application]\nname={application(name)}\n", encoding="ascii")
     binds = (
         Bind(outer, Guest(_OUTER)),
         Bind(info, Guest("/.flatpak-info")),
@@ -80,7 +85,7 @@ def opened(
     with station.started("bus", command, binds) as helper:
         socket = place / "own" / "bus"
         helper.wait(socket.is_socket)
-        yield Proxy(socket, helper)
+        yield Proxy(socket, application(name), helper)
 
 
 def address(environment: Mapping[str, str]) -> Path:
@@ -106,15 +111,45 @@ def address(environment: Mapping[str, str]) -> Path:
     return path
 
 
-def refused(log: str) -> Counter[str]:
-    """Names that the program called without a grant: name -> how often."""
-    return Counter(name for name, _, _ in _HIDDEN.findall(log))
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """What a program asked of the bus: names that it reached and how often, and permissions that it lacked."""
+
+    reached: Counter[str]
+    refused: Counter[Permission]
+    owns: bool = False
 
 
-def used(log: str) -> Counter[str]:
-    """Names that the program called at all, but for the bus itself: name -> how often."""
-    return Counter(name for name, _, _ in _CALL.findall(log) if name != _BUS)
+def calls(log: str) -> Calls:
+    """What the proxy's log says."""
+    reached: Counter[str] = Counter()
+    missing: Counter[Permission] = Counter()
+    owns = False
+    for name, method, argument, verdict in _CALL.findall(log):
+        if name != _BUS:
+            key, about = "talk", name
+        elif method == "RequestName":
+            key, about, owns = "own", argument, owns or not verdict
+        elif method in ("StartServiceByName", "GetNameOwner", "NameHasOwner"):
+            key, about = "talk", argument
+        else:
+            continue
+        if verdict and about:
+            with suppress(ValueError):  # a unique name, which nobody can be granted
+                missing[parse(f"{key}={about}")] += 1
+        elif name != _BUS:
+            reached[name] += 1
+    return Calls(reached, missing, owns)
 
 
-def _element(name: str) -> str:
-    return "p" + "".join(c if c.isalnum() else "_" for c in name)
+def application(name: str) -> str:
+    """What portals call the program of a package."""
+    return "org.debian.bwbuild.p" + "".join(c if c.isalnum() else "_" for c in name)
+
+
+def documents(environment: Mapping[str, str], name: str) -> Path | None:
+    """Where the document portal shows what the user lets the program open; None where there is none."""
+    runtime = environment.get("XDG_RUNTIME_DIR", "")
+    place = Path(runtime, "doc", "by-app", name)
+    # Whoever asks for it makes it: the portal's file system has a directory for each name.
+    return place if runtime and place.is_dir() else None

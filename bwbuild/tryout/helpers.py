@@ -18,7 +18,7 @@ from bwbuild.host.facts import Host
 from bwbuild.process import missing_program
 from bwbuild.sandbox import runner, small
 from bwbuild.sandbox.runner import Beside
-from bwbuild.sandbox.spec import Bind
+from bwbuild.sandbox.spec import Bind, Guest
 
 #: Seconds until a helper must be ready, on a machine with much else to do.
 _PATIENCE = 60.0
@@ -46,7 +46,8 @@ class Station:
         if not any((Path(top) / program).exists() for top in ("/usr/bin", "/bin")):
             raise missing_program(program)
         restraints = for_unpacking(self.settings, self.host.architecture)
-        own = small.Small(command, tuple(mounts), ceilings=ceilings(resolve(self.settings, self.host), self.host))
+        limits = ceilings(resolve(self.settings, self.host), self.host)
+        own = small.Small(command, tuple(mounts), Guest("/tmp"), ceilings=limits)  # noqa: S108 - its own one
         script = place / "launch"
         script.write_bytes(os.fsencode(small.launcher(self.host, restraints, own)))
         log = place / "log"

@@ -10,7 +10,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from bwbuild.root.records import in_use, make_place, remove_tree, size_of
 from bwbuild.sandbox.spec import Identity
 
 _RECORD = "home.json"
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,51 @@ def _make(place: Path, identity: Identity) -> None:
     home.mkdir(exist_ok=True, mode=0o700)
     if identity.outer_first is not None:
         os.chown(home, identity.outer_first + identity.uid, identity.outer_first + identity.gid)
+
+
+#: Where programs look for the directories of xdg-user-dirs and of XDG itself when nothing says otherwise.
+_XDG = {
+    "xdg-desktop": "Desktop",
+    "xdg-documents": "Documents",
+    "xdg-download": "Downloads",
+    "xdg-music": "Music",
+    "xdg-pictures": "Pictures",
+    "xdg-public-share": "Public",
+    "xdg-templates": "Templates",
+    "xdg-videos": "Videos",
+    "xdg-cache": ".cache",
+    "xdg-config": ".config",
+    "xdg-data": ".local/share",
+}
+
+
+def link(home: Home, value: str, target: Path) -> bool:
+    """Let a granted path of the caller's home be found where programs look for it; whether it can be.
+
+    Nothing is mounted in the home: what an earlier run left there could lead the mount elsewhere. A link is text.
+
+    :param value: of the permission, such as ``~/data`` or ``xdg-documents``.
+    :param target: the path, which is the same inside.
+    """
+    top, _, below = value.partition("/")
+    names = [name for name in f"{_XDG.get(top, '')}/{below}".split("/") if name]
+    if not names or (top != "~" and top not in _XDG):
+        return True
+    directory = os.open(home.path, _DIRECTORY)
+    try:
+        for name in names[:-1]:
+            with suppress(FileExistsError):
+                os.mkdir(name, 0o755, dir_fd=directory)
+            inner = os.open(name, _DIRECTORY, dir_fd=directory)
+            os.close(directory)
+            directory = inner
+        with suppress(FileExistsError):
+            os.symlink(target, names[-1], dir_fd=directory)
+        return os.readlink(names[-1], dir_fd=directory) == str(target)
+    except OSError:
+        return False
+    finally:
+        os.close(directory)
 
 
 def stored() -> list[Stored]:

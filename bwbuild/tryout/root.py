@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from bwbuild.build import ground as grounds
@@ -15,7 +17,7 @@ from bwbuild.config.settings import Settings
 from bwbuild.deb.database import installed
 from bwbuild.deb.names import BINARY_NAME, VERSION, printable
 from bwbuild.errors import HostError, UsageError
-from bwbuild.events import Observer
+from bwbuild.events import Level, Notice, Observer
 from bwbuild.host.facts import Host, root_names
 from bwbuild.root import bases, extra, layers
 from bwbuild.root.chamber import Chamber
@@ -44,6 +46,7 @@ for file in *.deb; do
 done
 """
 _DROPPED = ("--clear-groups", "--inh-caps=-all", "--no-new-privs", "--")
+_SHELL = "; --shell-on-failure opens a shell in the half-installed root"
 _DATABASE = Path("var/lib/dpkg")
 
 
@@ -52,7 +55,7 @@ class Wanted:
     """What is to be installed, and who hears of it.
 
     :ivar besides: names of further packages.
-    :ivar broken: gets the unfinished root where a package can't be installed.
+    :ivar shell: a shell is opened in the unfinished root where a package can't be installed.
     """
 
     subject: Subject
@@ -60,7 +63,7 @@ class Wanted:
     host: Host
     tell: Observer
     besides: tuple[str, ...] = ()
-    broken: layers.Broken | None = None
+    shell: bool = False
 
     @property
     def suite(self) -> str:
@@ -149,7 +152,8 @@ def opened(wanted: Wanted) -> Iterator[Root]:
             extra=added,
             what=f"what {described(tried)} depends on" if tried else "what is wanted",
             remedy="another suite may have it (-d SUITE), or name the .deb that has it besides",
-            broken=wanted.broken,
+            broken=partial(_shell, base, cache, wanted.tell) if wanted.shell else None,
+            cure=f"mend it and build it again{_SHELL if not wanted.shell else ''}",
         )
         with layers.opened(wish) as layer:
             ground = Ground(base, layer, "", "", root_names(base.root))
@@ -159,6 +163,17 @@ def opened(wanted: Wanted) -> Iterator[Root]:
             yield Root(
                 Ground(base, layer, passwd, group, ground.root_names, installed(status)), tried, wish
             )
+
+
+def _shell(base: Base, cache: Path, tell: Observer, layer: Path, said: Sequence[str]) -> None:
+    """A shell of root in what a failed installation has left."""
+    for line in said:
+        tell(Notice(Level.ERROR, line))
+    tell(Notice(Level.ERROR, "this is the root as the failure has left it; exit removes it"))
+    with workplace(cache, "shell") as place:
+        environment = {"HOME": "/root", "TERM": os.environ.get("TERM", "dumb")}
+        chamber = Chamber(base.identity, place, base.root, layer=layer, environment=environment)
+        chamber.attend(("/bin/bash",), terminal=True)
 
 
 def described(tried: Sequence[Package]) -> str:

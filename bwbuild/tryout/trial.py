@@ -8,16 +8,17 @@ from dataclasses import dataclass, replace
 
 from bwbuild.build.restraints import restraints
 from bwbuild.build.watch.limits import Limits, ceilings, resolve
-from bwbuild.config.settings import Allow, Settings
+from bwbuild.config.settings import Settings
 from bwbuild.host.facts import Host
-from bwbuild.permissions.words import Permission
+from bwbuild.permissions.words import FOREIGN_ABI, USERNS, Permission
 from bwbuild.root import etc
 from bwbuild.root.view import whole_view
 from bwbuild.sandbox import program
+from bwbuild.sandbox.permits import NO_PERMITS, Permits
 from bwbuild.sandbox.spec import Sandbox
 from bwbuild.tryout.homes import Home
 from bwbuild.tryout.root import Root
-from bwbuild.tryout.values import Asked, Share
+from bwbuild.tryout.values import Asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Trial:
     home: Home
     command: tuple[str, ...]
     granted: tuple[Permission, ...] = ()
-    share: Share = Share()
+    permits: Permits = NO_PERMITS
     interactive: bool = False
 
     @property
@@ -42,23 +43,27 @@ class Trial:
     @property
     def sandbox(self) -> Sandbox:
         """The sandbox of the program."""
-        userns = any(permission.value == "userns" for permission in self.granted)
         # What is written at home is to last.
-        settings = replace(self.settings, suppress_sync=False, allow=(Allow.USERNS,) if userns else ())
+        settings = replace(
+            self.settings,
+            suppress_sync=False,
+            allow=self.granted,
+            foreign_abi=self.settings.foreign_abi or FOREIGN_ABI in self.granted,
+        )
         identity = self.root.base.identity
-        own = program.environment(identity, os.environ if self.interactive else {})
         return program.compose(
             program.Program(
                 identity=identity,
                 view=whole_view(self.root.ground),
                 home=self.home.path,
-                environment={**own, **self.share.environment},
+                environment=program.environment(identity, os.environ if self.interactive else {}),
                 command=self.command,
                 restraints=restraints(settings, self.host.architecture),
-                ceilings=ceilings(self.limits, self.host, nesting=userns),
+                ceilings=ceilings(self.limits, self.host, nesting=USERNS in self.granted),
                 sysfs=self.host.sysfs,
-                shares=self.share.mounts,
+                permits=self.permits,
                 interactive=self.interactive,
+                traced=self.asked.learn,
             )
         )
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from bwbuild.permissions.words import Permission
-from bwbuild.sandbox.spec import Mount
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +42,6 @@ class Asked:
     def interactive(self) -> bool:
         """Whether the program may have a terminal."""
         return not self.screenshot
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """What a grant brings into the sandbox."""
-
-    mounts: tuple[Mount, ...] = ()
-    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
