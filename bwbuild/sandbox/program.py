@@ -15,6 +15,7 @@ from bwbuild.sandbox.spec import (
     Ceilings,
     Directory,
     Guest,
+    Handed,
     Identity,
     Kernel,
     Layering,
@@ -41,7 +42,7 @@ class Program:
     """All that decides about the sandbox of a program.
 
     :ivar home: the directory outside that is its home.
-    :ivar permits: what is granted.
+    :ivar permits: what is granted; ``handed``: of it, what the caller alone may enter.
     :ivar start: the directory inside in which it starts.
     """
 
@@ -54,6 +55,7 @@ class Program:
     ceilings: Ceilings = NO_CEILINGS
     sysfs: Sysfs = PLAIN
     permits: Permits = NO_PERMITS
+    handed: tuple[Handed, ...] = ()
     interactive: bool = False
     traced: bool = False
     start: Guest = HOME
@@ -117,6 +119,7 @@ def compose(program: Program) -> Sandbox:
         environment=dict(sorted(environment.items())),
         given=program.view.given,
         overlays=program.view.overlays,
+        handed=program.handed,
         mounts=mounts,
         namespaces=kept,
         capabilities=ROOT_CAPABILITIES,

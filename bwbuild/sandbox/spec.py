@@ -226,6 +226,18 @@ NO_CEILINGS = Ceilings()
 
 
 @dataclass(frozen=True, slots=True)
+class Handed:
+    """A directory that its owner alone may enter, root of the namespace not, as one of FUSE.
+
+    The launcher mounts it with his number and nobody else's rights, before bwrap starts, at ``place``, so that it
+    comes along where that lies below what is bound.
+    """
+
+    source: Path
+    place: Scratch
+
+
+@dataclass(frozen=True, slots=True)
 class Sandbox:
     """Everything that decides what a process in the sandbox sees and may do."""
 
@@ -235,6 +247,7 @@ class Sandbox:
     #: directories of the cache that overlays are made of
     given: tuple[Given, ...] = ()
     overlays: tuple[Overlay, ...] = ()
+    handed: tuple[Handed, ...] = ()
     mounts: tuple[Mount, ...] = ()
     #: namespaces as in bwrap's options: pid, ipc, uts, net, cgroup
     namespaces: tuple[str, ...] = ()

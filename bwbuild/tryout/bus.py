@@ -151,5 +151,5 @@ def documents(environment: Mapping[str, str], name: str) -> Path | None:
     """Where the document portal shows what the user lets the program open; None where there is none."""
     runtime = environment.get("XDG_RUNTIME_DIR", "")
     place = Path(runtime, "doc", "by-app", name)
-    # Whoever asks for it makes it: the portal's file system has a directory for each name.
-    return place if runtime and place.is_dir() else None
+    # Portals name files by their path outside, so it has to be the one inside as well.
+    return place if runtime == f"/run/user/{os.getuid()}" and place.is_dir() else None

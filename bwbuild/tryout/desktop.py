@@ -17,7 +17,7 @@ from bwbuild.host.facts import Host
 from bwbuild.permissions.words import Permission
 from bwbuild.sandbox import program
 from bwbuild.sandbox.permits import Available, Permits, permits
-from bwbuild.sandbox.spec import Bind, Guest
+from bwbuild.sandbox.spec import Bind, Handed, Scratch
 from bwbuild.tryout import bus, displays
 from bwbuild.tryout.bus import Calls, Proxy
 from bwbuild.tryout.displays import AUTHORITY, Display
@@ -26,8 +26,6 @@ from bwbuild.tryout.helpers import Station
 from bwbuild.tryout.values import Asked
 
 _BUS = Permission("socket", "session-bus")
-#: Where a document that a portal let the program open is.
-_DOCUMENTS = "doc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +35,7 @@ class Desktop:
     permits: Permits
     display: Display | None = None
     proxy: Proxy | None = None
+    handed: tuple[Handed, ...] = ()
     paths: Mapping[Permission, Path] = field(default_factory=dict)
 
     def calls(self) -> Calls | None:
@@ -74,7 +73,9 @@ def opened(
         found = machine.look(wanted, _around(settings, environment))
         available = Available(environment, found.devices, found.paths, sockets, {}, found.by_group)
         own = permits(wanted, available)
-        yield Desktop(_with(own, granted, display, proxy), display, proxy, found.paths)
+        yield Desktop(
+            _with(own, granted, display, proxy), display, proxy, _documents(environment, proxy), found.paths
+        )
 
 
 def _display(asked: Asked, station: Station, name: str, environment: Mapping[str, str]) -> AbstractContextManager[Display]:
@@ -97,10 +98,13 @@ def _with(own: Permits, granted: Granted, display: Display | None, proxy: Proxy 
     if proxy is not None:
         # Programs of GTK and Qt ask the portals for files then.
         environment |= {"GTK_USE_PORTAL": "1", "QT_QPA_PLATFORMTHEME": "xdgdesktopportal"}
-        documents = bus.documents(os.environ, proxy.name)
-        if documents is not None:
-            mounts.append(Bind(documents, Guest(f"/run/user/{os.getuid()}") / _DOCUMENTS, writable=True))
     return replace(own, mounts=tuple(mounts), environment=environment)
+
+
+def _documents(environment: Mapping[str, str], proxy: Proxy | None) -> tuple[Handed, ...]:
+    """Where a document portal shows the program what the user lets it open: at the same place as outside."""
+    documents = bus.documents(environment, proxy.name) if proxy is not None else None
+    return () if documents is None else (Handed(documents, Scratch(f"{program.RUNTIME}/doc")),)
 
 
 def _around(settings: Settings, environment: Mapping[str, str]) -> machine.Around:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,33 +117,74 @@ _XDG = {
 }
 
 
-def link(home: Home, value: str, target: Path) -> bool:
-    """Let a granted path of the caller's home be found where programs look for it; whether it can be.
+@contextmanager
+def linked(home: Home, paths: Mapping[str, Path]) -> Iterator[tuple[str, ...]]:
+    """Let granted paths of the caller's home be found where programs look for them; those that can't be.
 
     Nothing is mounted in the home: what an earlier run left there could lead the mount elsewhere. A link is text.
+    It is gone at the end of the context.
 
-    :param value: of the permission, such as ``~/data`` or ``xdg-documents``.
-    :param target: the path, which is the same inside.
+    :param paths: value of the permission, such as ``~/data`` or ``xdg-documents`` -> the path, here and inside.
     """
-    top, _, below = value.partition("/")
-    names = [name for name in f"{_XDG.get(top, '')}/{below}".split("/") if name]
-    if not names or (top != "~" and top not in _XDG):
-        return True
-    directory = os.open(home.path, _DIRECTORY)
+    wanted = {value: path for value, path in paths.items() if in_home(value)}
+    failed = tuple(value for value, path in wanted.items() if not _link(home, in_home(value), path))
     try:
-        for name in names[:-1]:
-            with suppress(FileExistsError):
-                os.mkdir(name, 0o755, dir_fd=directory)
-            inner = os.open(name, _DIRECTORY, dir_fd=directory)
-            os.close(directory)
-            directory = inner
+        yield failed
+    finally:
+        for value, path in wanted.items():
+            if value not in failed:
+                _unlink(home, in_home(value), path)
+
+
+def in_home(value: str) -> tuple[str, ...]:
+    """The names on the way from the home to where programs look for it; none for other paths."""
+    top, _, below = value.partition("/")
+    if top != "~" and top not in _XDG:
+        return ()
+    return tuple(name for name in f"{_XDG.get(top, '')}/{below}".split("/") if name)
+
+
+def _link(home: Home, names: tuple[str, ...], target: Path) -> bool:
+    with _directory(home, names[:-1], make=True) as directory:
+        if directory is None:
+            return False
         with suppress(FileExistsError):
             os.symlink(target, names[-1], dir_fd=directory)
-        return os.readlink(names[-1], dir_fd=directory) == str(target)
+        return _text(names[-1], directory) == str(target)
+
+
+def _unlink(home: Home, names: tuple[str, ...], target: Path) -> None:
+    with _directory(home, names[:-1], make=False) as directory:
+        if directory is not None and _text(names[-1], directory) == str(target):
+            os.unlink(names[-1], dir_fd=directory)
+
+
+def _text(name: str, directory: int) -> str:
+    try:
+        return os.readlink(name, dir_fd=directory)
     except OSError:
-        return False
+        return ""
+
+
+@contextmanager
+def _directory(home: Home, names: tuple[str, ...], *, make: bool) -> Iterator[int | None]:
+    """A directory below the home, to which no link leads; None where there is something else."""
+    descriptor = os.open(home.path, _DIRECTORY)
+    try:
+        for name in names:
+            if make:
+                with suppress(FileExistsError):
+                    os.mkdir(name, 0o755, dir_fd=descriptor)
+            try:
+                below = os.open(name, _DIRECTORY, dir_fd=descriptor)
+            except OSError:
+                yield None
+                return
+            os.close(descriptor)
+            descriptor = below
+        yield descriptor
     finally:
-        os.close(directory)
+        os.close(descriptor)
 
 
 def stored() -> list[Stored]:

@@ -41,7 +41,9 @@ class Seen:
     def take(self, events: Iterable[Event]) -> None:
         """Count these."""
         for event in events:
-            key = (event.kind, event.subject, event.error)
+            # A link in the home leads to what is granted.
+            path = event.real if event.real.startswith("/") and not event.error else event.subject
+            key = (event.kind, path, event.error)
             if key in self.counts or len(self.counts) < _MOST:
                 self.counts[key] += 1
 

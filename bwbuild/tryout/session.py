@@ -79,12 +79,16 @@ def run(asked: Asked, settings: Settings, streams: Streams, tell: Teller) -> Acc
         served = stack.enter_context(
             desktop.opened(asked, settings, host, granted, scratch.path / "desktop", name)
         )
-        _link(home, served, tell.notice)
+        paths = {permission.value: path for permission, path in served.paths.items()}
+        for value in stack.enter_context(homes.linked(home, paths)):
+            text = f"filesystem={value} is at {paths[value]}; something else is at its place in the program's home"
+            tell.notice(Notice(Level.INFO, text))
         interactive = streams.terminal and asked.screenshot is None
         trial = Trial(
             *(asked, settings, host, there, home, command),
             granted=granted.permissions,
             permits=served.permits,
+            handed=served.handed,
             interactive=interactive,
         )
         return _run(trial, scratch, served, streams)
@@ -152,13 +156,6 @@ def _scratch(
         if identity.outer_first is not None:
             os.chown(runtime, identity.outer_first + identity.uid, identity.outer_first + identity.gid)
         yield scratch
-
-
-def _link(home: Home, served: Desktop, tell: Tell) -> None:
-    for permission, path in served.paths.items():
-        if not homes.link(home, permission.value, path):
-            text = f"{permission} is at {path}: something else is at its place in the program's home"
-            tell(Notice(Level.INFO, text))
 
 
 def _run(trial: Trial, scratch: Scratch, served: Desktop, streams: Streams) -> Account:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from bwbuild.permissions.words import Permission
 from bwbuild.tryout.bus import Calls
 from bwbuild.tryout.learned import Learned
 from bwbuild.tryout.values import Account, Refused
@@ -74,8 +76,12 @@ def proposal(found: Learned) -> Iterator[str]:
     )
     for permission in found.idle:
         yield f"not used: {permission}"
-    words = " ".join(f"--allow {permission}" for permission in found.permissions)
+    words = _options(found.permissions)
     yield f"what it needs of what it had: {words or 'nothing'}; --only-learned holds the next run to that"
-    more = " ".join(f"--allow {permission}" for permission in found.wanted)
+    more = _options(found.wanted)
     if more:
         yield f"what it looked for besides: {more}"
+
+
+def _options(permissions: Iterable[Permission]) -> str:
+    return " ".join(f"--allow {shlex.quote(str(permission))}" for permission in permissions)

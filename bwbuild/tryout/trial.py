@@ -15,7 +15,7 @@ from bwbuild.root import etc
 from bwbuild.root.view import whole_view
 from bwbuild.sandbox import program
 from bwbuild.sandbox.permits import NO_PERMITS, Permits
-from bwbuild.sandbox.spec import Sandbox
+from bwbuild.sandbox.spec import Handed, Sandbox
 from bwbuild.tryout.homes import Home
 from bwbuild.tryout.root import Root
 from bwbuild.tryout.values import Asked
@@ -33,6 +33,7 @@ class Trial:
     command: tuple[str, ...]
     granted: tuple[Permission, ...] = ()
     permits: Permits = NO_PERMITS
+    handed: tuple[Handed, ...] = ()
     interactive: bool = False
 
     @property
@@ -62,6 +63,7 @@ class Trial:
                 ceilings=ceilings(self.limits, self.host, nesting=USERNS in self.granted),
                 sysfs=self.host.sysfs,
                 permits=self.permits,
+                handed=self.handed,
                 interactive=self.interactive,
                 traced=self.asked.learn,
             )
