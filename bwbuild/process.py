@@ -191,9 +191,9 @@ def start(
     """Start a program that the caller supervises.
 
     Its output streams go to the two descriptors ``output``, its input comes from the descriptor ``stdin`` or
-    is empty, and it has a process group of its own, so that a terminal's Ctrl-C reaches only bwbuild, which then ends it in order. An ``interactive``
-    one has the caller's streams and process group instead. It must be started from a thread that outlives it:
-    the kernel's signal for a dead parent follows the thread.
+    is empty, and it has a process group of its own, so that a terminal's Ctrl-C reaches only bwbuild, which
+    then ends it in order. An ``interactive`` one has the caller's streams and process group instead. It must
+    be started from a thread that outlives it: the kernel's signal for a dead parent follows the thread.
 
     :raises HostError: the program is not installed.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -44,25 +44,30 @@ def command() -> tuple[str, ...]:
 
 
 def granting(function: Command) -> Command:
-    """Give a command the options about what its program is granted, and about the run itself."""
-    for decorate in reversed(_OPTIONS):
+    """Give a command the options about what its program is granted."""
+    return _decorated(function, _GRANTS)
+
+
+def running(function: Command) -> Command:
+    """Give a command the options about how its program is run."""
+    return _decorated(function, _RUN)
+
+
+def _decorated(function: Command, options: Sequence[Callable[[Command], Command]]) -> Command:
+    for decorate in reversed(options):
         function = decorate(function)
     return function
 
 
-_OPTIONS: Sequence[Callable[[Command], Command]] = (
-    click.option(
-        "--allow",
-        metavar="PERMISSION",
-        multiple=True,
-        help="Grant that, such as socket=x11, share=network or filesystem=~/data:ro; may be repeated.",
-    ),
-    click.option(
-        "--deny",
-        metavar="PERMISSION",
-        multiple=True,
-        help="Do not grant that, whatever else says so; may be repeated.",
-    ),
+def typed(parameters: Mapping[str, Any]) -> str:
+    """An option of :func:`running` that was given; empty if none was."""
+    for name in ("finish_args", "besides", "fresh", "home", "screenshot", "explain", "learn", "only_learned"):
+        if parameters[name]:
+            return "--with" if name == "besides" else f"--{name.replace('_', '-')}"
+    return "" if parameters["server"] == "auto" else "--x11"
+
+
+_RUN: Sequence[Callable[[Command], Command]] = (
     click.option(
         "--finish-args",
         metavar="FILE",
@@ -91,7 +96,25 @@ _OPTIONS: Sequence[Callable[[Command], Command]] = (
     click.option("--learn", is_flag=True, help="Record what it uses, and propose the shortest permissions."),
     click.option("--only-learned", is_flag=True, help="Grant what was learned of it, and nothing else."),
     click.option(
-        "--shell-on-failure", is_flag=True, help="Open a shell in the root where a package can't be installed."
+        "--shell-on-failure",
+        is_flag=True,
+        help="Open a shell in the root where a package can't be installed.",
+    ),
+)
+
+
+_GRANTS: Sequence[Callable[[Command], Command]] = (
+    click.option(
+        "--allow",
+        metavar="PERMISSION",
+        multiple=True,
+        help="Grant that, such as socket=x11, share=network or filesystem=~/data:ro; may be repeated.",
+    ),
+    click.option(
+        "--deny",
+        metavar="PERMISSION",
+        multiple=True,
+        help="Do not grant that, whatever else says so; may be repeated.",
     ),
 )
 
@@ -99,6 +122,7 @@ _OPTIONS: Sequence[Callable[[Command], Command]] = (
 @click.command("try", cls=BeforeCommand, options_metavar="[OPTIONS]")
 @with_settings(*SETTINGS)
 @granting
+@running
 @click.option("--diff", is_flag=True, help="Print what the installation changes in the root; run nothing.")
 @click.argument("words", metavar="[X.changes | A.deb… | NAME…] [-- COMMAND…]", nargs=-1)
 def try_(words: tuple[str, ...], *, diff: bool, **parameters: Any) -> int:
@@ -114,17 +138,17 @@ def try_(words: tuple[str, ...], *, diff: bool, **parameters: Any) -> int:
 
 
 def session(asked: Any, parameters: dict[str, Any]) -> int:
-    """Run what is asked for, with the options of :func:`granting`; the exit status."""
+    """Run what is asked for, with the options of :func:`granting` and :func:`running`; the exit status."""
     from dataclasses import replace  # noqa: PLC0415
     from pathlib import Path  # noqa: PLC0415
 
     from bwbuild.build.record.log import visible  # noqa: PLC0415 - --help needs none of them
-    from bwbuild.cli.session import streams  # noqa: PLC0415
+    from bwbuild.cli.streams import streams  # noqa: PLC0415
     from bwbuild.cli.terminal import show_notice, show_progress  # noqa: PLC0415
     from bwbuild.tryout import session as sessions  # noqa: PLC0415
     from bwbuild.tryout import telling  # noqa: PLC0415
 
-    settings = configuration({**parameters, "allow": ()}).settings
+    settings = configuration({**parameters, "allow": (), "deny": ()}).settings
     screenshot = parameters["screenshot"]
     asked = replace(
         asked,

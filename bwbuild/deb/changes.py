@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bwbuild.deb.clearsign import signed_text
 from bwbuild.deb.names import (
     check_architecture,
     check_artifact_name,
@@ -19,7 +20,6 @@ from bwbuild.deb.names import (
     check_version,
     printable,
 )
-from bwbuild.deb.clearsign import signed_text
 from bwbuild.deb.paragraph import Paragraph, parse, read_paragraph, read_text
 from bwbuild.errors import SigningError, VerificationError
 

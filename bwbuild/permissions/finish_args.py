@@ -1,4 +1,4 @@
-"""The finish-args of a Flatpak manifest in the words of our permissions, and what has no counterpart: pure."""
+"""The finish-args of a Flatpak manifest as permissions, and what of them has no counterpart: pure."""
 
 from __future__ import annotations
 

@@ -118,7 +118,8 @@ def _written(given: Given, files: Sequence[Path], place: Path) -> list[str]:
         suffix = "asc" if data.lstrip().startswith(b"-----BEGIN PGP") else "gpg"
         (place / "keys" / f"zz-extra-{number}.{suffix}").write_bytes(data)
     digests = [
-        _copied(path, place / "packages" / f"{number}.deb", given.flag) for number, path in enumerate(files, 1)
+        _copied(path, place / "packages" / f"{number}.deb", given.flag)
+        for number, path in enumerate(files, 1)
     ]
     open_to_root_inside(place)
     return digests

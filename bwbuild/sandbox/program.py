@@ -1,4 +1,4 @@
-"""The sandbox of a program that is tried: a whole root that is only read, a home, and what is granted: pure."""
+"""The sandbox of a program that is tried: a whole root, a home, and what is granted: pure."""
 
 from __future__ import annotations
 

@@ -229,8 +229,8 @@ NO_CEILINGS = Ceilings()
 class Handed:
     """A directory that its owner alone may enter, root of the namespace not, as one of FUSE.
 
-    The launcher mounts it with his number and nobody else's rights, before bwrap starts, at ``place``, so that it
-    comes along where that lies below what is bound.
+    The launcher mounts it as him, before bwrap starts, at ``place``, so that it comes
+    along where that lies below what is bound.
     """
 
     source: Path
@@ -265,7 +265,7 @@ class Sandbox:
     hostname: str = "localhost"
     #: the command runs as the build user, beside a broker that runs commands as root of the sandbox
     broker: bool = False
-    #: the command runs as the build user, and nobody runs anything as root; the file ``told`` has what it left
+    #: the command runs as the build user, nobody runs anything as root, and ``told`` has what it left
     attended: bool = False
     #: a terminal is passed in and job control works
     interactive: bool = False

@@ -1,7 +1,7 @@
 """The session bus behind xdg-dbus-proxy: the program reaches the names that it is granted, and no others.
 
-The proxy runs in a small sandbox of its own, in which a file says that who is behind it is sandboxed. Portals look
-for that file, so what they let the program open comes through the document portal, and not by its real path.
+The proxy runs in a small sandbox of its own, in which a file says that who is behind it is sandboxed. Portals
+look for that file, so what they let the program open comes through the document portal, not by its real path.
 """
 
 from __future__ import annotations
@@ -101,7 +101,9 @@ def address(environment: Mapping[str, str]) -> Path:
     if path is None or not path.is_socket():
         raise HostError(
             "the session bus is granted, but there is none in this session",
-            hint=f"it would be at {text}" if text else "neither DBUS_SESSION_BUS_ADDRESS nor XDG_RUNTIME_DIR is set",
+            hint=f"it would be at {text}"
+            if text
+            else "neither DBUS_SESSION_BUS_ADDRESS nor XDG_RUNTIME_DIR is set",
         )
     if os.getuid() == 0:
         raise HostError(
@@ -113,7 +115,7 @@ def address(environment: Mapping[str, str]) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """What a program asked of the bus: names that it reached and how often, and permissions that it lacked."""
+    """What a program asked of the bus: names that it reached, permissions that it lacked, how often each."""
 
     reached: Counter[str]
     refused: Counter[Permission]

@@ -1,4 +1,4 @@
-"""What a granted permission is served by while the program runs: private servers, sockets, devices, directories."""
+"""What serves a granted permission while the program runs: private servers, sockets, devices, paths."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from bwbuild.config.layers import user_file
 from bwbuild.config.settings import Settings
 from bwbuild.errors import UsageError
 from bwbuild.host import permitted as machine
-from bwbuild.host.facts import Host
 from bwbuild.permissions.words import Permission
 from bwbuild.sandbox import program
 from bwbuild.sandbox.permits import Available, Permits, permits
@@ -44,23 +43,20 @@ class Desktop:
 
 
 @contextmanager
-def opened(
-    asked: Asked, settings: Settings, host: Host, granted: Granted, place: Path, name: str
-) -> Iterator[Desktop]:
+def opened(asked: Asked, granted: Granted, station: Station, name: str) -> Iterator[Desktop]:
     """All that serves what is granted, until the end of the context.
 
-    :param place: a directory for the servers.
     :param name: of the program, for the bus and the title of its display.
     :raises HostError: the session or the machine lacks something.
     :raises ConfigurationError: something can't be granted.
     """
     environment = dict(os.environ)
     wanted = list(granted.permissions)
-    station = Station(host, settings, place)
     with ExitStack() as stack:
         proxy = display = None
         sockets: dict[str, Path] = machine.sockets_of_session(
-            [i.value for i in wanted if i.key == "socket" and i.value in ("wayland", "pulseaudio")], environment
+            [i.value for i in wanted if i.key == "socket" and i.value in ("wayland", "pulseaudio")],
+            environment,
         )
         if bus.is_wanted(wanted):
             proxy = stack.enter_context(bus.opened(station, name, wanted, environment))
@@ -70,7 +66,7 @@ def opened(
             display = stack.enter_context(_display(asked, station, name, environment))
             sockets["x11"] = display.socket
             wanted.append(Permission("socket", "x11"))
-        found = machine.look(wanted, _around(settings, environment))
+        found = machine.look(wanted, _around(station.settings, environment))
         available = Available(environment, found.devices, found.paths, sockets, {}, found.by_group)
         own = permits(wanted, available)
         yield Desktop(
@@ -78,7 +74,9 @@ def opened(
         )
 
 
-def _display(asked: Asked, station: Station, name: str, environment: Mapping[str, str]) -> AbstractContextManager[Display]:
+def _display(
+    asked: Asked, station: Station, name: str, environment: Mapping[str, str]
+) -> AbstractContextManager[Display]:
     server = asked.server
     if server == "auto":
         server = "xvfb" if asked.screenshot is not None else "xephyr"

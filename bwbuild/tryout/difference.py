@@ -1,6 +1,6 @@
 """What the installation of packages changes in a root: values and words, pure.
 
-Files are told apart by whom they belong to: those of the packages themselves are what dpkg -c lists anyway, and
+Files are told apart by whom they belong to: those of the packages themselves are what dpkg -c lists anyway,
 the rest is what maintainer scripts and triggers made.
 """
 
@@ -92,7 +92,7 @@ def _text(data: bytes) -> str:
 
 
 def lines(found: Installation) -> Iterator[str]:
-    """The report: a heading for each kind of change, and a line for each change; kinds without one are named."""
+    """The report: a heading for each kind of change, a line for each change, and kinds without any."""
     yield f"what the installation of {', '.join(found.packages)} changes"
     nothing = []
     for title, changes in _sections(found).items():
@@ -112,11 +112,7 @@ def _sections(found: Installation) -> dict[str, list[str]]:
     return {
         "files of the packages": _own(found),
         "files of others, or of nobody": _others(found),
-        "set-user-id and set-group-id": [
-            f"{item.path} (mode {item.mode:04o}, owner {_name(item.uid, after.passwd)}:{_name(item.gid, after.group)})"
-            for item in found.items
-            if item.kind == "f" and item.mode & _SET_ID and item.sign != "-"
-        ],
+        "set-user-id and set-group-id": list(_set_id(found)),
         "users": _accounts(before.passwd, after.passwd),
         "groups": _accounts(before.group, after.group),
         "alternatives": _alternatives(found.items),
@@ -125,6 +121,13 @@ def _sections(found: Installation) -> dict[str, list[str]]:
         "overridden modes": _by_line(before.overrides.splitlines(), after.overrides.splitlines()),
         "triggers": _triggers(found),
     }
+
+
+def _set_id(found: Installation) -> Iterator[str]:
+    for item in found.items:
+        if item.kind == "f" and item.mode & _SET_ID and item.sign != "-":
+            owner = f"{_name(item.uid, found.after.passwd)}:{_name(item.gid, found.after.group)}"
+            yield f"/{item.path} (mode {item.mode:04o}, owner {owner})"
 
 
 def _own(found: Installation) -> list[str]:

@@ -1,4 +1,4 @@
-"""Private X servers: the program never has the user's own display, where every client sees all keys and windows.
+"""Private X servers: the program never has the user's own display, where a client sees all keys and windows.
 
 The server runs in a small sandbox of its own. Of what it makes the program gets one socket and a cookie.
 """

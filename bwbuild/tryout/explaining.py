@@ -12,8 +12,7 @@ from bwbuild.tryout.grants import Granted
 #: Where a program has something else than a build would be given.
 _OTHERWISE = {
     Permission("socket", "x11"): (
-        "it draws on a server of its own, reads what you type into its windows, and sees no others; the server"
-        " is reached by it alone"
+        "it draws on a server of its own, which nobody else reaches, and reads what you type into its windows"
     ),
     Permission("socket", "session-bus"): "it talks to portals, which ask you, and to names that are granted",
 }

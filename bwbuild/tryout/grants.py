@@ -1,4 +1,4 @@
-"""What a program is granted: read from the command line, a manifest and what was learned; pure but for the reading."""
+"""What a program is granted, by the command line and a manifest."""
 
 from __future__ import annotations
 

@@ -47,13 +47,16 @@ class Station:
             raise missing_program(program)
         restraints = for_unpacking(self.settings, self.host.architecture)
         limits = ceilings(resolve(self.settings, self.host), self.host)
-        own = small.Small(command, tuple(mounts), Guest("/tmp"), ceilings=limits)  # noqa: S108 - its own one
+        own = small.Small(command, tuple(mounts), Guest("/tmp"), ceilings=limits)
         script = place / "launch"
         script.write_bytes(os.fsencode(small.launcher(self.host, restraints, own)))
         log = place / "log"
-        with passable(self.place), log.open("wb") as file:
-            with runner.beside(runner.Launch(script, place), file.fileno()) as beside:
-                yield Helper(program, log, beside)
+        with (
+            passable(self.place),
+            log.open("wb") as file,
+            runner.beside(runner.Launch(script, place), file.fileno()) as beside,
+        ):
+            yield Helper(program, log, beside)
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,10 +121,10 @@ _XDG = {
 def linked(home: Home, paths: Mapping[str, Path]) -> Iterator[tuple[str, ...]]:
     """Let granted paths of the caller's home be found where programs look for them; those that can't be.
 
-    Nothing is mounted in the home: what an earlier run left there could lead the mount elsewhere. A link is text.
-    It is gone at the end of the context.
+    Nothing is mounted in the home: what an earlier run left there could lead the mount elsewhere. A link is
+    text, and gone at the end of the context.
 
-    :param paths: value of the permission, such as ``~/data`` or ``xdg-documents`` -> the path, here and inside.
+    :param paths: value of the permission, such as ``~/data`` -> the path, here and inside.
     """
     wanted = {value: path for value, path in paths.items() if in_home(value)}
     failed = tuple(value for value, path in wanted.items() if not _link(home, in_home(value), path))

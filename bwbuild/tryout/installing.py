@@ -7,9 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from bwbuild.errors import HostError
-from bwbuild.root import apt, layers
+from bwbuild.root import layers
 from bwbuild.root.chamber import Chamber
-from bwbuild.root.ground import Layer
 from bwbuild.root.workplace import workplace
 from bwbuild.tryout import below, difference
 from bwbuild.tryout.difference import Installation, Texts
@@ -18,10 +17,10 @@ from bwbuild.tryout.root import Root
 _ARCHIVES = "/var/cache/apt/archives"
 _LAYER = "/mnt"
 _INSTALL = 'cd "$1"; shift; exec dpkg --force-unsafe-io --install "$@"'
-#: Prints what lies in the layer as it is and was: sign, kind, mode, owner, group, path, null byte, link, null byte.
+#: Prints what lies in the layer, and how it differs from what was there: see :func:`difference.parse`.
 _LOOK = r"""
 use strict; use warnings;
-my %kind = (0100000 => 'f', 0040000 => 'd', 0120000 => 'l', 0010000 => 'p', 0140000 => 's', 0020000 => 'c', 0060000 => 'b');
+my %kind = (0100000 => 'f', 0040000 => 'd', 0120000 => 'l', 0010000 => 'p', 0140000 => 's', 0020000 => 'c');
 sub same {
   my ($new, $old) = @_;
   return 0 if -s $new != -s $old;
@@ -87,7 +86,9 @@ def seen(there: Root) -> Installation:
                 hint="without --diff apt installs them with all the rest",
                 details=said.splitlines()[-20:],
             )
-        looking = Chamber(base.identity, place / "look", base.root, over=(lower.upper,), shown={_LAYER: upper})
+        looking = Chamber(
+            base.identity, place / "look", base.root, over=(lower.upper,), shown={_LAYER: upper}
+        )
         items = difference.parse(looking.run(("perl", "-e", _LOOK)).stdout)
         tops = (lower.upper, base.root)
         return Installation(
@@ -146,9 +147,7 @@ def _files(there: Root, place: Path) -> Path:
 
 
 def _download(wish: layers.Wish, names: Sequence[str], work: Path, place: Path) -> None:
-    chamber = Chamber(
-        wish.base.identity, work, wish.base.root, network=wish.fetch, binds={_LAYER: place}
-    )
+    chamber = Chamber(wish.base.identity, work, wish.base.root, network=wish.fetch, binds={_LAYER: place})
     words = ("apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", *names)
     done = chamber.run(("sh", "-c", f'cd {_LAYER}; exec "$@"', "sh", *words))
     if done.returncode != 0:

@@ -1,7 +1,7 @@
 """What a program has used of what it was granted, and what it looked for besides: pure.
 
-From the events of a trace and the calls on the bus comes the shortest list of permissions. Only what was granted
-and used is learned: a program can't widen by asking what the next run is held to.
+From the events of a trace and the calls on the bus comes the shortest list of permissions. Only what was
+granted and used is learned: a program can't widen by asking what the next run is held to.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from bwbuild.tryout.bus import PORTALS, Calls
 _SOCKETS = {
     "x11": re.compile(r"@?/tmp/\.X11-unix/X\d+"),
     "wayland": re.compile(rf"{PLACE}/wayland|/run/user/\d+/wayland-\d+"),
-    "pulseaudio": re.compile(rf"{PLACE}/pulseaudio|/run/user/\d+/(?:pulse/native|pipewire-\d+)|/(?:var/)?run/pulse/native"),
+    "pulseaudio": re.compile(
+        rf"{PLACE}/pulseaudio|/run/user/\d+/(?:pulse/native|pipewire-\d+)|/(?:var/)?run/pulse/native"
+    ),
     "session-bus": re.compile(rf"{PLACE}/session-bus|/run/user/\d+/bus"),
 }
 _DEVICES = {"dri": "/dev/dri/", "kvm": "/dev/kvm", "fuse": "/dev/fuse"}
@@ -105,7 +107,9 @@ def learn(
         wanted=wanted,
         refused=_refused(seen),
         opened=tuple(sorted({path for kind, path, error in seen.counts if kind in _OPENS and not error})),
-        contacted=tuple(sorted({where for kind, where, _ in seen.counts if kind in (Kind.CONNECT, Kind.ASK)})),
+        contacted=tuple(
+            sorted({where for kind, where, _ in seen.counts if kind in (Kind.CONNECT, Kind.ASK)})
+        ),
         asked=tuple(sorted(calls.reached)) if calls is not None else (),
     )
 
@@ -139,9 +143,9 @@ def _used(seen: Seen) -> Iterator[tuple[Permission, int]]:
 def _named(calls: Calls, granted: Sequence[Permission]) -> Iterator[Permission]:
     """Permissions for names that were used."""
     for permission in granted:
-        if permission.key == "own" and calls.owns:
-            yield permission
-        elif permission.key == "talk" and any(_matches(permission.value, name) for name in calls.reached):
+        if (permission.key == "own" and calls.owns) or (
+            permission.key == "talk" and any(_matches(permission.value, name) for name in calls.reached)
+        ):
             yield permission
     if any(_matches(PORTALS, name) for name in calls.reached):
         yield Permission("socket", "session-bus")
@@ -192,4 +196,6 @@ _VERBS = {
 
 
 def _times(seen: Seen, path: str) -> int:
-    return sum(times for (_, subject, _), times in seen.counts.items() if _is_below(subject, PurePosixPath(path)))
+    return sum(
+        times for (_, subject, _), times in seen.counts.items() if _is_below(subject, PurePosixPath(path))
+    )

@@ -28,7 +28,9 @@ def read(path: Path) -> Translated:
     document = _document(path)
     arguments = document.get("finish-args") if isinstance(document, dict) else None
     if not isinstance(arguments, list) or not all(isinstance(item, str) for item in arguments):
-        raise UsageError(f"{path} has no list finish-args", hint="name the manifest of a Flatpak, JSON or YAML")
+        raise UsageError(
+            f"{path} has no list finish-args", hint="name the manifest of a Flatpak, JSON or YAML"
+        )
     return translate([printable(item) if not item.isprintable() else item for item in arguments])
 
 

@@ -28,9 +28,7 @@ def of_lists(lists: Sequence[str]) -> tuple[str, ...]:
 def entries_of_lists(lists: Sequence[str]) -> tuple[str, ...]:
     """The paths of desktop files among them, relative to the root."""
     names = {path.lstrip("/") for path in lists}
-    return tuple(
-        sorted(name for name in names if name.startswith(_ENTRIES) and name.endswith(".desktop"))
-    )
+    return tuple(sorted(name for name in names if name.startswith(_ENTRIES) and name.endswith(".desktop")))
 
 
 def of_entry(text: str) -> tuple[str, ...]:

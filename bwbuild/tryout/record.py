@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import islice
-from pathlib import Path
 
 from bwbuild.errors import ConfigurationError, UsageError
 from bwbuild.permissions.words import Permission, parse
@@ -18,7 +17,22 @@ from bwbuild.tryout.learned import Learned
 
 _VERSION = 1
 #: Places that a root has itself, whatever this machine has there.
-_OF_ROOTS = ("usr", "etc", "bin", "sbin", "lib", "var", "proc", "sys", "dev", "run", "tmp", "boot", "root", "opt")
+_OF_ROOTS = (
+    "usr",
+    "etc",
+    "bin",
+    "sbin",
+    "lib",
+    "var",
+    "proc",
+    "sys",
+    "dev",
+    "run",
+    "tmp",
+    "boot",
+    "root",
+    "opt",
+)
 #: Paths that are looked for on this machine.
 _MOST = 20_000
 
@@ -51,7 +65,9 @@ def only(home: Home, granted: Granted) -> Granted:
             "nothing was learned of this program", hint="run it with --learn and what it needs first"
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigurationError(f"{home.learned} can't be read: {error}", hint="--learn writes it anew") from None
+        raise ConfigurationError(
+            f"{home.learned} can't be read: {error}", hint="--learn writes it anew"
+        ) from None
     beyond = [item for item in granted.permissions if not _covered(item, permissions)]
     if beyond:
         raise UsageError(
@@ -65,7 +81,7 @@ def _covered(item: Permission, permissions: Iterable[Permission]) -> bool:
 
 
 def hidden(paths: Iterable[str]) -> dict[str, str]:
-    """Of paths that a program looked for in vain those that this machine has -> how a permission names them."""
+    """Paths that a program looked for in vain and that this machine has -> how a permission names them."""
     home = os.path.realpath(os.environ.get("HOME", "/"))
     found = {}
     for path in islice(paths, _MOST):

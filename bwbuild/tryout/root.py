@@ -47,7 +47,7 @@ done
 """
 _DROPPED = ("--clear-groups", "--inh-caps=-all", "--no-new-privs", "--")
 _SHELL = "; --shell-on-failure opens a shell in the half-installed root"
-_DATABASE = Path("var/lib/dpkg")
+_DATABASE = PurePosixPath("var/lib/dpkg")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +160,7 @@ def opened(wanted: Wanted) -> Iterator[Root]:
             root = Root(ground, tried, wish)
             passwd, group = (root.text(f"etc/{name}") or "" for name in ("passwd", "group"))
             status = root.text(_DATABASE / "status") or ""
-            yield Root(
-                Ground(base, layer, passwd, group, ground.root_names, installed(status)), tried, wish
-            )
+            yield Root(Ground(base, layer, passwd, group, ground.root_names, installed(status)), tried, wish)
 
 
 def _shell(base: Base, cache: Path, tell: Observer, layer: Path, said: Sequence[str]) -> None:

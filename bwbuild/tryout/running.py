@@ -29,6 +29,7 @@ from bwbuild.tryout.x11 import Window
 _CHUNK = 1 << 16
 #: Bytes at the end of what a sandbox writes that tell why it did not start.
 _TAIL = 1 << 12
+_STARTED = "started"
 #: The exit status of a program that was killed, as a shell has it.
 _KILLED = 137
 
@@ -79,7 +80,7 @@ def run(trial: Trial, scratch: Scratch, served: Desktop, streams: Streams) -> En
     if shots is not None and trial.asked.screenshot is not None:
         notes = (_written(shots, trial.asked.screenshot, status),)
     windows = tuple(shots.windows) if shots is not None else ()
-    return Ended(status, why, _left(scratch.path / "told"), windows, seen, notes)
+    return Ended(status, why, tuple(_told(scratch)[1:]), windows, seen, notes)
 
 
 def _launched(
@@ -104,11 +105,15 @@ def _launched(
     def tick(running: runner.Running) -> bool:
         return watchdog.tick(running) or (shots is not None and shots.look())
 
+    def trace(data: bytes) -> None:
+        assert seen is not None  # noqa: S101 - for the type checker
+        seen.take(parser.feed(data))
+
     listeners = runner.Listeners(
         output,
         lambda data: output(data, streams.error),
         tick,
-        None if seen is None else lambda data: seen.take(parser.feed(data)),
+        trace if seen is not None else None,
     )
     with _input(wanted=streams.input and not trial.interactive) as stdin:
         launch = runner.Launch(file, scratch.path, limits.time, trial.interactive, own, stdin)
@@ -116,7 +121,7 @@ def _launched(
     breach = killed(outcome, watchdog.seen, limits, trial.command[0])
     if breach is not None:
         raise BreachError(breach)
-    if not outcome.started:
+    if not outcome.started or _told(scratch)[:1] != [_STARTED]:
         raise HostError("the sandbox did not start", hint="bwbuild doctor", details=tail.lines)
     if outcome.exit_code is not None:
         return outcome.exit_code, ""
@@ -142,7 +147,7 @@ class _Tail:
 
 @contextmanager
 def _input(*, wanted: bool) -> Iterator[int | None]:
-    """A pipe with the caller's input: of a file of his the program could open more than it is given to read."""
+    """A pipe with the caller's input; a file of his the program could open anew, and write."""
     if not wanted:
         yield None
         return
@@ -162,13 +167,13 @@ def _copy(writer: int) -> None:
     os.close(writer)
 
 
-def _left(told: Path) -> tuple[str, ...]:
+def _told(scratch: Scratch) -> list[str]:
+    """What the first process of the sandbox has told: that it started, and the names of who was left."""
     try:
-        with told.open("rb") as file:
-            text = file.read(_CHUNK).decode("ascii", "replace")
+        with (scratch.path / "told").open("rb") as file:
+            return file.read(_CHUNK).decode("ascii", "replace").splitlines()
     except FileNotFoundError:
-        return ()
-    return tuple(text.splitlines())
+        return []
 
 
 def _written(shots: Shots, path: Path, status: int) -> str:
@@ -184,4 +189,4 @@ def _written(shots: Shots, path: Path, status: int) -> str:
         new.replace(path)
     except OSError as error:
         raise OutputError(f"{path} can't be written: {error.strerror}") from error
-    return f"picture: {path}, {shots.picture.width} × {shots.picture.height}"
+    return f"picture: {path}, {shots.picture.width}x{shots.picture.height}"

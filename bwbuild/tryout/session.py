@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,6 +36,7 @@ from bwbuild.tryout import (
 )
 from bwbuild.tryout.desktop import Desktop
 from bwbuild.tryout.grants import Granted
+from bwbuild.tryout.helpers import Station
 from bwbuild.tryout.homes import Home
 from bwbuild.tryout.root import Root, Wanted
 from bwbuild.tryout.running import Streams
@@ -66,32 +67,41 @@ def run(asked: Asked, settings: Settings, streams: Streams, tell: Teller) -> Acc
     if asked.learn:
         tracing.check()  # before what may take minutes
     host = read_host()
-    with interruptions(), ExitStack() as stack:
-        there = stack.enter_context(_installed(asked, settings, host, streams, tell))
+    with interruptions(), _installed(asked, settings, host, streams, tell) as there:
         if asked.diff:
             return _answer(difference.lines(installing.seen(there)))
-        command = _chosen(asked, there)
-        name, identity = _name(asked, there), there.base.identity
-        home = stack.enter_context(homes.opened(name, identity, fresh=asked.fresh))
+        with _ready(asked, settings, host, granted, there, tell) as (trial, scratch, served):
+            interactive = streams.terminal and asked.screenshot is None
+            return _run(replace(trial, interactive=interactive), scratch, served, streams)
+
+
+@contextmanager
+def _ready(  # noqa: PLR0917 - all that a trial is made of
+    asked: Asked, settings: Settings, host: Host, granted: Granted, there: Root, tell: Teller
+) -> Iterator[tuple[Trial, Scratch, Desktop]]:
+    """A program that can start, where it works, and what serves it."""
+    command = _chosen(asked, there)
+    name, identity = _name(asked, there), there.base.identity
+    with (
+        homes.opened(name, identity, fresh=asked.fresh) as home,
+        _scratch(settings, home, name, identity, tell.notice) as scratch,
+    ):
         if asked.only_learned:
             granted = record.only(home, granted)
-        scratch = stack.enter_context(_scratch(settings, home, name, identity, tell.notice))
-        served = stack.enter_context(
-            desktop.opened(asked, settings, host, granted, scratch.path / "desktop", name)
-        )
-        paths = {permission.value: path for permission, path in served.paths.items()}
-        for value in stack.enter_context(homes.linked(home, paths)):
-            text = f"filesystem={value} is at {paths[value]}; something else is at its place in the program's home"
-            tell.notice(Notice(Level.INFO, text))
-        interactive = streams.terminal and asked.screenshot is None
-        trial = Trial(
-            *(asked, settings, host, there, home, command),
-            granted=granted.permissions,
-            permits=served.permits,
-            handed=served.handed,
-            interactive=interactive,
-        )
-        return _run(trial, scratch, served, streams)
+        station = Station(host, settings, scratch.path / "desktop")
+        with desktop.opened(asked, granted, station, name) as served:
+            paths = {permission.value: path for permission, path in served.paths.items()}
+            with homes.linked(home, paths) as failed:
+                for value in failed:
+                    text = f"filesystem={value} is at {paths[value]} alone: its place in the home is taken"
+                    tell.notice(Notice(Level.INFO, text))
+                trial = Trial(
+                    *(asked, settings, host, there, home, command),
+                    granted=granted.permissions,
+                    permits=served.permits,
+                    handed=served.handed,
+                )
+                yield trial, scratch, served
 
 
 def _answer(lines: Iterator[str]) -> Account:
@@ -142,9 +152,7 @@ def _chosen(asked: Asked, there: Root) -> tuple[str, ...]:
 
 
 @contextmanager
-def _scratch(
-    settings: Settings, home: Home, name: str, identity: Identity, tell: Tell
-) -> Iterator[Scratch]:
+def _scratch(settings: Settings, home: Home, name: str, identity: Identity, tell: Tell) -> Iterator[Scratch]:
     """A scratch directory for the launcher and for what serves the program."""
     place = places.scratch(settings)
     scratches.sweep(place, tell)

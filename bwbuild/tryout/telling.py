@@ -28,7 +28,7 @@ def lines(account: Account) -> Iterator[str]:
     if account.ended:
         yield account.ended
     for title, width, height in account.windows:
-        yield f"window {title!r}, {width} × {height}"
+        yield f"window {title!r}, {width}x{height}"
     if account.left:
         many = [f"{name} ({times})" if times > 1 else name for name, times in Counter(account.left).items()]
         yield (
@@ -64,7 +64,9 @@ def refused_by_bus(calls: Calls | None) -> tuple[Refused, ...]:
 
 def refused(found: Learned) -> tuple[Refused, ...]:
     """What was refused in a run that was traced."""
-    wanted = tuple(Refused(f"{permission}, which is not granted", times) for permission, times in found.wanted.items())
+    wanted = tuple(
+        Refused(f"{permission}, which is not granted", times) for permission, times in found.wanted.items()
+    )
     return wanted + tuple(Refused(what, times) for what, times in list(found.refused.items())[:_SHOWN])
 
 

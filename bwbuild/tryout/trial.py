@@ -57,7 +57,7 @@ class Trial:
                 identity=identity,
                 view=whole_view(self.root.ground),
                 home=self.home.path,
-                environment=program.environment(identity, os.environ if self.interactive else {}),
+                environment=program.environment(identity, dict(os.environ) if self.interactive else {}),
                 command=self.command,
                 restraints=restraints(settings, self.host.architecture),
                 ceilings=ceilings(self.limits, self.host, nesting=USERNS in self.granted),

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Protocol
 
 
-
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What the command line asks for.

@@ -120,7 +120,10 @@ class Connection:
 
     def _size(self, window: int) -> tuple[int, int]:
         reply = self._asked(_GEOMETRY, struct.pack("<I", window))
-        return (0, 0) if reply is None else struct.unpack("<HH", reply[16:20])
+        if reply is None:
+            return 0, 0
+        width, height = struct.unpack("<HH", reply[16:20])
+        return width, height
 
     def _text(self, window: int, name: int) -> str:
         reply = self._asked(_PROPERTY, struct.pack("<IIIII", window, name, 0, 0, _TITLE)) if name else None
@@ -132,10 +135,10 @@ class Connection:
 
     def _atom(self, name: bytes) -> int:
         reply = self._asked(_ATOM, struct.pack("<H2x", len(name)) + _padded(name), more=1)
-        return 0 if reply is None else struct.unpack("<I", reply[8:12])[0]
+        return 0 if reply is None else int.from_bytes(reply[8:12], "little")
 
     def _asked(self, request: int, data: bytes, more: int = 0) -> bytes | None:
-        """The answer to a request; None where the server says that it can't be, as of a window that is gone."""
+        """The answer to a request; None where there is none, as of a window that is gone."""
         self._stream.sendall(struct.pack("<BBH", request, more, 1 + len(data) // 4) + data)
         while True:
             head = self._read(32)
