@@ -16,6 +16,9 @@ RUNNERS = frozenset({"bare", "ci"})
 #: What else its first line may say: its last command fails, or the lines beneath are really what it writes.
 REMARKS = frozenset({"fails", "shows"})
 
+#: What the pages take as examples: small sources of both releases, which partial mirrors have as well.
+EXAMPLES = frozenset({"hostname", "sl"})
+
 _PROMPT = re.compile(r"(?P<place>~[\w./+-]*)?\$ (?P<command>.+)")
 _FENCE = re.compile(r"```(?P<language>\w*)(?P<words>.*)")
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bwbuild.build import declared, permitting, places
 from bwbuild.build.plan import Inputs
-from bwbuild.build.record.history import History
+from bwbuild.build.record.history import History, Past
 from bwbuild.build.record.reading import FETCH, INSTALL, Recorder
 from bwbuild.build.start import DscFile, Fetch, Start, Tree
 from bwbuild.build.workspaces import SHARED
@@ -86,8 +86,9 @@ def read(wanted: Wanted, settings: Settings, environment: Mapping[str, str], tel
 
 
 def _with_past(inputs: Inputs, history: History) -> Inputs:
-    name = (inputs.source.name, inputs.options.type_name)
-    return replace(inputs, past=history.estimate(*name), demand=history.demand(*name))
+    name = inputs.source.name
+    past = history.past([name], inputs.options.type_name).get(name, Past())
+    return replace(inputs, past=past.estimate, demand=past.demand)
 
 
 def _check_extra(options: BuildOptions, settings: Settings) -> None:

@@ -16,7 +16,10 @@ from support import ROOT, as_root, need
 MIRROR = os.environ.get("BWBUILD_TEST_MIRROR", "")
 PLACE = Path(os.environ.get("BWBUILD_BARE", "/var/tmp"))
 #: In the order of a newcomer; each page finds what the ones before it installed.
-PAGES = ("docs/tutorial.md", "README.md", "docs/explanation.md", "docs/how-to.md", "docs/reference.md")
+PAGES = (
+    *("docs/tutorial.md", "README.md", "docs/explanation.md", "docs/how-to.md", "docs/reference.md"),
+    *("docs/corpus.md", "docs/reports.md", "docs/cluster.md"),
+)
 #: Seconds for one page.
 PATIENCE = 3600
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import re
+import shlex
 import tomllib
 from pathlib import Path
 
@@ -29,6 +30,13 @@ def test_blocks_are_classified(block: guide.Block) -> None:
         assert block.language in {"toml", "ini", "text"}, f"{block.where}: what is it?"
         assert not block.words
         assert not block.commands, f"{block.where}: commands are in blocks of the language console"
+
+
+@each
+def test_examples_are_in_both_releases(block: guide.Block) -> None:
+    lines = (shlex.split(command.line, comments=True) for command in block.commands)
+    fetched = {line[-1] for line in lines if line[:2] == ["apt-get", "source"]}
+    assert fetched <= guide.EXAMPLES, block.where
 
 
 def test_what_continuous_integration_runs() -> None:

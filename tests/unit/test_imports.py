@@ -81,8 +81,6 @@ PURE = {
     "lookup/shapes.py": {"os", "pathlib", "bwbuild.process"},
     "lookup/modules.py": {"os", "pathlib", "bwbuild.process"},
     "permissions/words.py": {"os", "bwbuild.process"},
-    "sandbox/traced.py": {"os", "pathlib", "bwbuild.process"},
-    "trace/parse.py": {"pathlib", "bwbuild.process"},
     "permissions/answers.py": {"os", "pathlib", "bwbuild.process"},
     "permissions/exposes.py": {"os", "pathlib", "bwbuild.process"},
     "build/permitted.py": {"os", "pathlib", "bwbuild.process"},
@@ -93,6 +91,8 @@ PURE = {
         f"tryout/{name}.py": {"os", "bwbuild.process", "time"}
         for name in ("difference", "explaining", "learned", "picture", "programs", "telling", "values")
     },
+    "sandbox/traced.py": {"os", "pathlib", "bwbuild.process"},
+    "trace/parse.py": {"pathlib", "bwbuild.process"},
     "deb/clearsign.py": {"os", "pathlib", "bwbuild.process"},
     "deb/relations.py": {"os", "pathlib", "bwbuild.process"},
     "deb/closure.py": {"os", "pathlib", "bwbuild.process"},
