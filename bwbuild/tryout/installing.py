@@ -94,11 +94,21 @@ def seen(there: Root) -> Installation:
         return Installation(
             packages=_named(there),
             items=items,
-            owned=frozenset(there.files()),
+            owned=_owned(there),
             before=_texts(tops),
             after=_texts((upper, *tops)),
             said=said,
         )
+
+
+def _owned(there: Root) -> frozenset[str]:
+    """The paths of the packages' files, where links of a merged root lead them."""
+    links = there.ground.root_names
+    found = set()
+    for path in there.files():
+        top, slash, rest = path.partition("/")
+        found.add(f"{links.get(top) or top}{slash}{rest}")
+    return frozenset(found)
 
 
 def _dependencies(there: Root) -> str:
