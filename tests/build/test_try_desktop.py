@@ -248,7 +248,8 @@ def test_sound_into_a_null_sink(session: Session) -> None:
     words = ("--daemonize=no", "-n", "--exit-idle-time=-1", "-L", "module-null-sink sink_name=null")
     session.start("pulseaudio", *words, "-L", "module-native-protocol-unix")
     wait_for((session.top / "pulse" / "native").is_socket)
-    script = "sox -n -r 44100 -c 2 t.wav synth 3 sine 440; paplay t.wav & sleep 1.5; pactl list short sink-inputs; wait"
+    script = "sox -n -r 44100 -c 2 t.wav synth 3 sine 440; paplay t.wav & sleep 1.5; "
+    script += "pactl list short sink-inputs; wait"
     done = session.run(
         "pulseaudio-utils", "--with", "sox", "--allow", "socket=pulseaudio", "--", "sh", "-c", script
     )
@@ -314,8 +315,9 @@ def test_learning(session: Session, tmp_path: Path) -> None:
 JSON = """\
 { /* as flatpak-builder takes it */
   "app-id": "org.example.Editor", // one of its own
-  "finish-args": ["--share=ipc", "--socket=fallback-x11", "--socket=wayland", "--device=dri", "--share=network",
-    "--filesystem=host", "--filesystem=xdg-documents", "--talk-name=org.freedesktop.secrets",
+  "finish-args": ["--share=ipc", "--socket=fallback-x11", "--socket=wayland", "--device=dri",
+    "--share=network", "--filesystem=host", "--filesystem=xdg-documents",
+    "--talk-name=org.freedesktop.secrets",
     "--system-talk-name=org.freedesktop.UPower", "--env=EDITOR_HOME=/app"]
 }
 """
@@ -393,7 +395,7 @@ def test_shell_where_a_package_cannot_be_installed(session: Session, tmp_path: P
 
 
 def test_documents_through_a_portal(session: Session, tmp_path: Path) -> None:
-    """A dialog of xdg-desktop-portal, in which somebody types a path: the program gets that file and no other."""
+    """A dialog of xdg-desktop-portal, in which somebody types a path: the program gets that file alone."""
     for path in (
         "xdg-desktop-portal",
         "xdg-desktop-portal-gtk",
