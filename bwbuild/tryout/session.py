@@ -90,7 +90,7 @@ def _ready(  # noqa: PLR0917 - all that a trial is made of
             granted = record.only(home, granted)
         station = Station(host, settings, scratch.path / "desktop")
         with desktop.opened(asked, granted, station, name) as served:
-            paths = {permission.value: path for permission, path in served.paths.items()}
+            paths = {_from_home(permission.value): path for permission, path in served.paths.items()}
             with homes.linked(home, paths) as failed:
                 for value in failed:
                     text = f"filesystem={value} is at {paths[value]} alone: its place in the home is taken"
@@ -102,6 +102,12 @@ def _ready(  # noqa: PLR0917 - all that a trial is made of
                     handed=served.handed,
                 )
                 yield trial, scratch, served
+
+
+def _from_home(value: str) -> str:
+    """A path of a permission as seen from the caller's home: bash itself replaces ~ in it."""
+    home = os.path.realpath(os.environ.get("HOME", "/")).rstrip("/")
+    return f"~{value.removeprefix(home)}" if home and value.startswith(f"{home}/") else value
 
 
 def _answer(lines: Iterator[str]) -> Account:
