@@ -16,8 +16,8 @@ from bwbuild.sandbox.spec import Saved
 
 #: What the conditions of a build decide.
 _OWN = ("-j", "-J", "--jobs", "-tc", "--post-clean", "--rules-requires-root", "--as-root")
-#: As after dpkg-source -x, whichever way the tree lies there; it stays so until the scratch directory goes.
-_CLEANED = 'dpkg-source --before-build . && exec "$@"'
+#: As dpkg-buildpackage does it: patches that were not applied before are not applied afterwards.
+_CLEANED = 'dpkg-source --before-build . && "$@" && exec dpkg-source --after-build .'
 #: Fewer would not show what goes wrong when jobs run at once.
 FEWEST_JOBS = 2
 

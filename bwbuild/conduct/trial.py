@@ -151,7 +151,7 @@ def blind() -> str:
 def _errors(excerpt: Excerpt) -> tuple[str, ...]:
     """Why it failed: what the programs said first, then what gave up."""
     lines = (*excerpt.errors, excerpt.command) if excerpt.errors else (excerpt.command, *excerpt.tail[-5:])
-    return tuple(line.strip() for line in lines if line.strip())
+    return tuple(dict.fromkeys(line.strip() for line in lines if line.strip()))
 
 
 @contextmanager

@@ -209,6 +209,8 @@ def _summary(conduct: Conduct) -> Line:
     took = human_duration(sum(built.seconds for built in builds))
     number = len(conduct.findings)
     found = "nothing found" if not number else "1 finding" if number == 1 else f"{number} findings"
+    if not conduct.is_built:
+        found = f"does not build; until then {found}"
     title = f"{conduct.source.name} {conduct.source.version}"
     how = f"{len(builds)} build{'s' if len(builds) != 1 else ''}, {took}"
     clean = conduct.is_built and not number

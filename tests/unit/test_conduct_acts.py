@@ -97,7 +97,8 @@ def test_what_may_be_written() -> None:
 def test_who_wrote_in_the_tree() -> None:
     place = b"/build/x/tiny-1/debian"
     line = b'openat(AT_FDCWD<%s>, "a\\nb", O_WRONLY|O_CREAT, 0666) = 3<%s/a\\nb>' % (place, place)
-    assert traced(line).writers == {"debian/a\nb": WHO}
+    gone = b'unlinkat(AT_FDCWD<%s>, "gone", 0) = 0' % place
+    assert traced(line, gone).writers == {"debian/a\nb": WHO}
 
 
 def test_what_only_root_may() -> None:
