@@ -141,11 +141,13 @@ class Watcher:
         what = "change" if is_change else "open to write"
         if place.is_relative_to(self._places.home):
             self._keep(Act(Kind.HOME, what, path, actor, event.error))
-        elif not any(place.is_relative_to(free) for free in _FREE) and not self._is_artifact(place):
+        elif not self._is_free(place) and not (event.error and "__pycache__" in place.parts):
             self._keep(Act(Kind.OUTSIDE, what, path, actor, event.error))
 
-    def _is_artifact(self, place: PurePosixPath) -> bool:
-        return place.parent == self._places.tree.parent and place.suffix in _ARTIFACTS
+    def _is_free(self, place: PurePosixPath) -> bool:
+        if place.parent == self._places.tree.parent and place.suffix in _ARTIFACTS:
+            return True
+        return any(place.is_relative_to(free) for free in _FREE)
 
     def _actor(self, pid: int, name: str) -> Actor:
         return Actor(self._commands.get(pid) or name or "a process", self._target)

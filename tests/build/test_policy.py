@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import Desk, need, processes, snapshot, wait_for
+from support import ROOT, Desk, need, processes, snapshot, wait_for
 
 from bwbuild.conduct.experiments import NAMES
 
@@ -229,3 +230,12 @@ def test_what_contradicts_it_is_refused(words: tuple[str, ...], named: str, shar
     assert done.status == 2
     assert named in done.err.splitlines()[0]
     assert not done.out
+
+
+@pytest.mark.long
+def test_patches_that_are_not_applied_stay_so(desk: Desk) -> None:
+    """dpkg-buildpackage applies them for the build, which is nothing that clean would have to undo."""
+    tree = desk.parent / "quilt-patches-1.0"
+    shutil.copytree(ROOT / "testpkgs" / "quilt-patches" / "tree", tree)
+    done = desk.ok("policy", "--only", "clean", "--only", "twice", cwd=tree)
+    assert done.out.startswith("quilt-patches 1.0-1: nothing found (2 builds, ")

@@ -88,6 +88,8 @@ def test_what_may_be_written() -> None:
         b'openat(%s, "../tiny_1_all.deb", O_WRONLY|O_CREAT, 0644) = 3</build/x/tiny_1_all.deb>' % cwd,
         b'openat(%s, "/usr/share/x", O_RDONLY) = 3</usr/share/x>' % cwd,
         b'mkdir("/build", 0777) = -1 EEXIST (File exists)',
+        b'openat(%s, "/usr/lib/python3.11/__pycache__/x.pyc.1", O_WRONLY|O_CREAT|O_EXCL|O_CLOEXEC, 0644)'
+        b" = -1 EROFS (Read-only file system)" % cwd,
         b'unlinkat(%s, "/etc/none", 0) = -1 ENOENT (No such file or directory)' % cwd,
         b'mkdir("relative", 0777) = 0',
     )
