@@ -148,12 +148,11 @@ class Trial:
             complaints.extend(data)
             del complaints[:-_TAIL]
 
-        outcome = session.launch(plan, scratch, runner.Listeners(take, complain))
+        outcome = session.launch(plan, scratch, runner.Listeners(take, complain), listing.PATIENCE)
         if outcome.exit_code != 0:
-            raise HostError(
-                "the tree could not be looked at after the build",
-                details=complaints.decode("utf-8", "replace").splitlines(),
-            )
+            kind = VerificationError if outcome.started else HostError
+            lines = complaints.decode("utf-8", "replace").splitlines()
+            raise kind("the tree could not be looked at after the build", details=lines)
         return bytes(answer)
 
 
