@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bwbuild.host.sysfs import PLAIN, SYS, Sysfs
+from bwbuild.sandbox.permits import NO_PERMITS, Permits
 from bwbuild.sandbox.spec import (
     NO_CEILINGS,
     Bind,
@@ -90,6 +91,7 @@ class Request:
     #: run the command as root of the sandbox
     as_root: bool = False
     interactive: bool = False
+    permits: Permits = NO_PERMITS
 
 
 def _namespaces(_request: Request, sandbox: Sandbox) -> Sandbox:
@@ -105,22 +107,24 @@ def _root(request: Request, sandbox: Sandbox) -> Sandbox:
 def _kernel(request: Request, sandbox: Sandbox) -> Sandbox:
     mounts = (
         Kernel("proc", Guest("/proc")),
-        *_boot_id(request),
+        *boot_id(request.restraints),
         Kernel("dev", Guest("/dev")),
         # After the rest of /dev; bwrap's own is for root alone.
         Tmpfs(Guest("/dev/shm"), 0o1777, size=request.ceilings.shm),
-        *_sys(request.sysfs),
+        *sys_mounts(request.sysfs),
     )
     return replace(sandbox, mounts=sandbox.mounts + mounts, own_sys=request.sysfs.whole)
 
 
-def _boot_id(request: Request) -> Iterator[Mount]:
+def boot_id(restraints: Restraints) -> Iterator[Mount]:
+    """What hides the number of the machine's start."""
     # Over a /proc of which something is hidden the kernel lets no nested namespace mount another.
-    if not request.restraints.nesting:
+    if not restraints.nesting:
         yield Bind(Scratch("ns/inside/boot-id"), Guest("/proc/sys/kernel/random/boot_id"))
 
 
-def _sys(sysfs: Sysfs) -> Iterator[Mount]:
+def sys_mounts(sysfs: Sysfs) -> Iterator[Mount]:
+    """/sys, without the machine's network cards."""
     if not sysfs.whole:
         yield Bind(Path(SYS), Guest(SYS))
         yield from (Tmpfs(Guest(path), 0o755, read_only=True) for path in sysfs.networks)
@@ -184,6 +188,19 @@ def _identity(request: Request, sandbox: Sandbox) -> Sandbox:
     )
 
 
+def _permits(request: Request, sandbox: Sandbox) -> Sandbox:
+    permits = request.permits
+    # The launcher then makes the network namespace, which its helper has to find.
+    kept = tuple(name for name in sandbox.namespaces if name != "net" or not permits.network)
+    return replace(
+        sandbox,
+        namespaces=kept,
+        mounts=sandbox.mounts + permits.mounts,
+        network=permits.network,
+        groups=permits.groups,
+    )
+
+
 def _restraints(request: Request, sandbox: Sandbox) -> Sandbox:
     return replace(sandbox, restraints=request.restraints, ceilings=request.ceilings)
 
@@ -191,7 +208,7 @@ def _restraints(request: Request, sandbox: Sandbox) -> Sandbox:
 def _command(request: Request, sandbox: Sandbox) -> Sandbox:
     return replace(
         sandbox,
-        environment=dict(sorted(request.environment.items())),
+        environment=dict(sorted({**request.environment, **request.permits.environment}.items())),
         interactive=request.interactive,
         command=request.command,
     )
@@ -209,6 +226,7 @@ LAYERS: tuple[Layer, ...] = (
     _kernel,  # over a root that may have its own /proc and /dev
     _fresh,  # hides what the root has in /tmp, /run and /root
     _workspace,  # after the fresh /tmp, or a tree below /tmp would vanish
+    _permits,  # over all of these, at places that the build can't have changed
     _identity,
     _restraints,
     _command,

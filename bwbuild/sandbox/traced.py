@@ -20,7 +20,9 @@ _CALLS = (
     *("?open", "openat", "?openat2", "?access", "faccessat", "?faccessat2", "execve", "execveat"),
     *("connect", "sendto", "sendmsg", "?sendmmsg"),
     *("?mkdir", "mkdirat", "?unlink", "unlinkat", "?rename", "?renameat", "renameat2"),
-    *("?symlink", "symlinkat", "?link", "linkat"),
+    *("?symlink", "symlinkat", "?link", "linkat", "?creat", "truncate", "?mknod", "mknodat"),
+    # What only root may do; nothing but a refusal says anything.
+    *("?chown", "?lchown", "fchown", "fchownat"),
 )
 
 #: Whether a file is there and what it is. As many calls again as all others, so only who needs it asks.

@@ -84,10 +84,12 @@ class Parser:
     """Takes bytes as they come.
 
     :param inside: the trace begins inside of the sandbox, with nothing of bwrap before.
+    :param every: a line that says what an earlier one said is an event again.
     """
 
-    def __init__(self, *, inside: bool = False) -> None:
+    def __init__(self, *, inside: bool = False, every: bool = False) -> None:
         self._inside = inside
+        self._every = every
         self._rest = b""
         self._seen: set[bytes] = set()
         self._bytes = 0
@@ -103,7 +105,8 @@ class Parser:
             pid, said = self._split(line)
             if said in self._seen:
                 continue
-            self._remember(said)
+            if not self._every:
+                self._remember(said)
             if len(line) <= _LONGEST:
                 yield from self._events(int(pid or 0), said)
 
@@ -183,6 +186,12 @@ def _looked(said: bytes) -> _Found:
             yield Kind.LOOK, _path(directory, path), "", (error or b"").decode()
 
 
+def _made(said: bytes) -> _Found:
+    # creat and truncate have no flags: they always write.
+    for _, subject, real, error in _opened(said):
+        yield Kind.WRITE, subject, real, error
+
+
 def _executed(said: bytes) -> _Found:
     if found := _EXEC.match(said):
         directory, path, error = found.groups()
@@ -223,6 +232,8 @@ def _sent(said: bytes) -> _Found:
 
 _READERS: dict[bytes, Callable[[bytes], _Found]] = {
     **dict.fromkeys((b"open", b"openat", b"openat2"), _opened),
+    **dict.fromkeys((b"creat", b"truncate"), _made),
+    **dict.fromkeys((b"mknod", b"mknodat"), _changed),
     **dict.fromkeys((b"execve", b"execveat"), _executed),
     **dict.fromkeys((b"mkdir", b"mkdirat", b"unlink", b"unlinkat", b"rename"), _changed),
     **dict.fromkeys((b"renameat", b"renameat2"), _changed),
@@ -232,6 +243,11 @@ _READERS: dict[bytes, Callable[[bytes], _Found]] = {
     b"connect": _connected,
     **dict.fromkeys((b"sendto", b"sendmsg", b"sendmmsg"), _sent),
 }
+
+
+def unescaped(text: bytes) -> str:
+    """A string, or a path, that strace has escaped."""
+    return _text(text)
 
 
 def question(data: bytes) -> str:

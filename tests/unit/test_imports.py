@@ -23,6 +23,8 @@ RANKS = {
     "__main__": 0,
     "cli": 1,
     "corpus": 2,
+    "tryout": 2,
+    "conduct": 2,
     "build": 3,
     "audit": 4,
     "checks": 4,
@@ -45,7 +47,18 @@ RANKS = {
 #: The fifth floor's neighbours may know each other in one direction only.
 NEIGHBOURS = {("root", "sandbox")}
 #: All of that room only computes.
-AUDIT = ("facts", "score", "assessments", "reach", "rights", "words", "of_line", "of_build", "probe")
+AUDIT = (
+    "permitted",
+    "facts",
+    "score",
+    "assessments",
+    "reach",
+    "rights",
+    "words",
+    "of_line",
+    "of_build",
+    "probe",
+)
 #: Modules that only compute: nothing in them may reach the machine.
 PURE = {
     "build/plan.py": {"bwbuild.sandbox.runner", "bwbuild.build.scratch", "bwbuild.handover.publish"},
@@ -69,6 +82,16 @@ PURE = {
     "lookup/shapes.py": {"os", "pathlib", "bwbuild.process"},
     "lookup/modules.py": {"os", "pathlib", "bwbuild.process"},
     "permissions/words.py": {"os", "bwbuild.process"},
+    "permissions/answers.py": {"os", "pathlib", "bwbuild.process"},
+    "permissions/exposes.py": {"os", "pathlib", "bwbuild.process"},
+    "build/permitted.py": {"os", "pathlib", "bwbuild.process"},
+    "sandbox/permits.py": {"os", "bwbuild.process"},
+    "sandbox/program.py": {"os", "bwbuild.process", "tempfile", "time"},
+    "permissions/finish_args.py": {"os", "pathlib", "bwbuild.process"},
+    **{
+        f"tryout/{name}.py": {"os", "bwbuild.process", "time"}
+        for name in ("difference", "explaining", "learned", "picture", "programs", "telling", "values")
+    },
     "sandbox/traced.py": {"os", "pathlib", "bwbuild.process"},
     "trace/parse.py": {"pathlib", "bwbuild.process"},
     "deb/clearsign.py": {"os", "pathlib", "bwbuild.process"},
@@ -82,6 +105,13 @@ PURE = {
     "build/asked.py": {"os", "pathlib", "bwbuild.process"},
     "build/record/findings.py": {"os", "pathlib", "bwbuild.process"},
     "build/verdict.py": {"os", "bwbuild.process", "time"},
+    **{
+        f"conduct/{name}.py": {"os", "bwbuild.process", "time", "bwbuild.sandbox.runner"}
+        for name in (
+            *("values", "experiments", "judge", "compare", "effects", "steps", "words", "subject"),
+            *("acts", "plans", "listing", "members"),
+        )
+    },
     "build/watch/limits.py": {"os", "pathlib", "bwbuild.process", "time"},
     "build/jobs.py": {"os", "pathlib", "bwbuild.process", "time"},
     "build/record/headtail.py": {"os", "pathlib", "bwbuild.process", "time"},
