@@ -42,6 +42,7 @@ def learn(source: str, *, trim: bool, more: bool, as_json: bool, **parameters: A
     from bwbuild.build import inputs, session  # noqa: PLC0415 - --help needs none of them
     from bwbuild.build.plan import make_plan  # noqa: PLC0415
     from bwbuild.build.start import decide  # noqa: PLC0415
+    from bwbuild.cli.prompt import asking  # noqa: PLC0415
     from bwbuild.cli.terminal import show_progress  # noqa: PLC0415
     from bwbuild.config.settings import Sign, View  # noqa: PLC0415
     from bwbuild.events import notices  # noqa: PLC0415
@@ -55,7 +56,7 @@ def learn(source: str, *, trim: bool, more: bool, as_json: bool, **parameters: A
         )
     tracing.check()  # before what may take minutes
     progress = partial(show_progress, verbosity=settings.verbosity)
-    wanted = inputs.Wanted(decide(source), dpkg_options())
+    wanted = inputs.Wanted(decide(source), dpkg_options(), ask=asking())
     with inputs.read(wanted, settings, os.environ, notices(progress)) as found:
         plan = session.with_trace(make_plan(found), looks=more)
         report, learned = _learned(plan, settings, more=more)
@@ -78,7 +79,7 @@ def _learned(plan: Plan, settings: Settings, *, more: bool) -> tuple[Report, Lea
         output = settings.output or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bwbuild-")))
         screen = stack.enter_context(terminal(settings.verbosity))
         log = settings.log or plan.output
-        plan = replace(plan, output=output, settings=replace(settings, log=log))
+        plan = replace(plan, output=output, settings=replace(plan.settings, log=log))
         around = execute.Surroundings(
             base=places.scratch(settings),
             tell=screen,
