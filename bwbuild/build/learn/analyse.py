@@ -187,7 +187,10 @@ def _entry(asked: Asked, facts: Facts) -> Entry:
     if (script := _may_interpret(package, facts)) is not None:
         return Entry(*known, Use.USED, f"it may be what runs {script}")
     needed = asked.only - {package}
-    if asked.is_meta:
+    if package in facts.builtin:
+        # It stays without being declared, as perl does; what it stands for are packages that it needs.
+        needed |= facts.depends.get(package, frozenset())
+    elif asked.is_meta:
         # What it stands for may be there without it today, and not on another day or machine.
         needed |= reachable(package, facts.depends) - facts.builtin - {package}
     through = sorted(_strongly(needed, facts))
