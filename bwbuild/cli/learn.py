@@ -54,6 +54,11 @@ def learn(source: str, *, trim: bool, more: bool, as_json: bool, **parameters: A
             "a build that sees only what was learned has nothing new to teach",
             hint="leave out --view learned; --more adds to the profile",
         )
+    if more and settings.dist is not None:
+        raise UsageError(
+            "a profile is of the packages of this machine, and -d builds on those of a suite",
+            hint="leave out --more, or -d",
+        )
     tracing.check()  # before what may take minutes
     progress = partial(show_progress, verbosity=settings.verbosity)
     wanted = inputs.Wanted(decide(source), dpkg_options(), ask=asking())
@@ -94,11 +99,13 @@ def _learned(plan: Plan, settings: Settings, *, more: bool) -> tuple[Report, Lea
         show_report(report, settings.verbosity)
         return report, learned
     verdict, made = study.study(plan, seen, os.environ)
+    learned = replace(learned, verdict=verdict)
+    if plan.ground is not None:
+        return report, learned  # a view of a base has all of it
     if known is not None:
         known.check(made.packages)
         made = known.with_more(made)
-    path = profile.write(made)
-    return report, replace(learned, verdict=verdict, profile=(path, len(made.paths)))
+    return report, replace(learned, profile=(profile.write(made), len(made.paths)))
 
 
 def _trimmed(plan: Plan, settings: Settings, report: Report, verdict: Verdict) -> Trimmed:

@@ -221,6 +221,20 @@ def test_one_that_a_declared_program_runs_is_its_business() -> None:
     assert transitive(found) == []
 
 
+def test_a_library_that_a_used_program_loads_is_its_business() -> None:
+    found = facts(
+        Asked("Build-Depends", "cmake", "cmake"),
+        evidence={
+            "cmake": ["/usr/bin/cmake by dh"],
+            "libuv1": ["/usr/lib/x86_64-linux-gnu/libuv.so.1 by dh"],
+            "cmake-data": ["/usr/share/cmake/x by cc1"],
+        },
+        depends={"cmake": frozenset({"libuv1", "cmake-data"})},
+        sources={"cmake": "cmake", "cmake-data": "cmake", "libuv1": "libuv1"},
+    )
+    assert transitive(found) == []
+
+
 def test_headers_may_be_another_ones() -> None:
     found = facts(
         Asked("Build-Depends", "gtk", "gtk"),
