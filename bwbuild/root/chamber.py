@@ -19,6 +19,7 @@ from bwbuild.host.mounts import type_of
 from bwbuild.root.space import FULL, full
 from bwbuild.sandbox import guard, runner
 from bwbuild.sandbox.overlays import OVERLAY_OPTIONS
+from bwbuild.sandbox.scope import NO_SCOPE, Scope
 from bwbuild.sandbox.script import in_namespace
 from bwbuild.sandbox.spec import NO_CEILINGS, Ceilings, Guest, Identity
 
@@ -62,6 +63,7 @@ class Chamber:
     :ivar shown: the same for those that are only read.
     :ivar capabilities: those of root inside.
     :ivar ceilings: what the kernel lets a program take that is watched.
+    :ivar scope: what starts such a program in a control group.
     """
 
     identity: Identity
@@ -75,6 +77,7 @@ class Chamber:
     environment: Mapping[str, str] = field(default_factory=dict)
     capabilities: str = CAPABILITIES
     ceilings: Ceilings = NO_CEILINGS
+    scope: Scope = NO_SCOPE
 
     def run(self, argv: Sequence[str], line: Callable[[str], None] | None = None) -> process.Completed:
         """Run a program of the root to its end; the caller judges its exit status.
@@ -116,7 +119,7 @@ class Chamber:
         # Who opens /dev/stderr anew must own the pipe.
         own = "" if first_id is None else f"chown {first_id}:{first_id} /proc/self/fd/1 /proc/self/fd/2\n"
         script.write_bytes(os.fsencode(f'cd "$BWBUILD_SCRATCH"\n{own}{text}'))
-        launch = runner.Launch(script, self.place, timeout)
+        launch = runner.Launch(script, self.place, timeout, scope=self.scope)
         outcome = runner.run(launch, runner.Listeners(remember, tick=listeners.tick))
         if not (self.place / _ENTERED).exists():
             raise self._closed(process.Completed(("sh",), 1, b"", bytes(first)))
