@@ -33,7 +33,8 @@ WRITABLE = (Guest("/dev"), Guest("/run"), Guest("/tmp"), Guest("/var/tmp"))
 #: Says that everything is mounted.
 _ENTERED = "entered"
 #: The launcher's own variables do not get in; the runner knows of bwrap's first process.
-_CLEAN, _WATCHED = 'env -i PATH="$PATH"', 'bwrap --json-status-fd "$BWBUILD_STATUS"'
+_CLEAN = 'env -i PATH="$PATH"'
+_BWRAP, _WATCHED = f"bwrap {guard.TIED}", f'bwrap --json-status-fd "$BWBUILD_STATUS" {guard.TIED}'
 #: How mount begins to say that an overlay with an upper layer can't be had.
 _NO_UPPER_LAYER = re.compile(r"^mount: .*\bns/root:", re.MULTILINE)
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy")
@@ -88,9 +89,9 @@ class Chamber:
         self._give()
         words = ["sh", "-c", in_namespace(self.identity, self._lines(argv))]
         if line is None:
-            done = process.run(words, check=False, cwd=self.place)
+            done = process.run(words, check=False, cwd=self.place, tie=True)
         else:
-            done = process.follow(words, line, cwd=self.place)
+            done = process.follow(words, line, cwd=self.place, tie=True)
         if not (self.place / _ENTERED).exists():
             raise self._closed(done)
         return done
@@ -138,7 +139,7 @@ class Chamber:
         if terminal:
             copied = ("script", "--quiet", "--return", "--command", text, "/dev/null")
             words = ["setpriv", "--pdeathsig", "KILL", "env", "SHELL=/bin/sh", *copied]
-        done = process.run(words, check=False, cwd=self.place, inherit_terminal=True)
+        done = process.run(words, check=False, cwd=self.place, inherit_terminal=True, tie=True)
         if not (self.place / _ENTERED).exists():
             raise self._closed(done)
         return done.returncode
@@ -163,7 +164,7 @@ class Chamber:
             )
         return HostError("no root of a suite can be entered here", hint="bwbuild doctor", details=details)
 
-    def _lines(self, argv: Sequence[str], *, start: str = "bwrap", terminal: bool = False) -> Iterator[str]:
+    def _lines(self, argv: Sequence[str], *, start: str = _BWRAP, terminal: bool = False) -> Iterator[str]:
         yield "mkdir -p ns; mount -t tmpfs -o mode=755 bwbuild ns"
         yield f"mkdir ns/root ns/lower; mount --bind -- {shlex.quote(str(self.root))} ns/lower"
         layer = self.place if self.layer is None else self.layer

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from bwbuild import process
+from bwbuild import process, tether
 from bwbuild.errors import HostError
 from bwbuild.interrupt import undisturbed
 from bwbuild.sandbox.scope import NO_SCOPE, Scope
@@ -48,14 +48,15 @@ class Launch:
     #: what starts the launcher in a control group
     scope: Scope = NO_SCOPE
 
-    def environment(self, status: int) -> dict[str, str]:
-        """The environment of the launcher; bwrap clears it for the build."""
+    def environment(self, status: int, tie: int) -> dict[str, str]:
+        """The environment of the launcher, with two descriptors; bwrap clears it for the build."""
         return {
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
             "LC_ALL": "C.UTF-8",
             "BWBUILD_SCRATCH": str(self.scratch),
             "BWBUILD_PARENT": str(os.getpid()),
             "BWBUILD_STATUS": str(status),
+            tether.VARIABLE: str(tie),
             "BWBUILD_SCRIPT": str(self.script),
             **dict(self.scope.address),
         }
@@ -116,12 +117,12 @@ def run(launch: Launch, listeners: Listeners) -> Outcome:
     """
     begin = time.monotonic()
     process.adopt_orphans()
-    with _pipe() as output, _pipe() as error, _pipe() as status:
+    with _pipe() as output, _pipe() as error, _pipe() as status, process.tied() as tie:
         supervisor = None
         try:
             # Between its start and the one who ends it a signal would leave a sandbox behind.
             with undisturbed():
-                child = _start(launch, output, error if listeners.error else output, status)
+                child = _start(launch, (output, error if listeners.error else output), status, tie)
                 error.close_write_end()
                 ends = (output.read_end, error.read_end, status.read_end)
                 supervisor = _Supervisor(child, ends, listeners, interactive=launch.interactive)
@@ -161,7 +162,8 @@ def _pipe() -> Iterator[_Pipe]:
         os.close(pipe.read_end)
 
 
-def _start(launch: Launch, output: _Pipe, error: _Pipe, status: _Pipe) -> process.Process[bytes]:
+def _start(launch: Launch, streams: tuple[_Pipe, _Pipe], status: _Pipe, tie: int) -> process.Process[bytes]:
+    output, error = streams
     # A larger pipe lets a chatty build run on while the log is written.
     with suppress(OSError):  # the kernel's limit per user may be reached; the default size works too
         fcntl.fcntl(output.read_end, fcntl.F_SETPIPE_SZ, 1 << 20)
@@ -170,9 +172,9 @@ def _start(launch: Launch, output: _Pipe, error: _Pipe, status: _Pipe) -> proces
     try:
         return process.start(
             launch.argv(),
-            env=launch.environment(inherited),
+            env=launch.environment(inherited, tie),
             output=(output.write_end, error.write_end),
-            pass_fds=[inherited],
+            pass_fds=[inherited, tie],
             interactive=launch.interactive,
         )
     finally:

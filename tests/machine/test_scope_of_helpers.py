@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import shutil
 import subprocess
 import time
 from collections.abc import Callable
@@ -12,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import make_root
 from test_scope import GROUPS, MIB, SLEEP, Started, at, reached, units, wait_for  # noqa: F401
 
 from bwbuild.build import scratch as scratches
@@ -31,26 +30,6 @@ pytestmark = pytest.mark.machine
 #: What a check's chamber runs before the check, and what these tests run.
 PROGRAMS = ("sh", "cat", "chown", "cp", "env", "mkdir", "perl", "setpriv", "sleep")
 EATER = "my $x = 'x' x (%d << 20); sleep 600"
-PASSWD, GROUP = "root:x:0:0:root:/root:/bin/sh\n", "root:x:0:\n"
-
-
-def make_root(root: Path) -> None:
-    """A root file system of no suite, with a few of this machine's programs."""
-    for name in ("etc", "usr/bin", "usr/sbin", "var/tmp", "tmp", "run", "proc", "dev", "home", "mnt"):
-        (root / name).mkdir(parents=True)
-    for name in ("bin", "sbin", "lib", "lib64"):
-        (root / name).symlink_to(f"usr/{name}")
-    for name in PROGRAMS:
-        (program := shutil.which(name, path="/usr/bin:/bin")) or pytest.fail(f"no {name}")
-        shutil.copy(program, root / "usr/bin" / name)
-        listed = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
-        for library in re.findall(r"(/lib\S*)", listed):
-            place = root / "usr" / library.removeprefix("/")
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(library, place)
-    (root / "etc/passwd").write_text(PASSWD)
-    (root / "etc/group").write_text(GROUP)
-    (root / "etc/shadow").write_text("")
 
 
 def ignore(_: bytes) -> None:
@@ -61,7 +40,7 @@ def make_bench(top: Path, settings: Settings, output: Callable[[bytes], None] = 
     """The bench of a build with ``settings``, on a base that is none of a suite."""
     host = read_host()
     identity, limits = choose(host, None), resolve(settings, host)
-    make_root(top / "base" / "root")
+    make_root(top / "base" / "root", *PROGRAMS)
     base = Base(top / "base", Suite("none", host.architecture), identity, "none", time.time())
     scope = Reader.of(settings, host).scope
     return Bench(
@@ -82,7 +61,9 @@ def test_unpacking_is_in_a_group(at: Any) -> None:  # noqa: F811
     subprocess.run(["dpkg-source", "-Zgzip", "-z1", "--build", desk.tree.name], cwd=desk.parent, check=True)
     (desk.tree / "large").unlink()
     dsc = desk.parent / "tiny_1.dsc"
-    begun = Started(desk, "run", "--limit-memory", "800M", "--limit-processes", "500", dsc, "--", "true")
+    begun = Started(
+        desk, "run", "--limit-memory", "800M", "--limit-processes", "500", "--tree", dsc, "--", "true"
+    )
     assert begun.show("MemoryMax") == str(900 * MIB)
     assert begun.show("TasksMax") == "532"
     assert str(begun.process.pid) not in begun.read("cgroup.procs").split()
@@ -125,8 +106,10 @@ def test_a_check_that_the_kernel_ended(tmp_path: Path, at: Any) -> None:  # noqa
     at()
     before = units()
 
-    def release(_: bytes) -> None:
-        # Called when it writes that it is there: from then on it is not held back.
+    def release(data: bytes) -> None:
+        # It writes that it is there: from then on it is not held back.
+        if data != b"there":
+            return
         (unit,) = units() - before
         (group,) = GROUPS.rglob(unit)
         wait_for(lambda: (group / "memory.oom.group").read_text() == "1\n")
@@ -135,4 +118,4 @@ def test_a_check_that_the_kernel_ended(tmp_path: Path, at: Any) -> None:  # noqa
 
     bench = make_bench(tmp_path, Settings(limit_memory=200 * MIB), release)
     with pytest.raises(BreachError, match="killed: memory limit 200 MiB, peak 200 MiB"):
-        bench.run(("perl", "-e", f"$| = 1; sleep 5; print 1; {EATER % 600}"), Room((), {}))
+        bench.run(("perl", "-e", f"$| = 1; sleep 5; print 'there'; {EATER % 600}"), Room((), {}))

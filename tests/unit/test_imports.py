@@ -38,6 +38,7 @@ RANKS = {
     "process": 7,
     "units": 7,
     "errors": 8,
+    "tether": 8,
     "events": 8,
     "__init__": 9,
 }
