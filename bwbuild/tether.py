@@ -10,8 +10,8 @@ in between, nobody ever ends what is left.
 VARIABLE = "BWBUILD_TIE"
 
 #: A line of its input says that nothing is left, the input's end without one that bwbuild was killed. Its
-#: output is the other end of the tie. Whoever has that is killed, again and again: he may just have forked. Who
-#: has it is in ``fdinfo``, which the owner of a user namespace may read of all in it, other than ``fd``.
+#: output is the other end of the tie. Whoever has that is killed, again and again: he may just have forked.
+#: ``fdinfo`` says who has it, which other than ``fd`` the owner of a user namespace may read of all in it.
 SCRIPT = """\
 trap '' HUP INT QUIT TERM
 read -r _ && exit
