@@ -20,7 +20,8 @@ PACKAGE = ROOT / "bwbuild"
 
 #: Rooms from the highest to the lowest; a module imports from its own and from lower ones.
 RANKS = {
-    "__main__": 0,
+    "__main__": -1,
+    "entry": 0,
     "cli": 1,
     "corpus": 2,
     "build": 3,
