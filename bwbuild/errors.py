@@ -18,6 +18,7 @@ class ExitStatus(IntEnum):
     HOST = 4
     SOURCE = 5
     DEPENDENCIES = 6
+    PERMISSION = 7
     BUILD_FAILED = 10
     LIMIT = 11
     VERIFICATION = 12
@@ -78,6 +79,12 @@ class DependencyError(BwbuildError):
     """Build dependencies are not met, or a build conflict is."""
 
     status = ExitStatus.DEPENDENCIES
+
+
+class PermissionsError(BwbuildError):
+    """A permission that the source can't do without was not granted."""
+
+    status = ExitStatus.PERMISSION
 
 
 class BuildError(BwbuildError):

@@ -58,6 +58,7 @@ PACKAGE_OF = {
     "gpgv": "gpgv",
     "mmdebstrap": "mmdebstrap",
     "script": "bsdutils",
+    "strace": "strace",
     "unshare": "util-linux",
 }
 

@@ -9,7 +9,7 @@ import pytest
 from support import Desk, discard, make_desk, need
 
 #: What runs only if it is asked for, and why.
-WISHED = {"long": "it takes minutes", "browser": "it needs chromium"}
+WISHED = {"long": "it takes minutes", "soak": "it takes minutes", "browser": "it needs chromium"}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

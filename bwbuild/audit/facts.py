@@ -123,6 +123,8 @@ class Facts:
     #: namespaces that are the machine's
     shared: frozenset[str] = NAMESPACES
     users: Users = Users.MACHINE
+    #: other machines can be reached, whosever the network namespace is
+    network: bool = True
     #: user namespaces can be made inside
     nesting: bool = True
     #: capabilities of the build, and of the root that works for it

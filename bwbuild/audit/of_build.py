@@ -8,9 +8,10 @@ from pathlib import Path, PurePosixPath
 
 from bwbuild.audit.facts import RESOURCES, Descriptors, End, Exit, Facts, Signer, Streams, System, Users
 from bwbuild.audit.of_line import Around, facts_of_line
-from bwbuild.audit.words import Mounted, mounts, read
+from bwbuild.audit.words import Line, Mounted, mounts, read
 from bwbuild.host.sysfs import SYS
 from bwbuild.sandbox import bwrap
+from bwbuild.sandbox.permits import PLACE
 from bwbuild.sandbox.policy import OWN_SYS
 from bwbuild.sandbox.spec import IdentityKind, Layering, Place, Sandbox, Scratch
 from bwbuild.sandbox.syscalls import HELD_BACK
@@ -49,6 +50,10 @@ def facts_of_build(sandbox: Sandbox, setting: Setting) -> Facts:
     return replace(
         facts,
         users=_users(sandbox, root=setting.root),
+        # The launcher makes the namespace where a helper leads out of it.
+        shared=facts.shared - ({"net"} if sandbox.network else set()),
+        network=sandbox.network,
+        sockets=(*facts.sockets, *_sockets(line)),
         nesting=restraints.nesting,
         capabilities=frozenset() if sandbox.broker else facts.capabilities,
         root_side=facts.capabilities if sandbox.broker else frozenset(),
@@ -65,6 +70,14 @@ def facts_of_build(sandbox: Sandbox, setting: Setting) -> Facts:
         signer=Signer.COPIES if setting.signs else Signer.NOTHING,
         unlimited=RESOURCES - setting.limits,
         sampled=setting.sampled,
+    )
+
+
+def _sockets(line: Line) -> tuple[str, ...]:
+    """Those that were granted."""
+    places = (PLACE, PurePosixPath("/tmp/.X11-unix"))
+    return tuple(
+        str(mount.source) for mount in mounts(line) if mount.source and mount.target.parent in places
     )
 
 

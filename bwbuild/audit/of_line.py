@@ -67,6 +67,7 @@ def _of_processes(line: Line, around: Around) -> dict[str, Any]:
     return {
         "unknown": (),
         "shared": NAMESPACES - line.namespaces,
+        "network": "net" not in line.namespaces,
         "users": users,
         "nesting": not line.has("--disable-userns"),
         "capabilities": _capabilities(line, root=around.root),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
@@ -11,7 +12,7 @@ from bwbuild.build import places
 from bwbuild.build.plan import Inputs
 from bwbuild.build.study import dependencies
 from bwbuild.deb.closure import Closure, Wanted
-from bwbuild.deb.database import Database, Package
+from bwbuild.deb.database import Database, Package, is_at_work
 from bwbuild.errors import BwbuildError, HostError
 from bwbuild.events import Level, Notice, Tell
 from bwbuild.host.doctor import Finding, advice
@@ -23,6 +24,9 @@ from bwbuild.root.views import Made, View
 
 _MAKING = Notice(Level.INFO, "making the view of the declared packages")
 _WAITING = Notice(Level.INFO, "another bwbuild makes the same view; waiting for it")
+_AT_WORK = Notice(Level.WARNING, "dpkg changes what is installed; waiting for its end")
+#: Seconds after which it is not waited any longer, and between two looks.
+_PATIENCE, _PAUSE = 600.0, 0.2
 
 
 @contextmanager
@@ -36,6 +40,7 @@ def opened(inputs: Inputs, tell: Tell) -> Iterator[View]:
     asked = wanted(inputs)
 
     def make(place: Path) -> Made:
+        _await_dpkg(tell)
         tell(_MAKING)
         database, closure = resolve(asked)
         lines = dependencies.complaints(closure)
@@ -47,6 +52,7 @@ def opened(inputs: Inputs, tell: Tell) -> Iterator[View]:
         contents = _laid_out(place, packages, inputs)
         return Made({package.id: package.version for package in packages}, lines, contents)
 
+    _await_dpkg(tell)
     key = views.key_of(
         {**asdict(asked), "profiles": sorted(asked.profiles), "links": dict(inputs.host.root_names)}
     )
@@ -58,6 +64,15 @@ def opened(inputs: Inputs, tell: Tell) -> Iterator[View]:
         if view.missing and not inputs.options.unchecked:
             raise dependencies.refuse(inputs.source, inputs.options, view.missing)
         yield view
+
+
+def _await_dpkg(tell: Tell) -> None:
+    """Wait while dpkg is at work, which a run of hours may meet: it would be an error a moment later."""
+    end = time.monotonic() + _PATIENCE
+    if is_at_work():
+        tell(_AT_WORK)
+    while is_at_work() and time.monotonic() < end:
+        time.sleep(_PAUSE)
 
 
 def _laid_out(place: Path, packages: Sequence[Package], inputs: Inputs) -> Contents:

@@ -13,9 +13,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bwbuild.build import declared, places
+from bwbuild.build import declared, permitting, places
 from bwbuild.build.plan import Inputs
-from bwbuild.build.record.history import History
+from bwbuild.build.record.history import History, Past
 from bwbuild.build.record.reading import FETCH, INSTALL, Recorder
 from bwbuild.build.start import DscFile, Fetch, Start, Tree
 from bwbuild.build.workspaces import SHARED
@@ -45,6 +45,8 @@ class Wanted:
     interactive: bool = False
     #: what is unpacked stays, since a script was asked for that needs it
     lasting: bool = False
+    #: asks the user about requests of the source; None: nobody is there
+    ask: permitting.Ask | None = None
 
 
 @contextmanager
@@ -54,6 +56,7 @@ def read(wanted: Wanted, settings: Settings, environment: Mapping[str, str], tel
     :raises UsageError: something is to be added to the packages of this machine.
     :raises SourceError: there is no usable source.
     :raises HostError: the machine lacks something.
+    :raises PermissionsError: what the source can't do without is not granted.
     :raises DependencyError: the view is to show what the machine does not have.
     """
     if settings.seccomp:
@@ -62,8 +65,11 @@ def read(wanted: Wanted, settings: Settings, environment: Mapping[str, str], tel
         _check_extra(wanted.options, settings)
         told = Recorder(tell)
         inputs = stack.enter_context(_collected(wanted, settings, environment, told))
+        # Before what may take minutes.
+        inputs = stack.enter_context(permitting.opened(inputs, wanted.ask, told))
         if not wanted.command:
             inputs = _with_past(inputs, History(told))
+        settings = inputs.settings
         if settings.dist is not None:
             inputs = _on_base(inputs, settings.dist, stack, told)
         elif wanted.options.extra:
@@ -80,8 +86,9 @@ def read(wanted: Wanted, settings: Settings, environment: Mapping[str, str], tel
 
 
 def _with_past(inputs: Inputs, history: History) -> Inputs:
-    name = (inputs.source.name, inputs.options.type_name)
-    return replace(inputs, past=history.estimate(*name), demand=history.demand(*name))
+    name = inputs.source.name
+    past = history.past([name], inputs.options.type_name).get(name, Past())
+    return replace(inputs, past=past.estimate, demand=past.demand)
 
 
 def _check_extra(options: BuildOptions, settings: Settings) -> None:

@@ -18,6 +18,13 @@ def cache(settings: Settings) -> Path:
     return settings.cache or _home()
 
 
+def state() -> Path:
+    """Where what is known of earlier builds lies."""
+    from platformdirs import user_state_path  # noqa: PLC0415 - as below
+
+    return user_state_path("bwbuild")
+
+
 def _home() -> Path:
     if os.getuid() == 0:
         # It must be reachable for ids that are nobody's, so it is not in root's home.

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from bwbuild.build.jobs import Demand, Jobs, jobs_of
 from bwbuild.build.notes import Chosen, notes_on
+from bwbuild.build.permitted import raised
 from bwbuild.build.record.reading import UNTOLD, Told
 from bwbuild.build.restraints import restraints
 from bwbuild.build.watch.limits import NO_LIMITS, Limits, ceilings, resolve
 from bwbuild.build.workspaces import choose_workspace
-from bwbuild.config.settings import Allow, BuildAs, IdentityChoice, Settings
+from bwbuild.config.settings import BuildAs, IdentityChoice, Settings
 from bwbuild.config.settings import Workspace as WorkspaceChoice
 from bwbuild.deb.buildoptions import BuildOptions
 from bwbuild.deb.names import without_epoch
@@ -23,6 +24,8 @@ from bwbuild.deb.source import Source
 from bwbuild.errors import ConfigurationError
 from bwbuild.events import Notice
 from bwbuild.host.facts import Host
+from bwbuild.permissions.answers import Decision
+from bwbuild.permissions.words import USERNS
 from bwbuild.root import etc
 from bwbuild.root.ground import Ground
 from bwbuild.root.view import declared_view, host_view, suite_view
@@ -31,6 +34,7 @@ from bwbuild.sandbox import identity as identities
 from bwbuild.sandbox import script
 from bwbuild.sandbox.bwrap import HELPERS
 from bwbuild.sandbox.environment import build_environment
+from bwbuild.sandbox.permits import NO_PERMITS, Permits
 from bwbuild.sandbox.policy import Request, RootView, compose
 from bwbuild.sandbox.scope import Scope, scope
 from bwbuild.sandbox.spec import Identity, IdentityKind, Sandbox, Workspace
@@ -80,6 +84,9 @@ class Inputs:
     now: int = 0
     #: what was told while reading, for the log
     told: Told = UNTOLD
+    #: what was asked and granted, and what the build's part of it comes to here
+    decisions: tuple[Decision, ...] = ()
+    permits: Permits = NO_PERMITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +120,9 @@ class Plan:
     limits: Limits = NO_LIMITS
     #: how many jobs dpkg-buildpackage runs at once; None: it is not known
     jobs: int | None = None
+    #: what was asked and granted, and what the build's part of it comes to here
+    decisions: tuple[Decision, ...] = ()
+    permits: Permits = NO_PERMITS
 
     @property
     def scope(self) -> Scope:
@@ -177,7 +187,7 @@ def make_plan(inputs: Inputs) -> Plan:
     workspace, layering_note = choose_workspace(inputs, identity, entry)
     as_root = settings.build_as is BuildAs.ROOT
     user = "root" if identity.kind is IdentityKind.SINGLE else identities.BUILD_USER
-    limits = resolve(settings, inputs.host)
+    limits = raised(resolve(settings, inputs.host), settings.allow)
     jobs = jobs_of(inputs, limits)
     sandbox = compose(
         Request(
@@ -187,10 +197,11 @@ def make_plan(inputs: Inputs) -> Plan:
             environment=_environment(inputs, "root" if as_root else user),
             command=_command(inputs, workspace, _buildpackage(inputs, identity, jobs, as_root=as_root)),
             restraints=restraints(settings, inputs.host.architecture),
-            ceilings=ceilings(limits, inputs.host, nesting=Allow.USERNS in settings.allow),
+            ceilings=ceilings(limits, inputs.host, nesting=USERNS in settings.allow),
             sysfs=inputs.host.sysfs,
             as_root=as_root,
             interactive=inputs.interactive,
+            permits=inputs.permits,
         )
     )
     return Plan(
@@ -211,6 +222,8 @@ def make_plan(inputs: Inputs) -> Plan:
         told=inputs.told,
         limits=limits,
         jobs=jobs.number,
+        decisions=inputs.decisions,
+        permits=inputs.permits,
     )
 
 

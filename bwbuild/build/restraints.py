@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bwbuild.config.settings import Allow, Settings, Workspace
+from bwbuild.config.settings import Settings, Workspace
 from bwbuild.events import Level, Notice
+from bwbuild.permissions.words import USERNS
 from bwbuild.sandbox import syscalls
 from bwbuild.sandbox.spec import Filter, Restraints
 from bwbuild.sandbox.syscalls import Group
@@ -16,7 +17,7 @@ _SOCKETCALL = ("i386", "s390x")
 
 def restraints(settings: Settings, architecture: str) -> Restraints:
     """The restraints of a build on a machine of Debian's ``architecture``."""
-    nesting = Allow.USERNS in settings.allow
+    nesting = USERNS in settings.allow
     lifted = syscalls.NESTING if nesting else ()
     groups = tuple(group for group in syscalls.HELD_BACK if group not in lifted)
     policy = Filter("policy", _filterable(groups, architecture), settings.foreign_abi)
@@ -32,7 +33,7 @@ def for_unpacking(settings: Settings, architecture: str) -> Restraints:
     groups = _filterable(syscalls.HELD_BACK, architecture)
     filters = (Filter("policy", groups),) if settings.seccomp else ()
     # A machine where the limit for namespaces can't be set may be why it is allowed.
-    return Restraints(filters, Allow.USERNS in settings.allow, syscalls.KEYCTL.get(architecture))
+    return Restraints(filters, USERNS in settings.allow, syscalls.KEYCTL.get(architecture))
 
 
 def _filterable(groups: tuple[Group, ...], architecture: str) -> tuple[Group, ...]:
@@ -45,7 +46,7 @@ def weakenings(settings: Settings, architecture: str) -> Iterator[Notice]:
     said = []
     if not settings.seccomp:
         said.append("system calls are not filtered (--no-seccomp): all of the kernel can be attacked")
-    if Allow.USERNS in settings.allow:
+    if USERNS in settings.allow:
         said.append("the build may make user namespaces (--allow userns): more of the kernel can be attacked")
     if settings.seccomp and settings.foreign_abi:
         said.append("programs of other ABIs run (--foreign-abi), and not all of their sockets are filtered")

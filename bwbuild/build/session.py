@@ -87,6 +87,17 @@ def with_command(plan: Plan, command: tuple[str, ...], *, interactive: bool) -> 
     return replace(plan, sandbox=replace(plan.sandbox, command=command, interactive=interactive))
 
 
+def with_trace(plan: Plan) -> Plan:
+    """The same, with all that its processes do for ``trace`` of the listeners.
+
+    :raises HostError: this machine can't trace.
+    """
+    from bwbuild.sandbox import tracing  # noqa: PLC0415 - few want it
+
+    tracing.check()
+    return replace(plan, sandbox=replace(plan.sandbox, traced=True))
+
+
 def _flushed(writer: Writer) -> Callable[[bytes], None]:
     def write(data: bytes) -> None:
         writer.write(data)

@@ -31,13 +31,15 @@ def build(source: str, *, dry_run: bool, **parameters: Any) -> int:
     from bwbuild.build.plan import make_plan  # noqa: PLC0415
     from bwbuild.build.record.stream import EventStream  # noqa: PLC0415
     from bwbuild.build.start import decide  # noqa: PLC0415
+    from bwbuild.cli.prompt import asking  # noqa: PLC0415
     from bwbuild.cli.terminal import show_progress  # noqa: PLC0415
 
     settings = configuration(parameters).settings
     options = dpkg_options()
     progress = partial(show_progress, verbosity=settings.verbosity)
     try:
-        wanted = inputs.Wanted(decide(source), options, lasting=dry_run)
+        ask = None if dry_run else asking()
+        wanted = inputs.Wanted(decide(source), options, lasting=dry_run, ask=ask)
         with (
             EventStream(None if dry_run else settings.events) as stream,
             inputs.read(wanted, settings, os.environ, fan_out(notices(progress), stream)) as found,

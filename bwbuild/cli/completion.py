@@ -8,6 +8,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from bwbuild.config.kinds import Choice, FilePath, Kind, Several
+from bwbuild.config.permits import Permit
 
 _FIRST = "bwbuild.commands"
 
@@ -16,7 +17,7 @@ def values(kind: Kind, incomplete: str) -> list[CompletionItem]:
     """Values of a setting that begin so; none where nobody can know them."""
     if isinstance(kind, Several):
         return values(kind.of, incomplete)
-    if isinstance(kind, Choice):
+    if isinstance(kind, Choice | Permit):
         return words(kind.words, incomplete)
     if isinstance(kind, FilePath):
         return [CompletionItem(incomplete, type="dir" if kind.name == "DIR" else "file")]

@@ -24,7 +24,7 @@ HARMLESS = frozenset(
     (
         *("--dist", "--missing", "--no-fetch", "--no-sign", "--no-shell-on-failure", "--dry-run", "--help"),
         *("--lintian", "--autopkgtest", "--piuparts", "--no-lintian", "--no-autopkgtest", "--no-piuparts"),
-        *("--fail-on", "--quiet", "--verbose", "--seccomp", "--no-foreign-abi", "--limit-scope"),
+        *("--fail-on", "--quiet", "--verbose", "--seccomp", "--no-foreign-abi", "--limit-scope", "--deny"),
     )
 )
 #: The same of those that bwbuild acts on in dpkg-buildpackage's place. What it passes on runs in the sandbox.

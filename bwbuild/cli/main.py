@@ -22,9 +22,13 @@ COMMANDS = {
     "build": "bwbuild.cli.build",
     "shell": "bwbuild.cli.session",
     "run": "bwbuild.cli.session",
+    "grant": "bwbuild.cli.grants",
+    "grants": "bwbuild.cli.grants",
+    "revoke": "bwbuild.cli.grants",
     "deps": "bwbuild.cli.deps",
     "doctor": "bwbuild.cli.doctor",
     "audit": "bwbuild.cli.audit",
+    "policy": "bwbuild.cli.policy",
     "config": "bwbuild.cli.config",
     "root": "bwbuild.cli.root",
     "corpus": "bwbuild.cli.corpus",
@@ -74,8 +78,8 @@ class Commands(click.Group):
     options_metavar="[OPTIONS]",
     subcommand_metavar="[SOURCE] [DPKG-BUILDPACKAGE-OPTIONS]",
     epilog="Every option of dpkg-buildpackage works: -b -B -A -S -nc -jN -P… -k… and so on. "
-    "Exit status: 0 success, 2 usage, 3 configuration, 4 host, 5 source, 6 dependencies, 10 build failed, "
-    "11 limit, 12 verification, 13 signing, 14 output, 15 check failed, "
+    "Exit status: 0 success, 2 usage, 3 configuration, 4 host, 5 source, 6 dependencies, 7 permission, "
+    "10 build failed, 11 limit, 12 verification, 13 signing, 14 output, 15 check failed, "
     "16 exposed, 130 interrupted.",
 )
 @click.version_option(__version__, prog_name="bwbuild")

@@ -14,6 +14,8 @@ from typing import Any
 
 from bwbuild.config.amounts import Count, Size
 from bwbuild.config.kinds import Choice, Duration, FilePath, InsidePath, Kind, Several, Switch, Text
+from bwbuild.config.permits import Permit
+from bwbuild.permissions.words import Permission
 
 
 class Workspace(Enum):
@@ -50,12 +52,6 @@ class BuildAs(Enum):
 
     USER = "user"
     ROOT = "root"
-
-
-class Allow(Enum):
-    """What a build has no business with, but that a package may be about."""
-
-    USERNS = "userns"
 
 
 class Keep(Enum):
@@ -181,11 +177,11 @@ class Settings:
     build_as: BuildAs = option(
         "build-as", Choice(BuildAs), BuildAs.USER, "Who runs dpkg-buildpackage inside."
     )
-    allow: tuple[Allow, ...] = option(
-        "allow",
-        Several(Choice(Allow)),
-        (),
-        "Let the build make user namespaces and mount in them; for packages that test it.",
+    allow: tuple[Permission, ...] = option(
+        "allow", Several(Permit()), (), "Grant the build PERMISSION, such as share=network or userns."
+    )
+    deny: tuple[Permission, ...] = option(
+        "deny", Several(Permit()), (), "Deny the build PERMISSION, whoever asks for it or grants it."
     )
     foreign_abi: bool = option(
         "foreign-abi", Switch(), False, "Let programs of the machine's other ABIs run, as of i386 on amd64."

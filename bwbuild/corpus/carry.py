@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from bwbuild.build.record.history import History
+from bwbuild.build.record.history import History, Past
 from bwbuild.build.watch.limits import LEAST_RESERVE, MOST_RESERVE
 from bwbuild.corpus import schedule
 from bwbuild.corpus.pool import Builder, Listener, Pool, Running
 from bwbuild.corpus.schedule import Room, Start
 from bwbuild.corpus.store import Plan, Store, carrying_out
-from bwbuild.corpus.values import Build, Job, Kind, Machine, Run
+from bwbuild.corpus.values import Build, Demand, Job, Kind, Machine, Run
 from bwbuild.corpus.watch import Stop, Watch
 from bwbuild.corpus.work import Place, work
 from bwbuild.errors import BwbuildError, HostError, OutputError
@@ -51,15 +51,15 @@ def with_demands(
     jobs: Iterable[Job], room: Room, build_type: str, tell: Callable[[Notice], None]
 ) -> list[Job]:
     """``jobs`` with what the history of builds says that they take."""
-    history = History(tell)
-    found = []
-    for job in jobs:
-        name = source_of(job)
-        estimate, past = history.estimate(name, build_type), history.demand(name, build_type)
-        seconds = estimate.seconds if estimate else None
-        memory = (past.memory, past.jobs) if past else None
-        found.append(replace(job, demand=schedule.demanded(room, seconds, memory)))
-    return found
+    found = list(jobs)
+    known = History(tell).past({source_of(job) for job in found}, build_type)
+    return [replace(job, demand=_demand(room, known.get(source_of(job), Past()))) for job in found]
+
+
+def _demand(room: Room, past: Past) -> Demand:
+    seconds = past.estimate.seconds if past.estimate else None
+    memory = (past.demand.memory, past.demand.jobs) if past.demand else None
+    return schedule.demanded(room, seconds, memory)
 
 
 def source_of(job: Job) -> str:

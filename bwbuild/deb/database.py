@@ -16,6 +16,8 @@ DIRECTORY = Path("/var/lib/dpkg")
 _ARCHITECTURE, _VERSION = "\nArchitecture: ", "\nVersion: "
 #: From the one that apt prefers among providers to the one that it likes least.
 _PRIORITIES = {"required": 0, "important": 1, "standard": 2, "optional": 3, "extra": 4}
+#: The state of a package between dpkg's calls.
+_HALFWAY = re.compile(rb"^Status: \S+ \S+ (?:unpacked|half-|triggers-)", re.MULTILINE)
 _PROVIDED = re.compile(r"([^\s,:()]+)(?::([a-z0-9-]+))?(?: \((\S+) ([^\s()]+)\))?")
 
 
@@ -232,8 +234,7 @@ def read_database(directory: Path = DIRECTORY) -> Database:
     updates, status = directory / "updates", directory / "status"
     try:
         # Before the status file: what dpkg begins after this look is not in the file yet.
-        entries = [entry for entry in updates.iterdir() if entry.name.isdecimal()] if updates.is_dir() else []
-        if entries:
+        if _is_begun(updates):
             raise HostError("dpkg is at work or was interrupted", hint="sudo dpkg --configure -a")
         text = status.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError as error:
@@ -242,6 +243,26 @@ def read_database(directory: Path = DIRECTORY) -> Database:
             hint="bwbuild builds on systems that dpkg manages, where everybody may read this file",
         ) from None
     return parse_status(text)
+
+
+def is_at_work(directory: Path = DIRECTORY) -> bool:
+    """Whether dpkg, or apt by several calls of it, changes what is installed right now.
+
+    False too where nobody can tell. A lock alone says nothing: apt has it while it waits for an answer.
+    """
+    try:
+        # Nobody but root may open the locks, but all may read who has which.
+        numbers = [(directory / name).stat().st_ino for name in ("lock", "lock-frontend")]
+        locks = Path("/proc/locks").read_text(encoding="ascii")
+        if not any(f":{number} " in locks for number in numbers):
+            return False
+        return _is_begun(directory / "updates") or bool(_HALFWAY.search((directory / "status").read_bytes()))
+    except OSError:
+        return False
+
+
+def _is_begun(updates: Path) -> bool:
+    return updates.is_dir() and any(entry.name.isdecimal() for entry in updates.iterdir())
 
 
 def _package(paragraph: str) -> Package:

@@ -112,3 +112,9 @@ _READERS: Mapping[str, Callable[[str, str], Permission]] = {
     "talk": _matching(_BUS_NAME, "NAME on the session bus, as org.freedesktop.Notifications"),
     "own": _matching(_BUS_NAME, "NAME on the session bus, as org.example.Program"),
 }
+
+#: Permissions that settings and the sandbox know by name.
+NETWORK = Permission("share", "network")
+FOREIGN_ABI = Permission("allow", "foreign-abi")
+RAW_SYNC = Permission("allow", "raw-sync")
+USERNS = Permission("allow", "userns")

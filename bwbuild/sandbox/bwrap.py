@@ -59,7 +59,8 @@ def inner_command(sandbox: Sandbox) -> tuple[str, ...]:
     if sandbox.identity.kind is IdentityKind.SINGLE:
         return sandbox.command
     if sandbox.broker:
-        user = ("user", str(sandbox.identity.uid), str(sandbox.identity.gid))
+        kind = "user-with-groups" if sandbox.groups else "user"
+        user = (kind, str(sandbox.identity.uid), str(sandbox.identity.gid))
         return (str(HELPERS / "init"), *user, *sandbox.command)
     return (str(HELPERS / "init"), "root", "0", "0", *sandbox.command)
 
@@ -78,7 +79,7 @@ def mount_words(mount: Mount) -> tuple[Word, ...]:
 
 @mount_words.register
 def _(mount: Bind) -> tuple[Word, ...]:
-    word = "--bind" if mount.writable else "--ro-bind"
+    word = "--dev-bind" if mount.devices else "--bind" if mount.writable else "--ro-bind"
     return (word + ("-try" if mount.optional else ""), _source(mount.source), str(mount.target))
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bwbuild.host.sysfs import PLAIN, SYS, Sysfs
+from bwbuild.sandbox.permits import NO_PERMITS, Permits
 from bwbuild.sandbox.spec import (
     NO_CEILINGS,
     Bind,
@@ -90,6 +91,7 @@ class Request:
     #: run the command as root of the sandbox
     as_root: bool = False
     interactive: bool = False
+    permits: Permits = NO_PERMITS
 
 
 def _namespaces(_request: Request, sandbox: Sandbox) -> Sandbox:
@@ -184,6 +186,19 @@ def _identity(request: Request, sandbox: Sandbox) -> Sandbox:
     )
 
 
+def _permits(request: Request, sandbox: Sandbox) -> Sandbox:
+    permits = request.permits
+    # The launcher then makes the network namespace, which its helper has to find.
+    kept = tuple(name for name in sandbox.namespaces if name != "net" or not permits.network)
+    return replace(
+        sandbox,
+        namespaces=kept,
+        mounts=sandbox.mounts + permits.mounts,
+        network=permits.network,
+        groups=permits.groups,
+    )
+
+
 def _restraints(request: Request, sandbox: Sandbox) -> Sandbox:
     return replace(sandbox, restraints=request.restraints, ceilings=request.ceilings)
 
@@ -191,7 +206,7 @@ def _restraints(request: Request, sandbox: Sandbox) -> Sandbox:
 def _command(request: Request, sandbox: Sandbox) -> Sandbox:
     return replace(
         sandbox,
-        environment=dict(sorted(request.environment.items())),
+        environment=dict(sorted({**request.environment, **request.permits.environment}.items())),
         interactive=request.interactive,
         command=request.command,
     )
@@ -209,6 +224,7 @@ LAYERS: tuple[Layer, ...] = (
     _kernel,  # over a root that may have its own /proc and /dev
     _fresh,  # hides what the root has in /tmp, /run and /root
     _workspace,  # after the fresh /tmp, or a tree below /tmp would vanish
+    _permits,  # over all of these, at places that the build can't have changed
     _identity,
     _restraints,
     _command,

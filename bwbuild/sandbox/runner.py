@@ -21,6 +21,7 @@ from pathlib import Path
 from bwbuild import process, tether
 from bwbuild.errors import HostError
 from bwbuild.interrupt import undisturbed
+from bwbuild.sandbox import tracing
 from bwbuild.sandbox.scope import NO_SCOPE, Scope
 
 #: Seconds that a killed sandbox may take until its last process is gone and its layer is saved.
@@ -100,12 +101,14 @@ class Listeners:
     """Who wants to know.
 
     ``output`` gets bytes as they come, of both streams unless ``error`` takes the second; ``tick`` is called
-    now and then, and when it returns true the sandbox is killed.
+    now and then, and when it returns true the sandbox is killed. ``trace`` gets strace's lines of a sandbox
+    that is ``traced``.
     """
 
     output: Callable[[bytes], None]
     error: Callable[[bytes], None] | None = None
     tick: Callable[[Running], bool] = _ignore
+    trace: Callable[[bytes], object] | None = None
 
 
 def run(launch: Launch, listeners: Listeners) -> Outcome:
@@ -117,7 +120,13 @@ def run(launch: Launch, listeners: Listeners) -> Outcome:
     """
     begin = time.monotonic()
     process.adopt_orphans()
-    with _pipe() as output, _pipe() as error, _pipe() as status, process.tied() as tie:
+    with (
+        _pipe() as output,
+        _pipe() as error,
+        _pipe() as status,
+        process.tied() as tie,
+        tracing.opened(launch.scratch, listeners.trace) as trace,
+    ):
         supervisor = None
         try:
             # Between its start and the one who ends it a signal would leave a sandbox behind.
@@ -125,7 +134,7 @@ def run(launch: Launch, listeners: Listeners) -> Outcome:
                 child = _start(launch, (output, error if listeners.error else output), status, tie)
                 error.close_write_end()
                 ends = (output.read_end, error.read_end, status.read_end)
-                supervisor = _Supervisor(child, ends, listeners, interactive=launch.interactive)
+                supervisor = _Supervisor(child, ends, listeners, trace, interactive=launch.interactive)
             supervisor.watch(math.inf if launch.timeout is None else begin + launch.timeout)
         except BaseException:
             if supervisor is not None:
@@ -194,6 +203,7 @@ class _Supervisor:
         child: process.Process[bytes],
         ends: tuple[int, int, int],
         listeners: Listeners,
+        trace: tracing.Trace | None,
         *,
         interactive: bool,
     ) -> None:
@@ -205,6 +215,7 @@ class _Supervisor:
         self._interactive = interactive
         self._output, self._error, self._status = ends
         self._listeners = listeners
+        self._trace = trace
         self._documents = b""
         #: pidfd of the first process of the sandbox
         self._first: int | None = None
@@ -226,6 +237,8 @@ class _Supervisor:
             self._status: self._read_status,
             launcher: lambda: False,
         }
+        if self._trace is not None:
+            actions[self._trace.descriptor] = self._trace.read
         for descriptor in actions:
             poll.register(descriptor, select.POLLIN)
         waiting = set(actions)
@@ -240,6 +253,8 @@ class _Supervisor:
                         waiting.discard(descriptor)
         finally:
             os.close(launcher)
+        if self._trace is not None:
+            self._trace.drain()
 
     def _tick(self, now: float, deadline: float) -> None:
         self._next_tick = now + TICK
@@ -254,6 +269,8 @@ class _Supervisor:
     def end(self) -> None:
         """Kill the sandbox and wait until it is gone; what it still writes is dropped."""
         self._kill()
+        if self._trace is not None:
+            self._trace.close()
         open_ends = {self._output, self._error}
         while open_ends:
             ready, _, _ = select.select(list(open_ends), [], [], GRACE)

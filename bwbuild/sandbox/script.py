@@ -16,7 +16,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from bwbuild.sandbox import bwrap, guard, overlays
+from bwbuild.sandbox import bwrap, guard, overlays, traced
 from bwbuild.sandbox.overlays import OVERLAY_OPTIONS
 from bwbuild.sandbox.parcel import File, parcel
 from bwbuild.sandbox.spec import (
@@ -304,6 +304,8 @@ def _bwrap_command(sandbox: Sandbox, *, ends: bool) -> Iterator[str]:
     command = shlex.join(str(word) for word in words[end:])
     start = f'{guard.start(sandbox.restraints, sandbox.ceilings)} "$@" --args 3 {command} 3< options'
     start += guard.opened(sandbox.restraints.filters)
+    if sandbox.traced:
+        start = f"{shlex.join(traced.WORDS)} --output={traced.PLACE} {start}"
     if ends:
         yield f"exec {start}"
     else:

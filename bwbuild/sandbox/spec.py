@@ -44,6 +44,8 @@ class Bind:
     writable: bool = False
     #: leave it out where the host lacks it
     optional: bool = False
+    #: device nodes in it work
+    devices: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,9 +245,15 @@ class Sandbox:
     ceilings: Ceilings = NO_CEILINGS
     #: the namespace has a /sys of its own
     own_sys: bool = False
+    #: it reaches other machines, by a helper that the launcher starts
+    network: bool = False
+    #: the caller's supplementary groups stay the build's
+    groups: bool = False
     hostname: str = "localhost"
     #: the command runs as the build user, beside a broker that runs commands as root of the sandbox
     broker: bool = False
     #: a terminal is passed in and job control works
     interactive: bool = False
+    #: strace follows all processes and writes what they do to a file of the scratch directory
+    traced: bool = False
     command: tuple[str, ...] = ()

@@ -163,6 +163,30 @@ def test_dpkg_at_work(fresh: Desk) -> None:
     check_refused(fresh, done, 4, "dpkg")
 
 
+def test_dpkg_that_comes_to_its_end(fresh: Desk) -> None:
+    """A run of hours meets apt sooner or later: it is no error to be waited for."""
+    updates, lock, said = (fresh.top / name for name in ("updates", "lock", "said"))
+    updates.mkdir()
+    (updates / "0000").write_text("")
+    dpkg = fresh.top / "dpkg"
+    dpkg.write_text(
+        "import fcntl, os, time\n"
+        f"lock = open({str(lock)!r}, 'w')\n"
+        "fcntl.lockf(lock, fcntl.LOCK_EX)\n"
+        f"open({str(said)!r}, 'w').close()\n"
+        f"while 'waiting for its end' not in open({str(said)!r}).read(): time.sleep(0.1)\n"
+        f"os.unlink({str(updates / '0000')!r})\n"
+    )
+    mounts = (
+        f"timeout 60 /usr/bin/python3 {dpkg} >/dev/null 2>&1 & until [ -e {said} ]; do sleep 0.1; done\n"
+        f"mount --bind {updates} /var/lib/dpkg/updates; mount --bind {lock} /var/lib/dpkg/lock; exec 2>{said}"
+    )
+    done = within(fresh, mounts, "-b")
+    assert done.status == 0, said.read_text()
+    assert "dpkg changes what is installed; waiting for its end" in said.read_text()
+    assert any(name.endswith(".deb") for name in fresh.published())
+
+
 def test_packages_that_change_during_the_build(tmp_path: Path) -> None:
     """Somebody installs something meanwhile: no error, but nobody may miss it."""
     copy = tmp_path / "status"

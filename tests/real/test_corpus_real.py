@@ -15,11 +15,13 @@ from bwbuild.process import run
 
 pytestmark = pytest.mark.real
 
-#: What the run is filled up with: small sources that build without much.
+#: What the run is filled up with: small sources that build without much, and whose suites take no minutes.
 SMALL = (
-    *("bsdmainutils", "dos2unix", "ed", "figlet", "gperf", "hexedit", "indent", "ipcalc", "joe", "libonig"),
-    *("lz4", "makeself", "mawk", "ncdu", "netcat-openbsd", "patchelf", "pigz", "popt", "pv", "rlwrap"),
-    *("sharutils", "time", "toilet", "uthash", "wdiff", "which", "zile"),
+    *("bc", "bridge-utils", "bsdmainutils", "bzip2", "cowsay", "diffstat", "discount", "dos2unix"),
+    *("dosfstools", "ed", "ethtool", "figlet", "gperf", "gzip", "indent", "less", "libev", "liblockfile"),
+    *("libonig", "lsof", "lzip", "mawk", "moreutils", "mtools", "patchelf", "popt", "psmisc", "pv"),
+    *("screen", "sharutils", "tini", "libconst-fast-perl", "libjson-perl", "libpath-tiny-perl"),
+    *("libsub-exporter-perl", "libtest-deep-perl", "libtest-warn-perl", "libtext-csv-perl", "liburi-perl"),
 )
 NUMBER = 60
 

@@ -15,11 +15,10 @@ import pytest
 from calls import BAD, NEWUSER, PROBER, SIGCHLD, held_back, number, tried
 from support import PATIENCE, Desk
 
-from bwbuild.config.settings import Allow
 from bwbuild.sandbox.syscalls import TABLE, Group
 
 HELD_BACK = held_back()
-NESTING = ("--allow", Allow.USERNS.value)
+NESTING = ("--allow", "userns")
 #: What the kernel itself lets an ordinary user do, so that a test of it can fail.
 OPEN_WITHOUT = {
     "clone3", "keyctl", "add_key", "request_key", "io_uring_setup", "io_uring_enter", "io_uring_register",

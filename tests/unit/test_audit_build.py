@@ -18,7 +18,8 @@ from bwbuild.build.plan import Plan
 from bwbuild.build.study.audit import Audit, judged, limited, setting
 from bwbuild.build.watch.limits import NO_LIMITS
 from bwbuild.cli.audit import _json
-from bwbuild.config.settings import Allow, BuildAs, IdentityChoice, Workspace
+from bwbuild.config.settings import BuildAs, IdentityChoice, Workspace
+from bwbuild.permissions.words import USERNS
 from bwbuild.root.view import host_view
 from bwbuild.sandbox.spec import Bind, Guest, Scratch
 from bwbuild.sandbox.syscalls import Group
@@ -59,7 +60,7 @@ RELAXED: list[tuple[dict[str, Any], set[str]]] = [
     ({"caller": ALONE}, {"users"}),
     ({"identity": IdentityChoice.SINGLE, "caller": SUPERUSER}, {"users"}),
     ({"build_as": BuildAs.ROOT}, {"capabilities"}),
-    ({"allow": (Allow.USERNS,)}, {"nested namespaces", "calls to mount", "calls for namespaces"}),
+    ({"allow": (USERNS,)}, {"nested namespaces", "calls to mount", "calls for namespaces"}),
     ({"foreign_abi": True}, {"other ABIs"}),
     ({"seccomp": False}, {"families of sockets", "attacked calls", "calls to mount", "other ABIs"}),
     ({"host": replace(HOST, architecture="s390x")}, {"families of sockets"}),

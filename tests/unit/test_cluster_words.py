@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import pickle
 from pathlib import Path
 
 import pytest
+from support import give_up
 
 from bwbuild.corpus.cluster import access, files
 from bwbuild.corpus.cluster.attempts import Attempt
@@ -358,7 +360,6 @@ def test_a_task_can_be_pickled() -> None:
         ("tcp://h:99999", access.NO_TLS, "no address"),
         ("http://h:1", access.NO_TLS, "no address"),
         ("tcp://h:1", access.Tls("a", "b", "c"), "tls://"),
-        ("tls://h:1", access.NO_TLS, "takes TLS"),
         ("tls://h:1", access.Tls("a"), "three files"),
         ("tls://h:1", access.Tls("/nowhere", "b", "c"), "/nowhere"),
     ],
@@ -366,3 +367,11 @@ def test_a_task_can_be_pickled() -> None:
 def test_contradictions_about_tls_are_told(address: str, tls: access.Tls, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         access.security(address, tls)
+
+
+def test_tls_without_files_is_told() -> None:
+    # What dask's own configuration has, dask says.
+    if importlib.util.find_spec("distributed") is None:
+        give_up("python3-distributed is not installed")
+    with pytest.raises(UsageError, match="takes TLS"):
+        access.security("tls://h:1", access.NO_TLS)

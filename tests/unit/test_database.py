@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 from pathlib import Path
 
 import pytest
 
-from bwbuild.deb.database import Database, Side, installed, parse_status, read_database
+from bwbuild.deb.database import Database, Side, installed, is_at_work, parse_status, read_database
 from bwbuild.deb.relations import parse
 from bwbuild.errors import HostError
 
@@ -357,6 +358,25 @@ def test_what_cannot_be_read(kind: str, tmp_path: Path) -> None:
     with pytest.raises(HostError, match="can't be read") as caught:
         read_database(tmp_path)
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("lock", ["lock", "lock-frontend"])
+def test_who_is_at_work_has_a_lock_and_has_begun(lock: str, tmp_path: Path) -> None:
+    assert not is_at_work(tmp_path)
+    for name in ("lock", "lock-frontend"):
+        (tmp_path / name).touch()
+    status, begun = tmp_path / "status", tmp_path / "updates" / "0003"
+    status.write_text("Package: a\nStatus: install ok installed\n")
+    begun.parent.mkdir()
+    with (tmp_path / lock).open("w") as held:
+        fcntl.lockf(held, fcntl.LOCK_EX)
+        assert not is_at_work(tmp_path), "apt waits for an answer"
+        begun.touch()
+        assert is_at_work(tmp_path)
+        begun.unlink()
+        status.write_text("Package: a\nStatus: install ok triggers-pending\n")
+        assert is_at_work(tmp_path), "apt calls dpkg again"
+    assert not is_at_work(tmp_path), "it was interrupted"
 
 
 def test_dpkg_at_work(tmp_path: Path) -> None:

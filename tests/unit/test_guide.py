@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import configparser
 import re
+import shlex
 import tomllib
 from pathlib import Path
 
 import guide
 import pytest
 
+from bwbuild.cli.main import COMMANDS
 from bwbuild.config.layers import from_toml
 
 BLOCKS = [block for page in guide.PAGES for block in guide.blocks(page)]
@@ -29,6 +31,13 @@ def test_blocks_are_classified(block: guide.Block) -> None:
         assert block.language in {"toml", "ini", "text"}, f"{block.where}: what is it?"
         assert not block.words
         assert not block.commands, f"{block.where}: commands are in blocks of the language console"
+
+
+@each
+def test_examples_are_in_both_releases(block: guide.Block) -> None:
+    lines = (shlex.split(command.line, comments=True) for command in block.commands)
+    fetched = {line[-1] for line in lines if line[:2] == ["apt-get", "source"]}
+    assert fetched <= guide.EXAMPLES, block.where
 
 
 def test_what_continuous_integration_runs() -> None:
@@ -52,6 +61,25 @@ def test_settings_are_read(block: guide.Block) -> None:
 @each_page
 def test_nothing_is_typed_outside_of_blocks(page: Path) -> None:
     assert list(guide.prompts_outside(page)) == []
+
+
+def test_every_page_is_typed() -> None:
+    typed = {block.page for block in BLOCKS if "bare" in block.words}
+    assert typed == {*guide.TYPED, "CONTRIBUTING.md"}
+
+
+@pytest.mark.parametrize("index", ["README.md", "docs/README.md"])
+def test_every_page_is_named(index: str) -> None:
+    text = (guide.ROOT / index).read_text(encoding="utf-8")
+    pages = {page.name for page in guide.PAGES if page.parent.name == "docs"} - {"README.md"}
+    assert {name for name in pages if not re.search(rf"\]\((docs/)?{name}[#)]", text)} == set()
+
+
+def test_every_command_is_named() -> None:
+    lines = (guide.ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    rows = [line.split("|")[1] for line in lines if line.startswith("| `bwbuild")]
+    named = {word for row in rows for word in re.findall(r"`(?:bwbuild )?([a-z]+)", row)}
+    assert {*COMMANDS, "bwbuild"} - {"build"} <= named
 
 
 def anchors(page: Path) -> set[str]:

@@ -14,6 +14,7 @@ from bwbuild.build.record.history import (
     KEPT_STEPS,
     Estimate,
     History,
+    Past,
     PastBuild,
     StepTimes,
     default_path,
@@ -44,6 +45,14 @@ def history(tmp_path: Path, told: list[Event]) -> History:
     return History(told.append, tmp_path / "state" / "history.sqlite")
 
 
+def estimate(history: History, source: str, build_type: str) -> Estimate | None:
+    return history.past([source], build_type).get(source, Past()).estimate
+
+
+def demand(history: History, source: str, build_type: str) -> Demand | None:
+    return history.past([source], build_type).get(source, Past()).demand
+
+
 def rows(history: History, table: str) -> int:
     with sqlite3.connect(history.path) as database:
         (number,) = database.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608 - a name of ours
@@ -51,11 +60,11 @@ def rows(history: History, table: str) -> int:
 
 
 def test_nothing_is_known_of_a_new_source(history: History, told: list[Event]) -> None:
-    assert history.estimate("hello", "binary") is None
+    assert estimate(history, "hello", "binary") is None
     assert not history.path.exists()
     history.record(BUILD)
-    assert history.estimate("hello", "full") is None
-    assert history.estimate("other", "binary") is None
+    assert estimate(history, "hello", "full") is None
+    assert estimate(history, "other", "binary") is None
     assert told == []
 
 
@@ -63,21 +72,21 @@ def test_the_estimate_is_the_median_of_the_last_five_successes(history: History)
     for wall in (1000.0, 1000.0, 10.0, 12.0, 30.0, 11.0, 13.0):
         history.record(replace(BUILD, wall=wall, steps=(("dh_auto_build", wall / 2),)))
     history.record(replace(BUILD, wall=1.0, status=ExitStatus.BUILD_FAILED))
-    assert history.estimate("hello", "binary") == Estimate(12.0, (("dh_auto_build", 6.0),))
+    assert estimate(history, "hello", "binary") == Estimate(12.0, (("dh_auto_build", 6.0),))
 
 
 def test_two_builds_are_averaged(history: History) -> None:
     history.record(BUILD)
     history.record(replace(BUILD, wall=20.0))
-    estimate = history.estimate("hello", "binary")
-    assert estimate is not None
-    assert estimate.seconds == 15.0
+    found = estimate(history, "hello", "binary")
+    assert found is not None
+    assert found.seconds == 15.0
 
 
 def test_a_step_counts_from_its_first_time(history: History) -> None:
     history.record(BUILD)
-    estimate = history.estimate("hello", "binary")
-    assert estimate == Estimate(10.0, (("dh_auto_configure", 1.0), ("dh_auto_build", 4.0)))
+    found = estimate(history, "hello", "binary")
+    assert found == Estimate(10.0, (("dh_auto_configure", 1.0), ("dh_auto_build", 4.0)))
 
 
 @pytest.mark.parametrize(
@@ -118,7 +127,7 @@ def test_steps_are_limited(history: History) -> None:
 def test_a_broken_file_is_a_warning(history: History, told: list[Event], content: bytes) -> None:
     history.path.parent.mkdir()
     history.path.write_bytes(content)
-    assert history.estimate("hello", "binary") is None
+    assert estimate(history, "hello", "binary") is None
     history.record(BUILD)
     assert [notice.level for notice in told if isinstance(notice, Notice)] == [Level.WARNING] * 2
     assert str(history.path) in str(told[0])
@@ -178,9 +187,9 @@ def test_step_times() -> None:
 def test_space_is_the_largest_of_late(history: History) -> None:
     for space in (5, 9, 7):
         history.record(replace(BUILD, space=space))
-    estimate = history.estimate("hello", "binary")
-    assert estimate is not None
-    assert estimate.space == 9
+    found = estimate(history, "hello", "binary")
+    assert found is not None
+    assert found.space == 9
 
 
 def test_a_file_of_the_first_version_goes_on(history: History, told: list[Event]) -> None:
@@ -189,9 +198,9 @@ def test_a_file_of_the_first_version_goes_on(history: History, told: list[Event]
         database.execute("ALTER TABLE build DROP COLUMN space")
         database.execute("ALTER TABLE build DROP COLUMN jobs")
         database.execute("PRAGMA user_version = 1")
-    estimate = history.estimate("hello", "binary")
-    assert estimate is not None
-    assert (estimate.seconds, estimate.space) == (10.0, 0)
+    found = estimate(history, "hello", "binary")
+    assert found is not None
+    assert (found.seconds, found.space) == (10.0, 0)
     history.record(replace(BUILD, space=4))
     assert rows(history, "build") == 2
     assert told == []
@@ -202,19 +211,32 @@ def test_a_file_of_the_second_version_goes_on(history: History, told: list[Event
     with sqlite3.connect(history.path) as database:
         database.execute("ALTER TABLE build DROP COLUMN jobs")
         database.execute("PRAGMA user_version = 2")
-    assert history.demand("hello", "binary") is None
+    assert demand(history, "hello", "binary") is None
     history.record(replace(BUILD, jobs=4))
-    assert history.demand("hello", "binary") == Demand(1 << 20, 4)
+    assert demand(history, "hello", "binary") == Demand(1 << 20, 4)
     assert told == []
 
 
 def test_demand_is_that_of_the_most_jobs(history: History) -> None:
-    assert history.demand("hello", "binary") is None
+    assert demand(history, "hello", "binary") is None
     for jobs, peak in ((8, 900), (1, 5000), (8, 1000), (8, 800), (0, 9000)):
         history.record(replace(BUILD, jobs=jobs, peak=peak))
-    assert history.demand("hello", "binary") == Demand(1000, 8)
-    assert history.demand("hello", "source") is None
+    assert demand(history, "hello", "binary") == Demand(1000, 8)
+    assert demand(history, "hello", "source") is None
     history.record(replace(BUILD, jobs=8, peak=1100, status=ExitStatus.LIMIT))
-    assert history.demand("hello", "binary") == Demand(1100, 8, ended=True)
-    estimate = history.estimate("hello", "binary")
-    assert estimate is not None, "one that was ended says nothing of the time"
+    assert demand(history, "hello", "binary") == Demand(1100, 8, ended=True)
+    found = estimate(history, "hello", "binary")
+    assert found is not None, "one that was ended says nothing of the time"
+
+
+def test_many_sources_are_looked_up_at_once(history: History, told: list[Event]) -> None:
+    for name in ("hello", "sl"):
+        history.record(replace(BUILD, source=name, jobs=2))
+    found = history.past(["hello", "sl", "other"], "binary")
+    assert [name for name, past in found.items() if past.estimate is not None] == ["hello", "sl"]
+    assert found["sl"].demand == Demand(1 << 20, 2)
+    assert found["other"] == Past()
+    history.path.write_bytes(b"no database" * 1000)
+    assert history.past(["hello", "sl", "other"], "binary") == {}
+    # Once, and not for each of thousands.
+    assert len(told) == 1

@@ -24,6 +24,7 @@ RANKS = {
     "entry": 0,
     "cli": 1,
     "corpus": 2,
+    "conduct": 2,
     "build": 3,
     "audit": 4,
     "checks": 4,
@@ -35,6 +36,7 @@ RANKS = {
     "config": 6,
     "host": 6,
     "permissions": 7,
+    "trace": 7,
     "interrupt": 7,
     "process": 7,
     "units": 7,
@@ -46,7 +48,18 @@ RANKS = {
 #: The fifth floor's neighbours may know each other in one direction only.
 NEIGHBOURS = {("root", "sandbox")}
 #: All of that room only computes.
-AUDIT = ("facts", "score", "assessments", "reach", "rights", "words", "of_line", "of_build", "probe")
+AUDIT = (
+    "permitted",
+    "facts",
+    "score",
+    "assessments",
+    "reach",
+    "rights",
+    "words",
+    "of_line",
+    "of_build",
+    "probe",
+)
 #: Modules that only compute: nothing in them may reach the machine.
 PURE = {
     "build/plan.py": {"bwbuild.sandbox.runner", "bwbuild.build.scratch", "bwbuild.handover.publish"},
@@ -70,6 +83,12 @@ PURE = {
     "lookup/shapes.py": {"os", "pathlib", "bwbuild.process"},
     "lookup/modules.py": {"os", "pathlib", "bwbuild.process"},
     "permissions/words.py": {"os", "bwbuild.process"},
+    "permissions/answers.py": {"os", "pathlib", "bwbuild.process"},
+    "permissions/exposes.py": {"os", "pathlib", "bwbuild.process"},
+    "build/permitted.py": {"os", "pathlib", "bwbuild.process"},
+    "sandbox/permits.py": {"os", "bwbuild.process"},
+    "sandbox/traced.py": {"os", "pathlib", "bwbuild.process"},
+    "trace/parse.py": {"pathlib", "bwbuild.process"},
     "deb/clearsign.py": {"os", "pathlib", "bwbuild.process"},
     "deb/relations.py": {"os", "pathlib", "bwbuild.process"},
     "deb/closure.py": {"os", "pathlib", "bwbuild.process"},
@@ -81,6 +100,13 @@ PURE = {
     "build/asked.py": {"os", "pathlib", "bwbuild.process"},
     "build/record/findings.py": {"os", "pathlib", "bwbuild.process"},
     "build/verdict.py": {"os", "bwbuild.process", "time"},
+    **{
+        f"conduct/{name}.py": {"os", "bwbuild.process", "time", "bwbuild.sandbox.runner"}
+        for name in (
+            *("values", "experiments", "judge", "compare", "effects", "steps", "words", "subject"),
+            *("acts", "plans", "listing", "members"),
+        )
+    },
     "build/watch/limits.py": {"os", "pathlib", "bwbuild.process", "time"},
     "build/jobs.py": {"os", "pathlib", "bwbuild.process", "time"},
     "build/record/headtail.py": {"os", "pathlib", "bwbuild.process", "time"},

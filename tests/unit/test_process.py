@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from support import wait_for
 
 from bwbuild.errors import BwbuildError, HostError
 from bwbuild.process import PACKAGE_OF, follow, missing_program, pasteable, run, start
@@ -98,8 +99,11 @@ def test_started_program_has_a_group_and_only_the_named_descriptors(tmp_path: Pa
 def test_ignored_signals_are_restored() -> None:
     assert signal.getsignal(signal.SIGPIPE) == signal.SIG_IGN
     label, mask = run(["sh", "-c", "grep SigIgn /proc/self/status"]).text.split()
-    # Where make started all this, the C library's own two signals are ignored for good.
-    assert (label, int(mask, 16) & ~(0b11 << 31)) == ("SigIgn:", 0)
+    assert label == "SigIgn:"
+    # What the caller ignores, as under nohup or make, stays so; what Python does is no matter of programs.
+    own = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(label))
+    pythons = 1 << signal.SIGPIPE - 1 | 1 << signal.SIGXFSZ - 1
+    assert int(mask, 16) == int(own.split()[1], 16) & ~pythons
 
 
 # Line by line
@@ -147,4 +151,5 @@ def test_what_takes_too_long_is_ended_with_all_that_it_started() -> None:
     """The helper of unshare would wait for ever for one that is killed alone."""
     with pytest.raises(HostError, match="did not end within"):
         run(["sh", "-c", "sleep 77.125 & wait"], timeout=0.5)
-    assert run(["pgrep", "-f", "sleep 77.12[5]"], check=False).text == ""
+    # Of what is killed nobody waits for all here.
+    wait_for(lambda: run(["pgrep", "-f", "sleep 77.12[5]"], check=False).text == "")

@@ -10,9 +10,10 @@ from made_plans import HOST, plan
 from made_scripts import files
 
 from bwbuild.build.restraints import for_unpacking, restraints, weakenings
-from bwbuild.config.settings import Allow, Settings, Workspace
+from bwbuild.config.settings import Settings, Workspace
 from bwbuild.errors import ConfigurationError
 from bwbuild.events import Level
+from bwbuild.permissions.words import USERNS
 from bwbuild.process import run
 from bwbuild.sandbox import guard, seccomp, unpack
 from bwbuild.sandbox.spec import Ceilings, Filter, Restraints
@@ -20,7 +21,7 @@ from bwbuild.sandbox.syscalls import HELD_BACK, Group
 
 POLICY = Filter("policy", HELD_BACK)
 SYNC = Filter("sync", (Group.SYNC,))
-USERNS = (Allow.USERNS,)
+NESTING = (USERNS,)
 LIMIT = "echo 0 > /proc/sys/user/max_user_namespaces\n"
 
 
@@ -30,7 +31,7 @@ def test_default() -> None:
 
 
 def test_user_namespaces() -> None:
-    found = restraints(Settings(allow=USERNS), "amd64")
+    found = restraints(Settings(allow=NESTING), "amd64")
     assert found.nesting
     lifted = set(HELD_BACK) - set(found.filters[0].groups)
     assert lifted == {Group.NAMESPACES, Group.MOUNTS, Group.TERMINAL}
@@ -68,7 +69,7 @@ def test_a_machine_without_a_known_keyctl() -> None:
     ("settings", "word"),
     [
         (Settings(seccomp=False), "--no-seccomp"),
-        (Settings(allow=USERNS), "--allow userns"),
+        (Settings(allow=NESTING), "--allow userns"),
         (Settings(foreign_abi=True), "--foreign-abi"),
     ],
 )
@@ -82,7 +83,7 @@ def test_dpkg_source_may_nothing() -> None:
     usual = Restraints((POLICY,), nesting=False, keyctl=250)
     assert for_unpacking(Settings(), "amd64") == usual
     assert for_unpacking(Settings(foreign_abi=True, suppress_sync=False), "amd64") == usual
-    assert for_unpacking(Settings(allow=USERNS), "amd64").filters == usual.filters
+    assert for_unpacking(Settings(allow=NESTING), "amd64").filters == usual.filters
     assert for_unpacking(Settings(seccomp=False), "amd64").filters == ()
     assert Group.SOCKETS not in for_unpacking(Settings(), "i386").filters[0].groups
 
@@ -115,7 +116,7 @@ def test_limit_is_set_before_anything_of_the_package_runs() -> None:
     text = plan().script
     assert text.count(LIMIT) == 1
     assert text.index(LIMIT) < text.index('bwrap "$@"')
-    assert LIMIT not in plan(allow=USERNS).script
+    assert LIMIT not in plan(allow=NESTING).script
 
 
 def test_keyring_is_joined_right_before_bwrap() -> None:
@@ -146,7 +147,7 @@ def test_unpacking_is_restrained() -> None:
     assert "4< filter.policy" in text
     assert "--disable-userns" in text
     assert "syscall(250, 1, 0)" in text
-    text = unpacking(Settings(allow=USERNS))
+    text = unpacking(Settings(allow=NESTING))
     assert "--disable-userns" not in text
 
 

@@ -13,8 +13,9 @@ from bwbuild.cli.main import COMMANDS, commands
 from bwbuild.cli.options import BUILD, SANDBOX, SHORTHANDS, configuration
 from bwbuild.config.amounts import Size
 from bwbuild.config.kinds import Choice, Duration, FilePath, Switch, Text
-from bwbuild.config.settings import DEFAULTS, OPTIONS, Allow, Keep, Settings
+from bwbuild.config.settings import DEFAULTS, OPTIONS, Keep, Settings
 from bwbuild.errors import UsageError
+from bwbuild.permissions.words import USERNS, Permission
 
 
 def help_of(name: str) -> str:
@@ -133,16 +134,16 @@ def test_choice_and_text() -> None:
     ("given", "value"),
     [
         ((), ()),
-        (("userns",), (Allow.USERNS,)),
+        (("userns",), (USERNS,)),
     ],
 )
 def test_an_option_that_may_be_repeated(
-    given: tuple[str, ...], value: tuple[Allow, ...], monkeypatch: pytest.MonkeyPatch
+    given: tuple[str, ...], value: tuple[Permission, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BWBUILD_CONFIG", "/dev/null")
     assert configuration({"allow": given}).settings.allow == value
     monkeypatch.setenv("BWBUILD_ALLOW", "userns")
-    assert configuration({"allow": given}).settings.allow == (Allow.USERNS,)
+    assert configuration({"allow": given}).settings.allow == (USERNS,)
 
 
 def test_an_unknown_word_of_a_repeated_option() -> None:

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import TypeVar
 
 import platformdirs
 
@@ -22,8 +21,6 @@ from bwbuild.build.record.log import visible
 from bwbuild.build.record.report import Report
 from bwbuild.errors import ExitStatus
 from bwbuild.events import Event, Level, Notice, Step
-
-Answer = TypeVar("Answer")
 
 #: How many builds of one source are kept, and how many of them an estimate looks at.
 KEPT_BUILDS = 50
@@ -119,6 +116,18 @@ class Estimate:
         return max(0.0, self.seconds - min(max(elapsed, start), end))
 
 
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What earlier builds of a source tell; None: nothing.
+
+    :ivar estimate: from the last :data:`SAMPLES` successful ones.
+    :ivar demand: of the last :data:`SAMPLES`, failed or not, what the one with the most jobs took.
+    """
+
+    estimate: Estimate | None = None
+    demand: Demand | None = None
+
+
 class StepTimes:
     """An observer that notes when each step begins; ``steps`` is what :class:`PastBuild` takes."""
 
@@ -154,23 +163,16 @@ class History:
         with self._warning(), _transaction(self.path) as database:
             _insert(database, build)
 
-    def estimate(self, source: str, build_type: str) -> Estimate | None:
-        """From the last :data:`SAMPLES` successful builds; None if there was none."""
-        return self._asked(_estimate, source, build_type)
-
-    def demand(self, source: str, build_type: str) -> Demand | None:
-        """Of the last :data:`SAMPLES` builds, failed or not, what the one with the most jobs took."""
-        return self._asked(_demand, source, build_type)
-
-    def _asked(
-        self, question: Callable[[sqlite3.Connection, str, str], Answer | None], source: str, build_type: str
-    ) -> Answer | None:
-        result = None
+    def past(self, sources: Iterable[str], build_type: str) -> dict[str, Past]:
+        """What is known of each of ``sources``, read in one transaction: there may be thousands."""
+        found: dict[str, Past] = {}
         with self._warning():
             if self.path.exists():
                 with _transaction(self.path) as database:
-                    result = question(database, source, build_type)
-        return result
+                    for source in sources:
+                        name = (source, build_type)
+                        found[source] = Past(_estimate(database, *name), _demand(database, *name))
+        return found
 
     @contextmanager
     def _warning(self) -> Iterator[None]:

@@ -27,6 +27,7 @@ _SBUILD = {
     ExitStatus.HOST: ("failed", "create-session"),
     ExitStatus.SOURCE: ("given-back", "fetch-src"),
     ExitStatus.DEPENDENCIES: ("given-back", "install-deps"),
+    ExitStatus.PERMISSION: ("given-back", "init"),
     ExitStatus.BUILD_FAILED: ("attempted", "build"),
     ExitStatus.LIMIT: ("attempted", "build"),
     ExitStatus.VERIFICATION: ("failed", "verification"),

@@ -1,0 +1,15 @@
+"""What a permission exposes, in the audit's words: for prompts, notes and ``--explain``."""
+
+from __future__ import annotations
+
+from bwbuild.audit.assessments import ASSESSMENTS
+from bwbuild.permissions.exposes import exposure
+from bwbuild.permissions.words import Permission
+
+_BY_NAME = {assessment.name: assessment for assessment in ASSESSMENTS}
+
+
+def explained(permission: Permission) -> tuple[str, ...]:
+    """What somebody inside gets; then, for each finding of the audit that it makes worse, what that means."""
+    exposed = exposure(permission)
+    return (exposed.text, *(f"{name}: {_BY_NAME[name].why}" for name in exposed.findings))

@@ -1,0 +1,98 @@
+"""Permissions of a build: what settings make of them: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from bwbuild.build.watch.limits import Limits
+from bwbuild.config.permits import limit
+from bwbuild.config.settings import Settings
+from bwbuild.events import Level, Notice
+from bwbuild.permissions.answers import Answer, Decision, Why, Wishes, denied
+from bwbuild.permissions.asked import Purpose, Request
+from bwbuild.permissions.words import FOREIGN_ABI, RAW_SYNC, USERNS, Permission
+
+#: What a build has no sensible use for, and why.
+_SENSELESS = {
+    "x11": "who draws on your display reads all your keys; xvfb-run of xvfb in Build-Depends gives it one",
+    "session-bus": "dbus-run-session of dbus-daemon in Build-Depends gives it a bus of its own",
+}
+#: What :mod:`bwbuild.build.restraints` tells of.
+_TOLD = (USERNS, FOREIGN_ABI)
+_SENSELESS_KEYS = {
+    "talk": "a build is not given your session bus",
+    "own": "a build is not given your session bus",
+}
+
+
+def wishes(settings: Settings, kept: Mapping[Request, Answer]) -> Wishes:
+    """What the user said beforehand, the older options for the same things among it."""
+    older = ((FOREIGN_ABI, settings.foreign_abi), (RAW_SYNC, not settings.suppress_sync))
+    more = (permission for permission, is_given in older if is_given)
+    return Wishes(tuple(dict.fromkeys((*settings.allow, *more))), settings.deny, kept)
+
+
+def applied(settings: Settings, permissions: Collection[Permission]) -> Settings:
+    """The settings of a build that is granted ``permissions`` and no others."""
+    return replace(
+        settings,
+        allow=tuple(permissions),
+        foreign_abi=FOREIGN_ABI in permissions,
+        suppress_sync=RAW_SYNC not in permissions,
+    )
+
+
+def raised(limits: Limits, permissions: Collection[Permission]) -> Limits:
+    """The limits, of which those that permissions name are at least what they say."""
+    found: dict[str, Any] = {}
+    for permission in permissions:
+        if permission.key == "limit":
+            name, number = limit(permission)
+            present = found.get(name, getattr(limits, name))
+            found[name] = None if present is None else max(present, number)
+    return replace(limits, **found)
+
+
+def senseless(permission: Permission) -> str:
+    """Why a build can't be given this; empty if it can."""
+    if permission.key in _SENSELESS_KEYS:
+        return _SENSELESS_KEYS[permission.key]
+    return _SENSELESS.get(permission.value, "") if permission.key == "socket" else ""
+
+
+def notes(source: str, decisions: Collection[Decision]) -> Iterator[Notice]:
+    """What is said before a build: what it has, and what it was denied."""
+    for decision in decisions:
+        told = decision.purpose is Purpose.BUILD or decision.request is not None
+        if decision.granted and told and decision.permission not in _TOLD:
+            yield _given(decision)
+    for decision in denied(decisions):
+        yield Notice(Level.INFO, denial(source, decision))
+
+
+def denial(source: str, decision: Decision) -> str:
+    """What is denied and what it was for, in one line, with what would grant it."""
+    request = decision.request
+    reason = f" ({request.reason})" if request else ""
+    remedy = ""
+    if decision.why is Why.UNASKED:
+        remedy = f"; {command(source, decision)} grants it"
+    elif decision.why is Why.NEVER:
+        remedy = f"; bwbuild revoke {source} {decision.permission} has it asked again"
+    return f"denied, {decision.why.value}: {request or decision.permission}{reason}{remedy}"
+
+
+def command(source: str, decision: Decision) -> str:
+    """What grants it for this source."""
+    return f"bwbuild grant {source} {decision.permission}"
+
+
+def _given(decision: Decision) -> Notice:
+    from bwbuild.audit.permitted import explained  # noqa: PLC0415 - few builds have any
+
+    tests = " to the tests" if decision.purpose is Purpose.TESTS else ""
+    text = f"granted{tests}, {decision.why.value}: {decision.permission}: {explained(decision.permission)[0]}"
+    weakens = decision.permission != RAW_SYNC and decision.permission.key != "limit"
+    return Notice(Level.WARNING if weakens else Level.INFO, text)

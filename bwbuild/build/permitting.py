@@ -1,0 +1,203 @@
+"""Permissions before a build: what the source asks, who grants it, and what of the machine there is for it.
+
+``opened`` is the way from a source that was read to one whose permissions are decided. It loosens nothing
+that is not granted: with no grant and no option, the plan is that of a source which asks for nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bwbuild.build import permitted, persist, places
+from bwbuild.build.plan import Inputs, choose_identity
+from bwbuild.config.layers import user_file
+from bwbuild.config.permits import limit
+from bwbuild.config.settings import Workspace
+from bwbuild.errors import ConfigurationError, PermissionsError, SourceError
+from bwbuild.events import Level, Notice, Tell
+from bwbuild.host import permitted as machine
+from bwbuild.permissions import asked, grants
+from bwbuild.permissions.answers import (
+    Answer,
+    Decision,
+    Why,
+    decide,
+    denied,
+    granted,
+    open_questions,
+    unmet,
+)
+from bwbuild.permissions.asked import Purpose, Request
+from bwbuild.permissions.grants import Grant
+from bwbuild.permissions.words import NETWORK, Permission
+from bwbuild.sandbox.environment import FIXED
+from bwbuild.sandbox.permits import Available, permits, persist_variable
+
+#: Asks the user about requests of the source called so; what he does not answer is denied.
+Ask = Callable[[str, tuple[Request, ...]], Mapping[Request, Answer]]
+#: Variables that are the sandbox's own.
+_OWN = frozenset({*FIXED, "USER", "LOGNAME"})
+
+
+@contextmanager
+def opened(inputs: Inputs, ask: Ask | None, tell: Tell) -> Iterator[Inputs]:
+    """``inputs`` with all permissions decided; directories that stay are the build's until the end.
+
+    :raises SourceError: the source asks for what is no permission.
+    :raises ConfigurationError: what is granted can't be.
+    :raises HostError: the machine does not have it.
+    :raises PermissionsError: what the source can't do without is not granted.
+    """
+    decisions = _decided(inputs, ask, tell)
+    given = granted(decisions)
+    with ExitStack() as stack:
+        available = _available(inputs, given, stack, tell)
+        yield replace(
+            inputs,
+            settings=permitted.applied(inputs.settings, given),
+            decisions=decisions,
+            permits=permits(given, available),
+        )
+
+
+def store(environment: Mapping[str, str]) -> Path:
+    """The file of kept answers."""
+    return user_file(environment).with_name(grants.NAME)
+
+
+def requests_in(tree: Path) -> tuple[Request, ...]:
+    """What the source in ``tree`` asks for.
+
+    :raises SourceError: it is no permission, or none that a build can have.
+    """
+    found = asked.read(tree)
+    for request in found:
+        try:
+            if request.permission.key == "limit":
+                limit(request.permission)
+        except ValueError as error:
+            raise SourceError(f"{asked.FILE}: {request.permission}", hint=f"expected {error}") from None
+    return found
+
+
+def keep(path: Path, source: str, answers: Mapping[Request, Answer]) -> None:
+    """Keep those answers that are to last.
+
+    :raises ConfigurationError: they can't be kept.
+    """
+    today = datetime.now(UTC).date().isoformat()
+    lasting = (Answer.ALWAYS, Answer.NEVER, Answer.NO)
+    new = [Grant(source, request, answer, today) for request, answer in answers.items() if answer in lasting]
+    if new:
+        grants.add(path, new)
+
+
+def _decided(inputs: Inputs, ask: Ask | None, tell: Tell) -> tuple[Decision, ...]:
+    name, path = inputs.source.name, store(inputs.caller_environment)
+    requests = requests_in(inputs.source.tree)
+    kept = grants.kept(grants.load(path), name) if requests else {}
+    wishes = permitted.wishes(inputs.settings, kept)
+    questions = tuple(r for r in open_questions(requests, wishes) if not permitted.senseless(r.permission))
+    answers: Mapping[Request, Answer] = {}
+    if questions and ask is not None:
+        answers = ask(name, questions)
+        keep(path, name, {request: answer for request, answer in answers.items() if answer is not Answer.NO})
+    decisions = decide(requests, wishes, answers)
+    _remember(path, name, decisions, tell)
+    _check(inputs, decisions)
+    return decisions
+
+
+def _remember(path: Path, source: str, decisions: Iterable[Decision], tell: Tell) -> None:
+    """What waits for an answer can then be granted by the source's name."""
+    waiting = {
+        item.request: Answer.NO for item in denied(decisions) if item.request and item.why is Why.UNASKED
+    }
+    known = {grant.request for grant in grants.load(path) if grant.source == source} if waiting else set()
+    if not waiting.keys() - known:
+        return
+    try:
+        keep(path, source, waiting)
+    except ConfigurationError as error:
+        # It can be granted by the tree as well.
+        tell(Notice(Level.INFO, f"what the source asks for is not remembered: {error.message}"))
+
+
+def _check(inputs: Inputs, decisions: tuple[Decision, ...]) -> None:
+    for item in decisions:
+        why = permitted.senseless(item.permission)
+        if item.permission == NETWORK:
+            why = "nothing here connects a sandbox to it"
+        if item.granted and why:
+            raise ConfigurationError(f"{item.permission} can't be granted to a build", hint=why)
+    missing = unmet(decisions)
+    if missing and not inputs.command:
+        source = inputs.source.name
+        raise PermissionsError(
+            f"{source} can't be built without {', '.join(str(item.request) for item in missing)}",
+            hint=_remedy(source, missing[0]),
+            details=[permitted.denial(source, item) for item in missing],
+        )
+
+
+def _remedy(source: str, decision: Decision) -> str:
+    if decision.why is Why.OPTION:
+        return f"--deny {decision.permission} forbids it"
+    if why := permitted.senseless(decision.permission):
+        return why
+    once = f"--allow {decision.permission}"
+    return f"{permitted.command(source, decision)} grants it for good, {once} for one build"
+
+
+def _available(inputs: Inputs, given: tuple[Permission, ...], stack: ExitStack, tell: Tell) -> Available:
+    environment, settings = inputs.caller_environment, inputs.settings
+    config = user_file(environment).parent
+    own = (config, places.cache(settings), places.scratch(settings), places.state())
+    real = tuple(Path(os.path.realpath(path)) for path in own)
+    tree = Path(os.path.realpath(inputs.source.tree))
+    written = [tree.parent] if settings.workspace is Workspace.IN_PLACE else []
+    written += [Path(settings.build_path)] if settings.build_path else []
+    around = machine.Around(inputs.home, environment, real, tuple(written), tree)
+    found = machine.look(given, around)
+    sockets = [item.value for item in given if item.key == "socket"]
+    names = sorted(
+        {item.value for item in given if item.key == "persist"}
+    )  # one order, so that none waits for ever
+    _check_names(given, names)
+    identity = choose_identity(inputs.host, settings) if names else None
+    cache, source = places.cache(settings), inputs.source.name
+    for item in given:
+        if item.key == "env" and item.value not in environment:
+            tell(Notice(Level.INFO, f"{item} is granted, but you have no such variable"))
+    return Available(
+        environment=environment,
+        devices=found.devices,
+        paths=found.paths,
+        sockets=machine.sockets_of_session(sockets, environment),
+        persist={
+            name: stack.enter_context(persist.opened(cache, source, name, identity, tell))
+            for name in names
+            if identity is not None
+        },
+        by_group=found.by_group,
+    )
+
+
+def _check_names(given: tuple[Permission, ...], names: list[str]) -> None:
+    for item in given:
+        if item.key == "env" and (item.value in _OWN or item.value.startswith("BWBUILD_")):
+            raise ConfigurationError(f"{item} can't be granted: {item.value} is the sandbox's own")
+    variables = [persist_variable(name) for name in names]
+    for variable in variables:
+        if variables.count(variable) > 1:
+            raise ConfigurationError(f"two of persist={', persist='.join(names)} would be {variable}")
+
+
+def for_tests(decisions: tuple[Decision, ...]) -> tuple[Permission, ...]:
+    """What the tests after a build are given."""
+    return granted(decisions, Purpose.TESTS)

@@ -1,0 +1,220 @@
+"""What of this machine there is for granted permissions: looked for before a sandbox is made, never guessed.
+
+``look`` answers with what :func:`bwbuild.sandbox.permits.permits` takes, or with an error that says which
+permission can't be honoured and why. Paths are looked at hardest, for they may lie where others write: none
+leads through a symbolic link, and none shows what a sandbox must never have.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bwbuild.errors import ConfigurationError, HostError
+from bwbuild.host.sockets import first_below
+from bwbuild.permissions.words import Permission
+
+_DEVICES = {"kvm": "/dev/kvm", "dri": "/dev/dri", "fuse": "/dev/fuse"}
+#: Names in / that the sandbox fills itself; below /tmp and /var/tmp there may be a path of the machine's.
+_OWN = frozenset(
+    {"bin", "boot", "build", "dev", "etc", "nonexistent", "proc", "root", "run", "sbin", "sys", "usr", "var"}
+)
+_TEMPORARY = ("/tmp", "/var/tmp")
+#: What xdg-user-dirs calls its directories, and where they are if it has no file; then those of XDG itself.
+_XDG_DEFAULT = {
+    "xdg-desktop": "Desktop",
+    "xdg-documents": "Documents",
+    "xdg-download": "Downloads",
+    "xdg-music": "Music",
+    "xdg-pictures": "Pictures",
+    "xdg-public-share": "Public",
+    "xdg-templates": "Templates",
+    "xdg-videos": "Videos",
+}
+_XDG_BASE = {
+    "xdg-cache": ("XDG_CACHE_HOME", ".cache"),
+    "xdg-config": ("XDG_CONFIG_HOME", ".config"),
+    "xdg-data": ("XDG_DATA_HOME", ".local/share"),
+}
+_LINE = re.compile(r'XDG_([A-Z]+)_DIR="(\$HOME/|/)([^"]*)"')
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """Who runs a sandbox, and what it must not be given.
+
+    :ivar home: the caller's, without links on the way.
+    :ivar own: directories of bwbuild's own, whose files decide about sandboxes.
+    :ivar written: directories of the sandbox that are not made anew for it, and that it can write.
+    :ivar tree: the source tree, whose links are the source's; None: there is none.
+    """
+
+    home: Path
+    environment: Mapping[str, str]
+    own: tuple[Path, ...] = ()
+    written: tuple[Path, ...] = ()
+    tree: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What there is; the fields are those of :class:`bwbuild.sandbox.permits.Available`."""
+
+    devices: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
+    paths: Mapping[Permission, Path] = field(default_factory=dict)
+    sockets: Mapping[str, Path] = field(default_factory=dict)
+    by_group: bool = False
+
+
+def look(granted: Iterable[Permission], around: Around) -> Found:
+    """Look for all that ``granted`` needs, but for sockets and directories that stay.
+
+    :raises HostError: the machine does not have it.
+    :raises ConfigurationError: no sandbox may have it.
+    """
+    wanted = tuple(granted)
+    devices = {item.value: _device(item) for item in wanted if item.key == "device"}
+    nodes = [node for found in devices.values() for node in _nodes(found)]
+    return Found(
+        devices=devices,
+        paths={item: _path(item, around) for item in wanted if item.key == "filesystem"},
+        by_group=any(map(_by_group, nodes)),
+    )
+
+
+def sockets_of_session(words: Collection[str], environment: Mapping[str, str]) -> dict[str, Path]:
+    """The caller's own sockets: of Wayland and of the sound server.
+
+    :raises HostError: there is none.
+    """
+    runtime = environment.get("XDG_RUNTIME_DIR", "")
+    display = environment.get("WAYLAND_DISPLAY") or "wayland-0"
+    server = environment.get("PULSE_SERVER", "").removeprefix("unix:")
+    places = {
+        "wayland": Path(runtime, display),
+        "pulseaudio": Path(server) if server.startswith("/") else Path(runtime, "pulse/native"),
+    }
+    found = {}
+    for word in words:
+        path = places[word]
+        if not path.is_absolute() or not path.is_socket():
+            raise HostError(
+                f"socket={word} is granted, but there is no such socket in this session",
+                hint=f"it would be {path}" if path.is_absolute() else "XDG_RUNTIME_DIR is not set",
+            )
+        found[word] = path
+    return found
+
+
+def expanded(value: str, around: Around) -> Path:
+    """The absolute path that the value of a ``filesystem=`` permission means."""
+    where, _, below = value.partition("/")
+    if not where:
+        return Path(value)
+    top = around.home if where == "~" else _xdg(where, around)
+    return top / below if below else top
+
+
+def _device(item: Permission) -> tuple[Path, ...]:
+    path = Path(_DEVICES[item.value])
+    if not path.exists():
+        raise HostError(f"{item} is granted, but this machine has no {path}", hint=_lacking(item.value))
+    nodes = tuple(_nodes((path,)))
+    if not any(os.access(node, os.R_OK | os.W_OK) for node in nodes):
+        raise HostError(
+            f"{item} is granted, but you may not use {path} yourself",
+            hint=f"ls -l {path} shows the group that may: sudo adduser $USER GROUP, and log in again",
+        )
+    return (path,)
+
+
+def _lacking(device: str) -> str:
+    return {
+        "kvm": "its processor or its kernel, or the virtual machine that it is, offers none",
+        "dri": "it has no graphics card that its kernel knows",
+        "fuse": "sudo modprobe fuse",
+    }[device]
+
+
+def _nodes(paths: Iterable[Path]) -> Iterator[Path]:
+    for path in paths:
+        yield from (node for node in path.rglob("*") if node.is_char_device()) if path.is_dir() else (path,)
+
+
+def _by_group(node: Path) -> bool:
+    """Whether the caller may use it by a group alone, as far as its mode tells."""
+    status = node.stat()
+    mine = status.st_uid == os.getuid() or status.st_mode & 0o006 == 0o006
+    return not mine and status.st_gid in os.getgroups() and bool(status.st_mode & 0o060)
+
+
+def _xdg(name: str, around: Around) -> Path:
+    if name in _XDG_BASE:
+        variable, usual = _XDG_BASE[name]
+        value = around.environment.get(variable, "")
+        return Path(value) if value.startswith("/") else around.home / usual
+    settings = Path(around.environment.get("XDG_CONFIG_HOME") or around.home / ".config", "user-dirs.dirs")
+    try:
+        text = settings.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    word = name.removeprefix("xdg-").replace("-", "").upper()
+    for found in _LINE.finditer(text):
+        if found[1] == word:
+            return Path("/", found[3]) if found[2] == "/" else around.home / found[3]
+    return around.home / _XDG_DEFAULT[name]
+
+
+def _path(item: Permission, around: Around) -> Path:
+    path = expanded(item.value, around)
+    why = _forbidden(path, around, writable=item.writable)
+    if why:
+        raise ConfigurationError(f"{item} can't be granted: {why}", hint="name less than that")
+    real = Path(os.path.realpath(path))
+    if real != path:
+        raise ConfigurationError(
+            f"{item} can't be granted: {path} leads through a symbolic link to {real}",
+            hint="who can write there could lead it elsewhere; grant the real path",
+        )
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise HostError(f"{item} is granted, but {path}: {error.strerror}", hint="make it first") from None
+    if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
+        raise ConfigurationError(
+            f"{item} can't be granted: {path} is no directory and no regular file",
+            hint="devices and sockets have permissions of their own",
+        )
+    opening = first_below(path) if stat.S_ISDIR(mode) else None
+    if opening is not None:
+        raise ConfigurationError(
+            f"{item} can't be granted: {opening[0]} is {opening[1]}, and leads to a process outside",
+            hint="name directories in which there is none",
+        )
+    return path
+
+
+def _forbidden(path: Path, around: Around, *, writable: bool) -> str:
+    """Why no sandbox may have ``path``; empty if it may."""
+    if path == Path("/"):
+        return "it is all of this machine"
+    temporary = any(Path(top) in path.parents for top in _TEMPORARY)
+    if (path.parts[1] in _OWN | {"tmp"} and not temporary) or path.parts[1].startswith("lib"):
+        return f"a sandbox has a /{path.parts[1]} of its own"
+    if around.tree is not None and _overlap(path, around.tree):
+        return f"the source tree {around.tree} is part of it, or it is part of that"
+    for place in around.written:
+        if _overlap(path, place):
+            return f"the build writes to {place}, and could leave a link there"
+    for own in around.own if writable else ():
+        if _overlap(path, own):
+            return f"{own} decides about sandboxes, and must not be written from inside"
+    return ""
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    return one == other or one in other.parents or other in one.parents

@@ -1,0 +1,187 @@
+"""Answers that were kept: in one file of the user's configuration home, for nobody else to read or write.
+
+Each is bound to the source's name and to the exact request, so that one which asks otherwise asks again. A
+request that was denied since nobody was asked is there too, with the answer no, which decides nothing: so
+that it can be granted by the source's name.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import stat
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bwbuild.errors import ConfigurationError
+from bwbuild.permissions.answers import Answer
+from bwbuild.permissions.asked import Purpose, Request
+from bwbuild.permissions.words import Permission, parse
+
+NAME = "grants.json"
+_VERSION = 1
+_LARGEST = 8 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """An answer to a request of the source called ``source``: always or never; no: it waits for one.
+
+    :ivar since: the day, as ``2026-01-31``.
+    """
+
+    source: str
+    request: Request
+    answer: Answer
+    since: str
+
+    def plain(self) -> dict[str, object]:
+        """As JSON has it."""
+        return {
+            "source": self.source,
+            "permission": str(self.request.permission),
+            "reason": self.request.reason,
+            "for": self.request.purpose.value,
+            "required": self.request.required,
+            "answer": self.answer.value,
+            "since": self.since,
+        }
+
+
+def load(path: Path) -> tuple[Grant, ...]:
+    """All that were kept, by source and permission; none where there is no file.
+
+    :raises ConfigurationError: it can't be read, is not whole, or others could have written it.
+    """
+    try:
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            content = file.read(_LARGEST + 1)
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise ConfigurationError(f"{path} can't be read: {error.strerror}") from None
+    if status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o022:
+        raise ConfigurationError(
+            f"{path} could be written by others, so it grants nothing",
+            hint=f"look into it, then: chmod 600 {path}",
+        )
+    try:
+        return tuple(map(_grant, _entries(content)))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ConfigurationError(
+            f"{path} is not as bwbuild wrote it: {ascii(str(error))[:200]}",
+            hint="remove it, and all that was granted asks again",
+        ) from None
+
+
+def kept(grants: Iterable[Grant], source: str) -> Mapping[Request, Answer]:
+    """What was answered to requests of ``source``."""
+    return {
+        grant.request: grant.answer
+        for grant in grants
+        if grant.source == source and grant.answer is not Answer.NO
+    }
+
+
+def add(path: Path, new: Iterable[Grant]) -> None:
+    """Keep ``new`` besides what is there, in place of other answers to the same requests.
+
+    :raises ConfigurationError: it can't be read or written.
+    """
+    added = tuple(new)
+    requests = {(grant.source, grant.request) for grant in added}
+    places = {_place(grant) for grant in added}
+
+    def changed(old: tuple[Grant, ...]) -> tuple[Grant, ...]:
+        kept_ones = (
+            grant
+            for grant in old
+            if (grant.source, grant.request) not in requests
+            and not (grant.answer is Answer.NO and _place(grant) in places)
+        )
+        return (*kept_ones, *added)
+
+    _change(path, changed)
+
+
+def remove(path: Path, wanted: Callable[[Grant], bool]) -> tuple[Grant, ...]:
+    """Forget those that are ``wanted``, which are returned.
+
+    :raises ConfigurationError: it can't be read or written.
+    """
+    gone: list[Grant] = []
+
+    def without(old: tuple[Grant, ...]) -> tuple[Grant, ...]:
+        gone.extend(filter(wanted, old))
+        return tuple(grant for grant in old if not wanted(grant))
+
+    _change(path, without)
+    return tuple(gone)
+
+
+def _place(grant: Grant) -> tuple[str, Permission, Purpose]:
+    return grant.source, grant.request.permission, grant.request.purpose
+
+
+def _change(path: Path, change: Callable[[tuple[Grant, ...]], tuple[Grant, ...]]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with _locked(path):
+            _write(path, change(load(path)))
+    except OSError as error:
+        raise ConfigurationError(f"{path} can't be written: {error.strerror}") from None
+
+
+def _write(path: Path, grants: tuple[Grant, ...]) -> None:
+    rows = [grant.plain() for grant in sorted(grants, key=lambda item: (item.source, str(item.request)))]
+    text = json.dumps({"version": _VERSION, "grants": rows}, indent=1) + "\n"
+    descriptor, new = tempfile.mkstemp(prefix=f".{NAME}.", dir=path.parent)  # of mode 0600
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(new).replace(path)
+    except BaseException:
+        Path(new).unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Wait for another process that changes the file; the lock is another one, which is never replaced."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(path.with_name(f".{NAME}.lock"), flags, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _entries(content: bytes) -> list[Mapping[str, object]]:
+    if len(content) > _LARGEST:
+        raise ValueError("it is too large")
+    document = json.loads(content)
+    if document["version"] != _VERSION:
+        raise ValueError(f"version {document['version']!r}")
+    entries = document["grants"]
+    if not isinstance(entries, list):
+        raise TypeError("grants is no list")
+    return entries
+
+
+def _grant(entry: Mapping[str, object]) -> Grant:
+    source, reason, since, required = (entry[key] for key in ("source", "reason", "since", "required"))
+    answer = Answer(entry["answer"])
+    if not (isinstance(source, str) and isinstance(reason, str) and isinstance(since, str)):
+        raise TypeError("a field is no text")
+    if not isinstance(required, bool) or answer is Answer.ONCE:
+        raise ValueError("an answer that is not kept")
+    request = Request(parse(str(entry["permission"])), reason, Purpose(entry["for"]), required)
+    return Grant(source, request, answer, since)

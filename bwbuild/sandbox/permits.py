@@ -1,0 +1,139 @@
+"""From granted permissions to mounts, variables and namespaces: pure.
+
+.. code-block:: python
+
+    available = permitted.look(granted, around)  # bwbuild.host.permitted: what the machine has
+    found = permits(granted, available)  # a Permits
+    sandbox = compose(Request(..., permits=found))  # or put found.mounts where they belong
+
+Every mount point is a fixed place: that of the device or of the path outside, at which
+:mod:`bwbuild.host.permitted` has looked, or one below :data:`PLACE` and :data:`PERSIST`, which lie in a file
+system in memory that is made anew for every sandbox. What ``allow=`` and ``limit=`` mean is up to settings:
+:mod:`bwbuild.build.permitted`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bwbuild.permissions.words import Permission
+from bwbuild.sandbox.spec import Bind, Directory, Guest, Mount
+
+#: Where sockets are inside, and directories that stay.
+PLACE, PERSIST = Guest("/run/bwbuild-permits"), Guest("/run/bwbuild-persist")
+#: Variables that lead programs to a socket: word -> (name, value), where {} is its place inside.
+_LEADS: Mapping[str, tuple[str, str]] = {
+    "wayland": ("WAYLAND_DISPLAY", "{}"),
+    "pulseaudio": ("PULSE_SERVER", "unix:{}"),
+    "session-bus": ("DBUS_SESSION_BUS_ADDRESS", "unix:path={}"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Available:
+    """What of the machine there is for what was granted.
+
+    :ivar environment: the caller's.
+    :ivar devices: device -> its nodes or directories of nodes.
+    :ivar paths: permission for a path -> the path, absolute and without a link.
+    :ivar sockets: word -> the socket; for ``x11`` it is called X and a number.
+    :ivar persist: name -> a private directory of this source.
+    :ivar by_group: a device lets the caller in by one of his groups, which the build then keeps.
+    """
+
+    environment: Mapping[str, str] = field(default_factory=dict)
+    devices: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
+    paths: Mapping[Permission, Path] = field(default_factory=dict)
+    sockets: Mapping[str, Path] = field(default_factory=dict)
+    persist: Mapping[str, Path] = field(default_factory=dict)
+    by_group: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Permits:
+    """What a sandbox has beyond the default.
+
+    :ivar mounts: after all others but the last, which seals ``/``.
+    :ivar environment: goes over the sandbox's own.
+    :ivar secret: names of those variables whose values no log shows.
+    :ivar network: it reaches other machines.
+    :ivar groups: the caller's supplementary groups stay.
+    """
+
+    mounts: tuple[Mount, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    secret: frozenset[str] = frozenset()
+    network: bool = False
+    groups: bool = False
+
+
+NO_PERMITS = Permits()
+
+
+def permits(granted: Iterable[Permission], available: Available) -> Permits:
+    """What ``granted`` comes to on a machine where that is ``available``."""
+    wanted = tuple(dict.fromkeys(granted))
+    environment = dict(_variables(wanted, available))
+    return Permits(
+        mounts=tuple(_mounts(wanted, available)),
+        environment=environment,
+        secret=frozenset(item.value for item in wanted if item.key == "env") & environment.keys(),
+        network=Permission("share", "network") in wanted,
+        groups=available.by_group,
+    )
+
+
+def persist_variable(name: str) -> str:
+    """The variable that names the directory that stays."""
+    return "BWBUILD_PERSIST_" + "".join(c if c.isalnum() else "_" for c in name).upper()
+
+
+def _mounts(wanted: tuple[Permission, ...], available: Available) -> Iterator[Mount]:
+    values = {
+        key: [item.value for item in wanted if item.key == key] for key in ("device", "socket", "persist")
+    }
+    for value in values["device"]:
+        for path in available.devices[value]:
+            yield Bind(path, Guest(path), devices=True)
+    # A path before those below it.
+    for path, writable in sorted(_paths(wanted, available).items()):
+        yield from (Directory(Guest(above)) for above in reversed(path.parents) if above != Path("/"))
+        yield Bind(path, Guest(path), writable=writable)
+    if values["socket"]:
+        yield Directory(PLACE)
+    for value in values["socket"]:
+        if value == "x11":
+            yield Directory(Guest("/tmp/.X11-unix"), 0o1777)
+        yield Bind(available.sockets[value], _socket(value, available))
+    if values["persist"]:
+        yield Directory(PERSIST)
+    for value in values["persist"]:
+        yield Bind(available.persist[value], PERSIST / value, writable=True)
+
+
+def _paths(wanted: tuple[Permission, ...], available: Available) -> dict[Path, bool]:
+    found: dict[Path, bool] = {}
+    for item in wanted:
+        if item.key == "filesystem":
+            path = available.paths[item]
+            found[path] = found.get(path, False) or item.writable
+    return found
+
+
+def _socket(word: str, available: Available) -> Guest:
+    return Guest("/tmp/.X11-unix", available.sockets[word].name) if word == "x11" else PLACE / word
+
+
+def _variables(wanted: tuple[Permission, ...], available: Available) -> Iterator[tuple[str, str]]:
+    for item in wanted:
+        if item.key == "env" and item.value in available.environment:
+            yield item.value, available.environment[item.value]
+        elif item.key == "socket" and item.value == "x11":
+            yield "DISPLAY", f":{available.sockets['x11'].name.removeprefix('X')}"
+        elif item.key == "socket":
+            name, text = _LEADS[item.value]
+            yield name, text.format(_socket(item.value, available))
+        elif item.key == "persist":
+            yield persist_variable(item.value), str(PERSIST / item.value)

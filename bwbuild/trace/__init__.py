@@ -1,0 +1,1 @@
+"""What a traced build did: strace's lines as events."""

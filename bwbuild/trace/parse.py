@@ -1,0 +1,276 @@
+r"""strace's lines as events: pure; it needs nothing but the bytes, as they come.
+
+A sandbox with ``traced`` (see :mod:`bwbuild.sandbox.traced`) writes one line for each open, exec, connect,
+query of the DNS and change of a directory of all its processes, on both sides of the broker. Whoever runs it
+gives :class:`Parser` what comes, and keeps of the events what he wants::
+
+    plan, parser = session.with_trace(plan), Parser()
+    listeners = Listeners(output, trace=lambda data: look_at(parser.feed(data)))
+    session.launch(plan, scratch, listeners)
+
+    for event in events([b'7<sh> execve("/bin/true", ["true"], 0x1 /* 3 vars */) = 0\n'], inside=True):
+        event.kind, event.process, event.subject  # Kind.EXEC, "sh", "/bin/true"
+
+``process`` is the name of the one who asked, in the kernel's 15 bytes: for an exec that of who started the
+program, since a new process has its parent's name until then. What is traced before bwrap starts the first
+command of the sandbox is bwrap's own and left out.
+
+The lines are hostile: names are the package's. strace escapes quotes, angle brackets and all that is not
+printable, so that a name ends where it seems to; a line of another form is passed over. A line that says
+what an earlier one said, whoever it was, is no event again, as far as memory is allowed to grow for that.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+#: How many different lines are remembered, in bytes too; then all are forgotten at once.
+_REMEMBERED, _REMEMBERED_BYTES = 1 << 17, 32 << 20
+#: A longer line is passed over.
+_LONGEST = 1 << 17
+#: How many calls may wait for their results.
+_WAITING = 4096
+
+
+class Kind(Enum):
+    """What a process did or tried."""
+
+    OPEN = "open"
+    #: opened for writing, or to make it
+    WRITE = "write"
+    #: a name was made, moved or removed
+    CHANGE = "change"
+    EXEC = "exec"
+    CONNECT = "connect"
+    #: a name was asked of the DNS
+    ASK = "ask"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that a process did or tried for the first time.
+
+    :ivar process: the name of the process; empty where it has none.
+    :ivar subject: a path as it was asked for, made absolute as far as the call says from where: that of an
+        exec, and of a change by a call without a directory, may be relative; for connect ``10.0.0.1:80``,
+        ``[::1]:80``, the path of a socket, or ``@name`` of an abstract one; a host's name for the DNS. Bytes
+        that are no UTF-8 are surrogates.
+    :ivar real: where the kernel found what was opened, behind all links; empty where it was not opened.
+    :ivar error: such as ``ENOENT``; empty if it succeeded.
+    """
+
+    kind: Kind
+    process: str
+    subject: str
+    real: str = ""
+    error: str = ""
+    pid: int = 0
+
+
+def events(chunks: Iterable[bytes], *, inside: bool = False) -> Iterator[Event]:
+    """All events of a trace that comes in pieces; ``inside``: it begins with those of the sandbox."""
+    parser = Parser(inside=inside)
+    for chunk in chunks:
+        yield from parser.feed(chunk)
+
+
+class Parser:
+    """Takes bytes as they come.
+
+    :param inside: the trace begins inside of the sandbox, with nothing of bwrap before.
+    """
+
+    def __init__(self, *, inside: bool = False) -> None:
+        self._inside = inside
+        self._rest = b""
+        self._seen: set[bytes] = set()
+        self._bytes = 0
+        #: the beginning of what a process has not finished
+        self._waiting: dict[bytes, bytes] = {}
+
+    def feed(self, data: bytes) -> Iterator[Event]:
+        """The events of the lines that are complete now."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if len(self._rest) > _LONGEST:
+            self._rest = b"-"  # what follows of it does not look like a line either
+        for line in lines:
+            pid, said = self._split(line)
+            if said in self._seen:
+                continue
+            self._remember(said)
+            if len(line) <= _LONGEST:
+                yield from self._events(int(pid or 0), said)
+
+    def _split(self, line: bytes) -> tuple[bytes, bytes]:
+        """A process, and what it did, with its name; nothing as long as that is not finished."""
+        end = 0
+        while line[end : end + 1].isdigit() and end < 10:
+            end += 1
+        pid, said = line[:end], line[end:]
+        if said.endswith(_UNFINISHED):
+            if len(self._waiting) < _WAITING:
+                self._waiting[pid] = said.removesuffix(_UNFINISHED)
+            return pid, b""
+        if b"<... " in said[:64] and (resumed := _RESUMED.match(said)):
+            return pid, self._waiting.pop(pid, b"") + said[resumed.end() :]
+        return pid, said
+
+    def _remember(self, said: bytes) -> None:
+        self._bytes += len(said)
+        if len(self._seen) > _REMEMBERED or self._bytes > _REMEMBERED_BYTES:
+            self._seen.clear()
+            self._bytes = len(said)
+        self._seen.add(said)
+
+    def _events(self, pid: int, said: bytes) -> Iterator[Event]:
+        head = _HEAD.match(said)
+        if head is None:
+            return
+        read = _READERS.get(head[2])
+        if read is None:
+            return
+        process = _text(head[1] or b"")
+        for kind, subject, real, error in read(said[head.end() :]):
+            if not self._inside:
+                # bwrap's name is that of the one who starts the first command.
+                if kind is not Kind.EXEC or process != "bwrap":
+                    continue
+                self._inside = True
+            yield Event(kind, process, subject, real, error, pid)
+
+
+_Found = Iterator[tuple[Kind, str, str, str]]
+
+_UNFINISHED = b" <unfinished ...>"
+_RESUMED = re.compile(rb"(?:<[^>]*>)? <\.\.\. \w+ resumed>")
+_HEAD = re.compile(rb"(?:<([^>]*)>)? (\w+)\(")
+_STRING = rb'"((?:[^"\\]|\\.)*)"'
+_FROM = rb"(?:AT_FDCWD|-?\d+)(?:<([^>]*)>)?, "
+_ENDS = rb" += (?:\?.*|-1 (E\w+) .*|\d+.*)$"
+_OPEN = re.compile(rb"(?:%s)?%s, ([^\"<)]*)\) += (?:\d+(?:<([^>]*)>.*)?|-1 (E\w+) .*)$" % (_FROM, _STRING))
+_EXEC = re.compile(rb"(?:%s)?%s, .*\)%s" % (_FROM, _STRING, _ENDS))
+_CHANGE = re.compile(rb"(?:%s)?%s(?:, (?:%s)?%s)?[^\"<)]*\)%s" % (_FROM, _STRING, _FROM, _STRING, _ENDS))
+_SOCKET = rb"-?\d+(?:<[^>]*>)?, \{sa_family=AF_"
+_INET = re.compile(rb"%sINET, sin_port=htons\((\d+)\), sin_addr=inet_addr\(\"([^\"]*)\"\)" % _SOCKET)
+_INET6 = re.compile(rb"%sINET6, sin6_port=htons\((\d+)\), .*inet_pton\(AF_INET6, \"([^\"]*)\"" % _SOCKET)
+_UNIX = re.compile(rb"%sUNIX, sun_path=(@?)%s" % (_SOCKET, _STRING))
+_CONNECTED = re.compile(rb".*\)%s" % _ENDS)
+_ANY_STRING = re.compile(_STRING)
+_WRITING = re.compile(rb"\bO_(?:WRONLY|RDWR|CREAT|TRUNC|TMPFILE)\b")
+_ESCAPE = re.compile(rb"\\([0-7]{1,3}|.)", re.DOTALL)
+_LETTERS = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"v": b"\v", b"f": b"\f", b"a": b"\a", b"b": b"\b"}
+
+
+def _opened(said: bytes) -> _Found:
+    found = _OPEN.match(said)
+    if found is None:
+        return
+    directory, path, flags, real, error = found.groups()
+    kind = Kind.WRITE if _WRITING.search(flags) else Kind.OPEN
+    yield kind, _path(directory, path), _text(real or b""), (error or b"").decode()
+
+
+def _made(said: bytes) -> _Found:
+    # creat and truncate have no flags: they always write.
+    for _, subject, real, error in _opened(said):
+        yield Kind.WRITE, subject, real, error
+
+
+def _executed(said: bytes) -> _Found:
+    if found := _EXEC.match(said):
+        directory, path, error = found.groups()
+        yield Kind.EXEC, _path(directory, path), "", (error or b"").decode()
+
+
+def _changed(said: bytes) -> _Found:
+    if found := _CHANGE.match(said):
+        *pairs, error = found.groups()
+        for directory, path in (pairs[:2], pairs[2:]):
+            if path is not None:
+                yield Kind.CHANGE, _path(directory, path), "", (error or b"").decode()
+
+
+def _linked(said: bytes) -> _Found:
+    # The text of a symbolic link is no name that is changed, nor is the other name of a hard link.
+    yield from list(_changed(said))[1:]
+
+
+def _connected(said: bytes) -> _Found:
+    ended = _CONNECTED.match(said)
+    if ended is None:
+        return
+    error = (ended[1] or b"").decode()
+    if found := _INET.match(said):
+        yield Kind.CONNECT, f"{_text(found[2])}:{found[1].decode()}", "", error
+    elif found := _INET6.match(said):
+        yield Kind.CONNECT, f"[{_text(found[2])}]:{found[1].decode()}", "", error
+    elif found := _UNIX.match(said):
+        yield Kind.CONNECT, found[1].decode() + _text(found[2]), "", error
+
+
+def _sent(said: bytes) -> _Found:
+    for text in _ANY_STRING.findall(said):
+        if name := question(_bytes(text)):
+            yield Kind.ASK, name, "", ""
+
+
+_READERS: dict[bytes, Callable[[bytes], _Found]] = {
+    **dict.fromkeys((b"open", b"openat", b"openat2"), _opened),
+    **dict.fromkeys((b"creat", b"truncate"), _made),
+    **dict.fromkeys((b"mknod", b"mknodat"), _changed),
+    **dict.fromkeys((b"execve", b"execveat"), _executed),
+    **dict.fromkeys((b"mkdir", b"mkdirat", b"unlink", b"unlinkat", b"rename"), _changed),
+    **dict.fromkeys((b"renameat", b"renameat2"), _changed),
+    **dict.fromkeys((b"symlink", b"symlinkat", b"link", b"linkat"), _linked),
+    b"connect": _connected,
+    **dict.fromkeys((b"sendto", b"sendmsg", b"sendmmsg"), _sent),
+}
+
+
+def unescaped(text: bytes) -> str:
+    """A string, or a path, that strace has escaped."""
+    return _text(text)
+
+
+def question(data: bytes) -> str:
+    """The name that a message to the DNS, or its beginning, asks for; empty if it is none.
+
+    >>> question(b"..\\x01\\0\\0\\x01\\0\\0\\0\\0\\0\\0\\x03www\\x07example\\0")
+    'www.example'
+    """
+    # A query of one question without an answer; the bits say whether recursion and checks are wanted.
+    if len(data) < 14 or data[2] & 0xFE or data[3] & 0xCF or data[4:10] != b"\0\1\0\0\0\0":
+        return ""
+    labels, place = [], 12
+    while place < len(data) and 0 < data[place] < 64:
+        labels.append(data[place + 1 : place + 1 + data[place]])
+        place += 1 + data[place]
+    return _decoded(b".".join(labels))
+
+
+def _path(directory: bytes | None, path: bytes) -> str:
+    text = _text(path)
+    if not directory or text.startswith("/"):
+        return text
+    return f"{_text(directory).rstrip('/')}/{text}"
+
+
+def _text(escaped: bytes) -> str:
+    return _decoded(_bytes(escaped))
+
+
+def _bytes(escaped: bytes) -> bytes:
+    return _ESCAPE.sub(_character, escaped) if b"\\" in escaped else escaped
+
+
+def _character(found: re.Match[bytes]) -> bytes:
+    code = found[1]
+    return bytes((int(code, 8) & 0xFF,)) if code.isdigit() else _LETTERS.get(code, code)
+
+
+def _decoded(data: bytes) -> str:
+    return os.fsdecode(data)

@@ -1,0 +1,184 @@
+"""Decisions about requests, what is kept of them, and what each permission exposes."""
+
+from __future__ import annotations
+
+import json
+import threading
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+from bwbuild.audit.permitted import explained
+from bwbuild.config.permits import Permit
+from bwbuild.errors import ConfigurationError
+from bwbuild.permissions import grants
+from bwbuild.permissions.answers import (
+    Answer,
+    Why,
+    Wishes,
+    decide,
+    denied,
+    granted,
+    open_questions,
+    unmet,
+)
+from bwbuild.permissions.asked import Purpose, Request
+from bwbuild.permissions.exposes import exposure
+from bwbuild.permissions.grants import Grant
+from bwbuild.permissions.words import CHOICES, Permission, parse
+
+NETWORK = Request(parse("share=network"), "to fetch", Purpose.TESTS, required=True)
+DATA = Request(parse("filesystem=/srv/data:ro"), "to read")
+WRITE = parse("filesystem=/srv/data:rw")
+
+
+def test_nobody_answers() -> None:
+    found = decide((NETWORK, DATA), Wishes())
+    assert [item.granted for item in found] == [False, False]
+    assert {item.why for item in found} == {Why.UNASKED}
+    assert granted(found) == granted(found, Purpose.TESTS) == ()
+    assert denied(found) == found
+    assert [item.request for item in unmet(found)] == [NETWORK]
+
+
+@pytest.mark.parametrize("answer", Answer)
+def test_answers(answer: Answer) -> None:
+    wishes = Wishes()
+    assert open_questions((NETWORK, DATA), wishes) == (NETWORK, DATA)
+    network, data = decide((NETWORK, DATA), wishes, {NETWORK: answer})
+    assert network.granted is (answer in (Answer.ONCE, Answer.ALWAYS))
+    assert network.why is Why[answer.name]
+    assert data.why is Why.UNASKED
+    assert bool(granted((network, data), Purpose.TESTS)) is network.granted
+    assert granted((network, data)) == ()  # not while it is built
+
+
+def test_kept_answers() -> None:
+    wishes = Wishes(kept={NETWORK: Answer.ALWAYS, DATA: Answer.NEVER})
+    assert open_questions((NETWORK, DATA), wishes) == ()
+    network, data = decide((NETWORK, DATA), wishes)
+    assert (network.granted, network.why, data.granted, data.why) == (True, Why.ALWAYS, False, Why.NEVER)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        Request(NETWORK.permission, "to fetch more", Purpose.TESTS, required=True),
+        Request(NETWORK.permission, NETWORK.reason, Purpose.BUILD, required=True),
+        Request(NETWORK.permission, NETWORK.reason, Purpose.TESTS),
+    ],
+)
+def test_a_changed_request_asks_again(changed: Request) -> None:
+    assert open_questions((changed,), Wishes(kept={NETWORK: Answer.ALWAYS})) == (changed,)
+
+
+def test_options() -> None:
+    allow = Wishes(allow=(WRITE,))
+    assert open_questions((DATA,), allow) == ()  # who may write may read
+    assert decide((DATA,), allow)[0].granted
+    assert granted(decide((DATA,), allow)) == (DATA.permission, WRITE)
+    for deny in (DATA.permission, WRITE):
+        denying = Wishes((DATA.permission,), (deny,), {DATA: Answer.ALWAYS})
+        assert granted(decide((DATA,), denying)) == (() if deny == DATA.permission else (DATA.permission,))
+    # Who denies to read a path denies to write it.
+    assert granted(decide((), Wishes((WRITE,), (DATA.permission,)))) == ()
+
+
+def test_what_is_given_unasked() -> None:
+    found = decide((), Wishes(allow=(NETWORK.permission,)))
+    assert granted(found) == granted(found, Purpose.TESTS) == (NETWORK.permission,)
+    assert denied(found) == ()
+    # What the source wants for its tests alone is not given to the build.
+    asked = decide((NETWORK,), Wishes(allow=(NETWORK.permission,)))
+    assert (granted(asked), granted(asked, Purpose.TESTS)) == ((), (NETWORK.permission,))
+
+
+def everything() -> list[Permission]:
+    listed = [f"{key}={word}" for key, words in CHOICES.items() for word in words]
+    paths = ("/", "~", "/srv", "~/.ssh", "~/.ssh/id_rsa:rw", "~/.local:rw", "~/data", "xdg-documents:ro")
+    others = ["env=A", "persist=a", "limit=memory:8G", "talk=org.example.A", "own=org.example.A"]
+    return list(map(parse, chain(listed, others, (f"filesystem={path}" for path in paths))))
+
+
+@pytest.mark.parametrize("permission", everything(), ids=str)
+def test_exposures_are_in_the_audits_words(permission: Permission) -> None:
+    first, *more = explained(permission)
+    assert len(first) > 20
+    assert "{" not in first
+    assert len(more) == len(exposure(permission).findings)
+    assert parse(str(permission)) == permission
+
+
+def test_grave_exposures() -> None:
+    grave = {str(permission) for permission in everything() if exposure(permission).grave}
+    assert grave == {
+        *("socket=x11", "socket=pulseaudio", "filesystem=/:ro", "filesystem=~:ro", "filesystem=~/.ssh:ro"),
+        *("filesystem=~/.ssh/id_rsa:rw", "filesystem=~/.local:rw"),
+    }
+
+
+def test_words_for_completion() -> None:
+    for word in Permit().words:
+        if word[-1] not in "=:":
+            Permit().from_text(word)
+
+
+def grant(request: Request, answer: Answer = Answer.ALWAYS, source: str = "tiny") -> Grant:
+    return Grant(source, request, answer, "2026-01-31")
+
+
+def test_grants_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "conf" / grants.NAME
+    assert grants.load(path) == ()
+    grants.add(path, [grant(NETWORK), grant(DATA, Answer.NO), grant(DATA, Answer.NEVER, "other")])
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert grants.kept(grants.load(path), "tiny") == {NETWORK: Answer.ALWAYS}
+    grants.add(path, [grant(DATA, Answer.NEVER)])
+    assert grants.kept(grants.load(path), "tiny") == {NETWORK: Answer.ALWAYS, DATA: Answer.NEVER}
+    gone = grants.remove(path, lambda item: item.source == "tiny")
+    assert {item.request for item in gone} == {NETWORK, DATA}
+    assert grants.load(path) == (grant(DATA, Answer.NEVER, "other"),)
+    assert sorted(item.name for item in path.parent.iterdir()) == [".grants.json.lock", "grants.json"]
+
+
+def test_two_at_once_lose_nothing(tmp_path: Path) -> None:
+    path = tmp_path / grants.NAME
+    requests = [Request(parse(f"env=A{number}"), "why") for number in range(20)]
+    threads = [threading.Thread(target=grants.add, args=(path, [grant(item)])) for item in requests]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(grants.kept(grants.load(path), "tiny")) == set(requests)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        '{"version": 2, "grants": []}',
+        '{"version": 1, "grants": {}}',
+        '{"version": 1, "grants": [{}]}',
+        "[" * 100000,
+        json.dumps({"version": 1, "grants": [grant(NETWORK).plain() | {"answer": "once"}]}),
+        json.dumps({"version": 1, "grants": [grant(NETWORK).plain() | {"permission": "all"}]}),
+        json.dumps({"version": 1, "grants": [grant(NETWORK).plain() | {"required": 1}]}),
+    ],
+)
+def test_a_file_that_is_not_whole_grants_nothing(tmp_path: Path, text: str) -> None:
+    path = tmp_path / grants.NAME
+    path.write_text(text, encoding="utf-8")
+    path.chmod(0o600)
+    with pytest.raises(ConfigurationError, match="not as bwbuild wrote it"):
+        grants.load(path)
+
+
+def test_a_file_that_others_can_write_grants_nothing(tmp_path: Path) -> None:
+    path = tmp_path / grants.NAME
+    grants.add(path, [grant(NETWORK)])
+    path.chmod(0o666)
+    with pytest.raises(ConfigurationError, match="could be written by others"):
+        grants.load(path)

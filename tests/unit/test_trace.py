@@ -1,0 +1,182 @@
+"""strace's lines as events."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bwbuild.sandbox import traced
+from bwbuild.trace.parse import Event, Kind, Parser, events, question
+
+CWD = b"AT_FDCWD</build/tree>"
+LINES = {
+    b'8<sh> openat(%s, "/lib/x.so", O_RDONLY|O_CLOEXEC) = 3</usr/lib/x.so.1>': Event(
+        Kind.OPEN, "sh", "/lib/x.so", "/usr/lib/x.so.1", pid=8
+    ),
+    b'8 openat(%s, "a", O_RDONLY) = -1 ENOENT (No such file or directory)': Event(
+        Kind.OPEN, "", "/build/tree/a", error="ENOENT", pid=8
+    ),
+    b'8<cp> openat(4</usr/share>, "doc/x", O_RDONLY) = 5</usr/share/doc/x>': Event(
+        Kind.OPEN, "cp", "/usr/share/doc/x", "/usr/share/doc/x", pid=8
+    ),
+    b'8<cp> openat(%s, "/etc/x", O_WRONLY|O_CREAT|O_TRUNC, 0666) = -1 EROFS (Read-only file system)': Event(
+        Kind.WRITE, "cp", "/etc/x", error="EROFS", pid=8
+    ),
+    b'8<x> open("/a\\"\\n) = 3", O_RDWR) = 9</a\\"\\n) = 3>': Event(
+        Kind.WRITE, "x", '/a"\n) = 3', '/a"\n) = 3', pid=8
+    ),
+    b'8<x> openat2(%s, "/a", {flags=O_RDONLY, resolve=RESOLVE_BENEATH}, 24) = 3</a (deleted)>': Event(
+        Kind.OPEN, "x", "/a", "/a (deleted)", pid=8
+    ),
+    b'8<a\\76 \\377> execve("/bin/true", ["true", ") = -1 ENOENT (x)"], 0x7f /* 3 vars */) = 0': Event(
+        Kind.EXEC, "a> \udcff", "/bin/true", pid=8
+    ),
+    b'8<sh> execve("./no", ["no"...], NULL) = -1 EACCES (Permission denied)': Event(
+        Kind.EXEC, "sh", "./no", error="EACCES", pid=8
+    ),
+    b"8<x> connect(3<socket:[1]>, {sa_family=AF_INET, sin_port=htons(80),"
+    b' sin_addr=inet_addr("10.0.0.1")}, 16) = -1 EINPROGRESS (Operation now in progress)': Event(
+        Kind.CONNECT, "x", "10.0.0.1:80", error="EINPROGRESS", pid=8
+    ),
+    b"8<x> connect(3, {sa_family=AF_INET6, sin6_port=htons(443), sin6_flowinfo=htonl(0),"
+    b' inet_pton(AF_INET6, "2001:db8::1", &sin6_addr), sin6_scope_id=0}, 28) = 0': Event(
+        Kind.CONNECT, "x", "[2001:db8::1]:443", pid=8
+    ),
+    b'8<x> connect(3, {sa_family=AF_UNIX, sun_path=@"bus\\1"}, 9) = -1 ECONNREFUSED (Refused)': Event(
+        Kind.CONNECT, "x", "@bus\1", error="ECONNREFUSED", pid=8
+    ),
+    b'8<x> sendto(3, "\\0224\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0\\3www\\7example\\0\\0\\1\\0\\1",'
+    b" 29, 0, NULL, 0) = 29": Event(Kind.ASK, "x", "www.example", pid=8),
+    b'8<x> mkdir("/home/u", 0777) = -1 EROFS (Read-only file system)': Event(
+        Kind.CHANGE, "x", "/home/u", error="EROFS", pid=8
+    ),
+    b'8<x> unlinkat(%s, "b", AT_REMOVEDIR) = 0': Event(Kind.CHANGE, "x", "/build/tree/b", pid=8),
+    b'8<x> symlinkat("/text", %s, "b") = 0': Event(Kind.CHANGE, "x", "/build/tree/b", pid=8),
+}
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_line(line: bytes) -> None:
+    text = line.replace(b"%s", CWD)
+    assert list(events([text + b"\n"], inside=True)) == [LINES[line]]
+
+
+def test_both_names_of_a_move() -> None:
+    line = (
+        b'8<mv> renameat2(AT_FDCWD</t>, "a", AT_FDCWD</t>, "/usr/b", RENAME_NOREPLACE) = -1 EXDEV (Other)\n'
+    )
+    assert [event.subject for event in events([line], inside=True)] == ["/t/a", "/usr/b"]
+
+
+def test_what_bwrap_does_before_is_left_out() -> None:
+    lines = (
+        b'1<perl> execve("/usr/bin/bwrap", ["bwrap"], 0x1 /* 1 var */) = 0\n'
+        b'1<bwrap> openat(AT_FDCWD</home/u>, "/home/u/secret", O_RDONLY) = 3</home/u/secret>\n'
+        b'2<bwrap> execve("/run/bwbuild/init", ["init"], 0x1 /* 1 var */) = 0\n'
+        b'2<init> openat(AT_FDCWD</b>, "/etc/x", O_RDONLY) = 3</etc/x>\n'
+    )
+    assert [event.subject for event in events([lines])] == ["/run/bwbuild/init", "/etc/x"]
+
+
+def test_the_same_is_told_once_whoever_did_it() -> None:
+    line = b'<cc1> openat(AT_FDCWD</b>, "/etc/x", O_RDONLY) = 3</etc/x>\n'
+    assert len(list(events([b"1" + line + b"22" + line, b"1" + line], inside=True))) == 1
+
+
+def test_a_call_whose_end_stands_apart() -> None:
+    lines = (
+        b'1<a> openat(AT_FDCWD</b>, "/x", O_RDONLY <unfinished ...>\n'
+        b'2<b> execve("/y", ["y"], 0x1 /* 1 var */ <unfinished ...>\n'
+        b"1<a> <... openat resumed>)             = 3</x>\n"
+        b"2<b> <... execve resumed>)       = -1 ENOENT (No such file or directory)\n"
+    )
+    found = [(event.kind, event.subject, event.error) for event in events([lines], inside=True)]
+    assert found == [(Kind.OPEN, "/x", ""), (Kind.EXEC, "/y", "ENOENT")]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"strace: Process 7 attached",
+        b"7<a> +++ exited with 0 +++",
+        b'7<a> openat(AT_FDCWD</b>, "/x", O_RDONLY',
+        b'7<a> openat(AT_FDCWD</b>, "/x',
+        b'7<a> execve("/x", ["',
+        b"7<a> connect(3, NULL, 0) = -1 EFAULT (Bad address)",
+        b"7<a> connect(3, {sa_family=AF_NETLINK, nl_pid=0, nl_groups=00000000}, 12) = 0",
+        b"7<a> sendto(3, NULL, 0, 0, NULL, 0) = 0",
+        b"7<a> getpid() = 7",
+        b"\xff\x00 (",
+        b"",
+    ],
+)
+def test_other_lines_are_passed_over(line: bytes) -> None:
+    assert list(events([line + b"\n"], inside=True)) == []
+
+
+@given(st.binary(max_size=300), st.integers(1, 40))
+@settings(max_examples=300)
+def test_any_bytes_in_any_pieces(data: bytes, size: int) -> None:
+    text = data + b"\n" + data + b"<... x resumed>\n"
+    list(events(text[at : at + size] for at in range(0, len(text), size)))
+
+
+def quoted(name: bytes, special: bytes) -> bytes:
+    """As strace writes a name."""
+    harmless = bytes(code for code in range(32, 127) if code not in b'"\\' + special)
+    return b"".join(bytes((code,)) if code in harmless else b"\\%03o" % code for code in name)
+
+
+NAMES = st.binary(min_size=1, max_size=40).filter(lambda name: b"\0" not in name)
+
+
+@given(NAMES, NAMES, st.integers(1, 9))
+@settings(max_examples=200)
+def test_any_name_comes_through(name: bytes, process: bytes, size: int) -> None:
+    line = b'1<%s> openat(AT_FDCWD</>, "/%s", O_RDONLY) = 3</%s>\n' % (
+        quoted(process, b"<>"),
+        quoted(name, b""),
+        quoted(name, b"<>"),
+    )
+    pieces = (line[at : at + size] for at in range(0, len(line), size))
+    path = os.fsdecode(b"/" + name)
+    assert list(events(pieces, inside=True)) == [
+        Event(Kind.OPEN, os.fsdecode(process), path, path, pid=1),
+    ]
+
+
+def test_memory_is_bounded() -> None:
+    parser = Parser(inside=True)
+    found = 0
+    for number in range(3000):
+        found += len(
+            list(
+                parser.feed(b'1<a> openat(AT_FDCWD</b>, "/%d%s", O_RDONLY) = 3</x>\n' % (number, b"x" * 9999))
+            )
+        )
+        found += len(list(parser.feed(b'%d<a> execve("/x" <unfinished ...>\n' % number)))
+    found += len(list(parser.feed(b"endless" * (1 << 20))))
+    held = sum(map(len, parser._seen)) + len(parser._rest)
+    assert found == 3000
+    assert held < 64 << 20
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\0" * 12, b"GET / HTTP/1.1\r\n\r\n", b"\0" * 40, b"..\1\0\0\1\0\0\0\0\0\0\x40x"]
+)
+def test_no_question(data: bytes) -> None:
+    assert question(data) == ""
+
+
+def test_a_cut_question() -> None:
+    assert question(b"..\1\x20\0\1\0\0\0\0\0\1\3www\7exam") == "www.exam"
+
+
+def test_why_strace_is_refused() -> None:
+    said = "strace: ptrace(PTRACE_SEIZE, 7): Operation not permitted"
+    assert "CAP_SYS_PTRACE" in (traced.refused(1, said, "1\n").hint or "")
+    assert "ptrace_scope" in (traced.refused(1, said, "3\n").hint or "")
+    assert "5.16" in (traced.refused(1, "strace: invalid option -- '='", "").hint or "")
