@@ -300,7 +300,7 @@ def snapshot(top: Path) -> dict[str, tuple[object, ...]]:
     return found
 
 
-def wait_for(what: Callable[[], object], seconds: float = 30) -> None:
+def wait_for(what: Callable[[], object], seconds: float = PATIENCE) -> None:
     """Wait until ``what`` returns something true."""
     end = time.monotonic() + seconds
     while not what():

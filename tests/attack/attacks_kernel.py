@@ -108,48 +108,57 @@ def alone() -> Iterator[None]:
 
 
 def watched(program: str, answer: str, *words: str) -> Stage:
-    """A Python program of the host looks around for three seconds, while the attack is running."""
+    """A Python program of the host looks around from before the attack begins to its end."""
 
     @contextmanager
     def stage(where: Field) -> Iterator[Scene]:
-        argv = [sys.executable, "-c", program, *words]
-        with alone(), subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as watcher:
+        argv = [sys.executable, "-c", f"{LOOK_AROUND}{program}", *words]
+        streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        with alone(), subprocess.Popen(argv, **streams) as watcher:
             try:
-                yield Scene(lambda _: watcher.communicate(timeout=30)[0].strip() == answer)
+                assert watcher.stdout
+                assert watcher.stdout.readline() == "ready\n"
+                # Its input ends then, and with it the watcher.
+                yield Scene(lambda _: watcher.communicate(timeout=60)[0].strip() == answer)
             finally:
                 watcher.kill()
 
     return stage
 
 
-#: Tries to take a lock for three seconds.
+#: What watchers have in common: they say when they begin, and look again until their input ends.
+LOOK_AROUND = """
+import select, sys
+def again():
+    return not select.select([sys.stdin], [], [], 0.02)[0]
+print("ready", flush=True)
+"""
+
+
+#: Tries to take a lock.
 WATCH_LOCK = """
-import fcntl, sys, time
+import fcntl
 stream = open(sys.argv[1], "rb")
-end = time.monotonic() + 3
-while time.monotonic() < end:
+while again():
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         fcntl.flock(stream, fcntl.LOCK_UN)
     except BlockingIOError:
         print("locked")
         break
-    time.sleep(0.02)
 """
 
 
 #: Asks the kernel for what watches files, of which each user may have 128.
 WATCH_INOTIFY = """
-import ctypes, os, time
+import ctypes, os
 libc = ctypes.CDLL(None, use_errno=True)
-end = time.monotonic() + 3
-while time.monotonic() < end:
+while again():
     made = libc.inotify_init1(0)
     if made < 0:
         print("none left")
         break
     os.close(made)
-    time.sleep(0.02)
 """
 
 
@@ -164,13 +173,13 @@ def busy_host(where: Field) -> Iterator[Scene]:
             os.killpg(host.pid, signal.SIGKILL)
 
 
-#: Reads inotify's events of /usr/bin for two seconds.
+#: Reads inotify's events of /usr/bin for some seconds.
 WATCH = """
 import ctypes, os, select, time
 libc = ctypes.CDLL(None, use_errno=True)
 watch = libc.inotify_init1(os.O_NONBLOCK)
 libc.inotify_add_watch(watch, b"/usr/bin", 0x20)
-end = time.monotonic() + 1.5
+end = time.monotonic() + 3
 seen = b""
 while (left := end - time.monotonic()) > 0:
     if select.select([watch], [], [], left)[0]:
@@ -202,7 +211,7 @@ LOCK = """
 import fcntl, time
 stream = open("{}", "rb")
 fcntl.flock(stream, fcntl.LOCK_EX)
-time.sleep(1)
+time.sleep(2)
 """
 
 
@@ -318,7 +327,7 @@ print("RESULT", libc.unshare(0x10020000) == 0 and libc.mount(b"x", b"/tmp", b"tm
 import ctypes, time
 for _ in range(200):
     ctypes.CDLL(None).inotify_init1(0)
-time.sleep(0.7)
+time.sleep(2)
 """,
     ),
     Attack(

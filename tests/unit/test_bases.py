@@ -14,6 +14,7 @@ from made_bases import DAY, SUITE, Cache, unused_for
 from support import wait_for
 
 from bwbuild.errors import HostError, OutputError
+from bwbuild.events import Notice
 from bwbuild.root import bases, bootstrap, records
 from bwbuild.root.locks import turn
 
@@ -197,7 +198,18 @@ def test_two_at_once_make_it_once(cache: Cache) -> None:
 
 
 def test_who_waits_is_told(cache: Cache) -> None:
-    cache.during = lambda _: time.sleep(0.5)
+    told = FORK.Event()
+
+    class Heard(list[Notice]):
+        def append(self, notice: Notice) -> None:
+            super().append(notice)
+            told.set()
+
+    def wait(_: Path) -> None:
+        told.wait(60)
+
+    cache.said = Heard()
+    cache.during = wait
     child = FORK.Process(target=cache.base)
     child.start()
     wait_for(lambda: cache.calls)
