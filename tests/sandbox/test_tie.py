@@ -26,7 +26,7 @@ T = TypeVar("T")
 CONT, DETACH, SET_OPTIONS, EVENT_MESSAGE, SEIZE, INTERRUPT = 7, 17, 0x4200, 0x4201, 0x4206, 0x4207
 #: What a tracee stops at: it becomes another program, or makes a process.
 EXEC, FORK = 1 << 4, 1 << 1 | 1 << 2 | 1 << 3
-EXEC_EVENT = 4
+EXEC_EVENT, FORK_EVENTS = 4, (1, 2, 3)
 WALL = 0x40000000
 
 #: A chamber's own way: what bwbuild itself does with apt and dpkg.
@@ -73,14 +73,8 @@ def children(pid: int) -> list[int]:
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def launcher(parent: int, word: str) -> int | None:
-    """The child of ``parent`` with ``word`` in its command line, once it is a shell of its own."""
-    for pid in children(parent):
-        with suppress(FileNotFoundError, ProcessLookupError):
-            line = Path(f"/proc/{pid}/cmdline").read_text()
-            if line.startswith("sh\0") and word in line:
-                return pid
-    return None
+def command_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text()
 
 
 def wait_for(what: Callable[[], T | None], seconds: float = 60) -> T:
@@ -102,28 +96,40 @@ def wait(pid: int) -> tuple[int, int]:
     return wait_for(ended)
 
 
-def hold(pid: int) -> tuple[int, int]:
-    """Let the launcher ``pid`` go on to where bwrap has made its second process; both."""
-    ptrace(SEIZE, pid, EXEC)
+def hold(pid: int, word: str) -> tuple[int, int]:
+    """Let ``pid`` go on until the bwrap of the shell with ``word`` has made its second process; both."""
+    ptrace(SEIZE, pid, EXEC | FORK)
+    launcher = 0
     while True:
         stopped, status = wait(-1)
         if not os.WIFSTOPPED(status):
-            assert stopped != pid, "the launcher ended by itself"
+            assert stopped not in (pid, launcher), "it ended by itself"
             continue
-        event = status >> 16
-        if event == EXEC_EVENT and name_of(stopped) == "setpriv":
-            # From here on nobody needs a right that a traced process has not.
+        event, number = status >> 16, os.WSTOPSIG(status)
+        if event == EXEC_EVENT and stopped != launcher and stopped in children(pid):
+            if launcher or not (command_of(stopped).startswith("sh\0") and word in command_of(stopped)):
+                ptrace(DETACH, stopped)
+                continue
+            launcher = stopped
+            # What it starts now may need rights that a traced process has not.
+            ptrace(SET_OPTIONS, launcher, EXEC)
+        elif event == EXEC_EVENT and name_of(stopped) == "setpriv":
             ptrace(SET_OPTIONS, stopped, EXEC | FORK)
-        elif event and event != EXEC_EVENT and event < 5 and name_of(stopped) == "bwrap":
-            message = ctypes.create_string_buffer(8)
-            ptrace(EVENT_MESSAGE, stopped, ctypes.addressof(message))
-            second = struct.unpack("L", message.raw)[0]
-            ptrace(INTERRUPT, second)  # its own first stop may have been seen before
-            wait(second)
-            ptrace(DETACH, second)
-            return stopped, second
-        number = os.WSTOPSIG(status)
-        ptrace(CONT, stopped, 0 if event or number in (signal.SIGSTOP, signal.SIGTRAP) else number)
+        elif event in FORK_EVENTS and name_of(stopped) == "bwrap":
+            return stopped, second_process(stopped)
+        passed_on = 0 if event or number in (signal.SIGSTOP, signal.SIGTRAP) else number
+        ptrace(CONT, stopped, passed_on)
+
+
+def second_process(first: int) -> int:
+    """The process that ``first`` has just made, which may go on."""
+    message = ctypes.create_string_buffer(8)
+    ptrace(EVENT_MESSAGE, first, ctypes.addressof(message))
+    second: int = struct.unpack("L", message.raw)[0]
+    ptrace(INTERRUPT, second)  # its own first stop may have been seen before
+    wait(second)
+    ptrace(DETACH, second)
+    return second
 
 
 def kill_at_start(argv: list[str], word: str, desk: Desk) -> None:
@@ -133,15 +139,13 @@ def kill_at_start(argv: list[str], word: str, desk: Desk) -> None:
         running = subprocess.Popen(argv, cwd=desk.tree, env=desk.environment, stdout=file, stderr=file)
     found: list[int] = []
     try:
-        begun = wait_for(lambda: launcher(running.pid, word) or (running.poll() is not None and -1))
-        assert begun > 0, said.read_text()
-        first, second = hold(begun)
+        first, second = hold(running.pid, word)
         found = [*children(running.pid), first, second]
         running.kill()
         running.wait()
         with suppress(ProcessLookupError):
             ptrace(DETACH, first)
-        wait_for(lambda: not any(map(alive, found)), 15)
+        wait_for(lambda: not any(map(alive, found)))
     finally:
         running.kill()
         for pid in found:
