@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from bwbuild.conduct.compare import changes
 from bwbuild.conduct.effects import effects, unstable
@@ -63,7 +64,7 @@ def clean(evidence: Evidence) -> tuple[Finding, ...]:
     """
     reference = evidence.reference
     if reference is not None and reference.usable and not reference.succeeded:
-        return (Finding("clean", f"fails after a build: {_failure(reference)}", reference.errors[:MOST]),)
+        return (_failing("clean", "fails after a build", reference),)
     found = tuple(one for one in changed(evidence) if one.how != "removed")
     if not found:
         return ()
@@ -85,9 +86,7 @@ def twice(evidence: Evidence) -> tuple[Finding, ...]:
         f"after the first build {one.path} is gone" for one in changed(evidence) if one.how == "removed"
     ]
     if len(tries) > 1 and not any(built.usable for built in tries):
-        errors = (*removed[: MOST // 2], *tries[-1].errors)
-        text = f"a second build in the same tree fails: {_failure(tries[-1])}"
-        return (Finding("twice", text, errors[:MOST], None),)
+        return (_failing("twice", "a second build in the same tree fails", tries[-1], removed[: MOST // 2]),)
     differing = _effects(evidence, SECOND)
     if not differing:
         return ()
@@ -103,24 +102,18 @@ def reproducible(evidence: Evidence) -> tuple[Finding, ...]:
     if differing:
         text = f"two builds under the same conditions differ: {_summary(differing)}"
         return (Finding("reproducible", text, _texts(differing), _maker(evidence.traced, differing)),)
-    for name, tries in evidence.builds.items():
-        if len({built.usable for built in tries}) > 1:
-            failed = next(built for built in tries if not built.usable)
-            text = f"the same build failed once and was made once ({name}): {_failure(failed)}"
-            return (Finding("reproducible", text, failed.errors[:MOST]),)
+    for tries in (_unchanged(evidence), *evidence.builds.values()):
+        failed = next((built for built in tries if not built.usable), None)
+        if failed is not None and any(built.usable for built in tries):
+            return (_failing("reproducible", "the same build failed once and was made once", failed),)
     return _unexplained(evidence)
 
 
 def processors(evidence: Evidence) -> tuple[Finding, ...]:
     """Results, or success, that depend on how many processors there are."""
-    base = evidence.subject.base.jobs
-    last, reference = evidence.last("processors"), evidence.reference
-    if last is not None and last.usable and reference is not None and not reference.usable:
-        failed = [built for name in (FIRST, UNTRACED, AGAIN) for built in evidence.tries(name)]
-        if len(failed) > 1 and not any(built.usable for built in failed):
-            text = f"fails with {base} jobs at once, not with one: {_failure(reference)}"
-            return (Finding("processors", text, reference.errors[:MOST]),)
-        return ()
+    if (failed := _helped(evidence, "processors")) is not None:
+        text = f"fails with {evidence.subject.base.jobs} jobs at once, not with one"
+        return (_failing("processors", text, failed),)
     return _variation(evidence, "processors", "with one job on one processor")
 
 
@@ -131,17 +124,16 @@ def umask(evidence: Evidence) -> tuple[Finding, ...]:
 
 def root(evidence: Evidence) -> tuple[Finding, ...]:
     """A source that says that it needs no root, and does."""
-    last, reference = evidence.last("root"), evidence.reference
     refused = _acts(evidence, Kind.ROOT)
     actor = refused[0].actor if refused else None
     tried = tuple(_outcome(act) for act in refused)
-    if last is not None and last.usable and reference is not None and not reference.usable:
-        text = f"is built only where debian/rules runs as root: {_failure(reference)}"
-        return (Finding("root", text, (*tried, *reference.errors)[:MOST], actor),)
+    if (failed := _helped(evidence, "root")) is not None:
+        finding = _failing("root", "is built only where debian/rules runs as root", failed, tried)
+        return (replace(finding, actor=actor or finding.actor),)
     found = _variation(evidence, "root", "where debian/rules binary runs as root")
     return (
         *(_owned(evidence)),
-        *(Finding(one.name, one.text, one.evidence, actor or one.actor) for one in found),
+        *(replace(one, actor=actor or one.actor) for one in found),
     )
 
 
@@ -152,13 +144,34 @@ def changed(evidence: Evidence) -> tuple[Change, ...]:
     return changes(evidence.before, evidence.after)
 
 
+def _unchanged(evidence: Evidence) -> tuple[Built, ...]:
+    """The builds that nothing was changed for; a tracer may be the reason that one fails."""
+    first = () if evidence.tries(UNTRACED) else evidence.tries(FIRST)
+    return (*first, *evidence.tries(UNTRACED), *evidence.tries(AGAIN))
+
+
+def _helped(evidence: Evidence, name: str) -> Built | None:
+    """The first build, if it fails and each one like it, and a change of conditions lets it succeed."""
+    last, reference = evidence.last(name), evidence.reference
+    if last is None or not last.usable or reference is None:
+        return None
+    return None if any(built.usable for built in _unchanged(evidence)) else reference
+
+
+def _failing(name: str, text: str, built: Built, more: Sequence[str] = ()) -> Finding:
+    """The finding of a build that failed, by the step in which it did."""
+    why = built.errors[0] if built.errors else "it does not say why"
+    actor = Actor(built.step) if built.step else None
+    return Finding(name, f"{text}: {why}", (*more, *built.errors)[:MOST], actor)
+
+
 def _variation(evidence: Evidence, name: str, how: str) -> tuple[Finding, ...]:
     tries = evidence.tries(name)
     reference = evidence.reference
     if reference is None or not reference.usable:
         return ()
     if len(tries) > 1 and not any(built.usable for built in tries):
-        return (Finding(name, f"{how} the build fails: {_failure(tries[-1])}", tries[-1].errors[:MOST]),)
+        return (_failing(name, f"{how} the build fails", tries[-1]),)
     differing = _effects(evidence, name)
     if not differing:
         return ()
@@ -178,9 +191,10 @@ def _unexplained(evidence: Evidence) -> tuple[Finding, ...]:
     )
     if explained or not alone or (together.usable and not differing):
         return ()
-    what = _summary(differing) if together.usable else _failure(together)
-    text = f"one build differs, under conditions that change nothing one by one ({', '.join(alone)}): {what}"
-    return (Finding("reproducible", text, _texts(differing) or together.errors[:MOST]),)
+    text = f"one build differs, under conditions that change nothing one by one ({', '.join(alone)})"
+    if not together.usable:
+        return (_failing("reproducible", text, together),)
+    return (Finding("reproducible", f"{text}: {_summary(differing)}", _texts(differing)),)
 
 
 def _owned(evidence: Evidence) -> tuple[Finding, ...]:
@@ -226,11 +240,6 @@ def _outcome(act: Act) -> str:
 def _effects(evidence: Evidence, name: str) -> tuple[Difference, ...]:
     built = evidence.last(name)
     return effects(evidence, built) if built is not None else ()
-
-
-def _failure(built: Built) -> str:
-    why = built.errors[0] if built.errors else "it does not say why"
-    return f"{built.step}: {why}" if built.step and built.step not in why else why
 
 
 def _texts(differing: Sequence[Difference]) -> tuple[str, ...]:

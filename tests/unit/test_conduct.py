@@ -211,6 +211,17 @@ def test_a_build_that_fails_with_many_jobs() -> None:
     assert found(evidence).keys() == {"processors"}
 
 
+@pytest.mark.parametrize("cause", ["root", "processors"])
+def test_a_build_that_fails_now_and_then_is_blamed_on_no_condition(cause: str) -> None:
+    def given(name: str, conditions: Conditions, number: int) -> Built:
+        return failed(conditions) if number == 0 else world(name, conditions)
+
+    subject = Subject(BASE, 1500, (cause, "reproducible"))
+    evidence = carried_out(given, subject)
+    assert evidence.order == (FIRST, cause, AGAIN)
+    assert found(evidence).keys() == {"reproducible"}
+
+
 def test_one_that_does_not_build_gets_no_blame_for_it() -> None:
     evidence = carried_out(lambda _, conditions, __: failed(conditions))
     assert evidence.order == (FIRST, UNTRACED, "root", "processors")
