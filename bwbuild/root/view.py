@@ -102,6 +102,16 @@ def suite_view(ground: Ground) -> RootView:
     )
 
 
+def whole_view(ground: Ground) -> RootView:
+    """All of a base and of the layer over it, as a machine has it: /opt, /srv and all of /var too."""
+    view = suite_view(ground)
+    return RootView(
+        overlays=view.overlays,
+        mounts=(Bind(Scratch("ns/root"), Guest("/")), Bind(Scratch("ns/etc"), Guest("/etc"))),
+        given=view.given,
+    )
+
+
 def _own(host: Host, path: str, *, optional: bool = False) -> Overlay:
     """A directory of the host as it is, but with locks of its own: a lock needs no right to write."""
     copied = host.has_mounts_below(Path(path))

@@ -82,10 +82,12 @@ class Parser:
     """Takes bytes as they come.
 
     :param inside: the trace begins inside of the sandbox, with nothing of bwrap before.
+    :param every: a line that says what an earlier one said is an event again.
     """
 
-    def __init__(self, *, inside: bool = False) -> None:
+    def __init__(self, *, inside: bool = False, every: bool = False) -> None:
         self._inside = inside
+        self._every = every
         self._rest = b""
         self._seen: set[bytes] = set()
         self._bytes = 0
@@ -101,7 +103,8 @@ class Parser:
             pid, said = self._split(line)
             if said in self._seen:
                 continue
-            self._remember(said)
+            if not self._every:
+                self._remember(said)
             if len(line) <= _LONGEST:
                 yield from self._events(int(pid or 0), said)
 
