@@ -42,13 +42,14 @@ def network(evidence: Evidence) -> tuple[Finding, ...]:
 
 def home(evidence: Evidence) -> tuple[Finding, ...]:
     """What was to be written to HOME."""
-    return _by_actor(evidence, "home", Kind.HOME, "tried to write to HOME: {}")
+    found = _by_actor(evidence, "home", Kind.HOME, "tried to write to HOME: {}")
+    return (*found, *_variation(evidence, "home", "where HOME exists"))
 
 
 def outside(evidence: Evidence) -> tuple[Finding, ...]:
     """What was written, or tried, outside of the tree; without a trace what is left beside it."""
     found = _by_actor(evidence, "outside", Kind.OUTSIDE, "tried to write outside of the tree: {}")
-    known = {f"../{act.target.rpartition('/')[2]}" for act in _acts(evidence, Kind.OUTSIDE)}
+    known = {f"../{act.target.rpartition('/')[2]}" for act in evidence.acts(Kind.OUTSIDE)}
     reference = evidence.reference
     left = tuple(name for name in (reference.beside if reference else ()) if name not in known)
     if not left:
@@ -124,7 +125,7 @@ def umask(evidence: Evidence) -> tuple[Finding, ...]:
 
 def root(evidence: Evidence) -> tuple[Finding, ...]:
     """A source that says that it needs no root, and does."""
-    refused = _acts(evidence, Kind.ROOT)
+    refused = evidence.acts(Kind.ROOT)
     actor = refused[0].actor if refused else None
     tried = tuple(_outcome(act) for act in refused)
     if (failed := _helped(evidence, "root")) is not None:
@@ -184,7 +185,7 @@ def _unexplained(evidence: Evidence) -> tuple[Finding, ...]:
     together = evidence.last(TOGETHER)
     if together is None or (evidence.last(AGAIN) is None and together.usable):
         return ()
-    alone = [name for name in ("processors", "umask", "root") if evidence.tries(name)]
+    alone = [name for name in ("home", "processors", "umask", "root") if evidence.tries(name)]
     differing = _effects(evidence, TOGETHER)
     explained = any(
         _effects(evidence, name) or not all(b.usable for b in evidence.tries(name)) for name in alone
@@ -216,7 +217,7 @@ def _owned(evidence: Evidence) -> tuple[Finding, ...]:
 
 def _by_actor(evidence: Evidence, name: str, kind: Kind, text: str) -> tuple[Finding, ...]:
     by_actor: dict[Actor, list[Act]] = {}
-    for act in _acts(evidence, kind):
+    for act in evidence.acts(kind):
         by_actor.setdefault(act.actor, []).append(act)
     return tuple(
         Finding(
@@ -227,10 +228,6 @@ def _by_actor(evidence: Evidence, name: str, kind: Kind, text: str) -> tuple[Fin
         )
         for actor, acts in by_actor.items()
     )
-
-
-def _acts(evidence: Evidence, kind: Kind) -> list[Act]:
-    return [act for act in evidence.traced.acts if act.kind is kind] if evidence.traced else []
 
 
 def _outcome(act: Act) -> str:

@@ -88,6 +88,12 @@ PLANTED = {
     "home": Planted(
         build='mkdir -p "$HOME/.cache/tiny" || true', found={"home": "/nonexistent"}, by="mkdir -p"
     ),
+    "home-there": Planted(
+        build='test ! -d "$HOME" || touch "$HOME/made"', found={"home": "/nonexistent/made"}, by="touch"
+    ),
+    "home-used": Planted(
+        binary=f"test ! -d $HOME || install -m 644 seed {SHARE}/more", found={"home": "usr/share/tiny/more"}
+    ),
     "outside-beside": Planted(build="touch ../left", found={"outside": "left"}, by="touch ../left"),
     "outside-system": Planted(
         binary="touch /usr/share/left || true", found={"outside": "/usr/share/left"}, by="touch /usr"

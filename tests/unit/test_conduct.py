@@ -45,7 +45,7 @@ DEB = "tiny_1_all.deb"
 BASE = Conditions(4)
 SUBJECT = Subject(base=BASE, builder=1500, chosen=NAMES)
 MEMBER = Member(FILE, 0, 0, "a", 1)
-APART = ("root", "processors", "umask")
+APART = ("home", "root", "processors", "umask")
 
 
 def contents(**more: Member) -> Contents:
@@ -95,7 +95,7 @@ def test_a_package_that_behaves_is_built_three_times() -> None:
     assert found(evidence) == {}
     together = evidence.last(TOGETHER)
     assert together is not None
-    assert together.conditions == Conditions(1, confined=True, umask=0o002, rooted=True)
+    assert together.conditions == Conditions(1, confined=True, umask=0o002, rooted=True, housed=True)
 
 
 def test_the_first_build_is_looked_at() -> None:
@@ -105,6 +105,7 @@ def test_the_first_build_is_looked_at() -> None:
 
 
 CAUSES: Mapping[str, Callable[[Conditions], bool]] = {
+    "home": lambda conditions: conditions.housed,
     "root": lambda conditions: conditions.rooted,
     "processors": lambda conditions: conditions.jobs == 1,
     "umask": lambda conditions: conditions.umask != 0o022,
