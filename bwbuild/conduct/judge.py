@@ -140,8 +140,9 @@ def root(evidence: Evidence) -> tuple[Finding, ...]:
 
 def changed(evidence: Evidence) -> tuple[Change, ...]:
     """What the first build and its clean left otherwise in the tree."""
-    if evidence.before is None or evidence.after is None:
-        return ()
+    reference = evidence.reference
+    if evidence.before is None or evidence.after is None or reference is None or not reference.succeeded:
+        return ()  # nothing was cleaned
     return changes(evidence.before, evidence.after)
 
 
@@ -249,12 +250,17 @@ def _aspect(one: Difference) -> str:
 
 def _summary(differing: Sequence[Difference]) -> str:
     paths = dict.fromkeys((one.package, one.path) for one in differing)
-    # What follows from other files says the least.
-    own = [one for one in differing if one.path != "DEBIAN/md5sums"] or list(differing)
+    own = _own(differing)
     package, path = own[0].package, own[0].path
     aspects = ", ".join(_aspect(one) for one in own if (one.package, one.path) == (package, path))
     more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
     return f"{path} of {package} ({aspects}){more}"
+
+
+def _own(differing: Sequence[Difference]) -> list[Difference]:
+    """Those in files that do not follow from other files, as sums and Installed-Size do."""
+    derived = ("DEBIAN/md5sums", "DEBIAN/control")
+    return [one for one in differing if one.path not in derived] or list(differing)
 
 
 def _some(texts: Sequence[str]) -> str:
@@ -283,9 +289,7 @@ def _maker(traced: Traced | None, differing: Sequence[Difference]) -> Actor | No
 
 
 def _makers(writers: Mapping[str, Actor], differing: Sequence[Difference]) -> Iterator[Actor]:
-    for one in differing:
-        if one.path == "DEBIAN/md5sums":
-            continue
+    for one in _own(differing):
         for path, actor in writers.items():
             if path.startswith("debian/") and path.endswith(f"/{one.path}"):
                 yield actor

@@ -94,7 +94,8 @@ class Trial:
             built = replace(built, succeeded=cleaned.succeeded, step=cleaned.step, errors=cleaned.errors)
         evidence = evidence.having(step.name, built)
         traced = watcher.traced() if watcher else evidence.traced
-        return replace(evidence, traced=traced, before=before, after=self._listing(scratch))
+        after = self._listing(scratch) if built.succeeded else None
+        return replace(evidence, traced=traced, before=before, after=after)
 
     def _built_anew(self, scratch: Scratch, step: Step, evidence: Evidence) -> Evidence:
         """A build in a fresh tree, in which a HOME may be."""

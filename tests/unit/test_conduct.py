@@ -227,6 +227,7 @@ def test_one_that_does_not_build_gets_no_blame_for_it() -> None:
     evidence = carried_out(lambda _, conditions, __: failed(conditions))
     assert evidence.order == (FIRST, UNTRACED, "root", "processors")
     assert found(evidence) == {}
+    assert found(replace(evidence, after={"out": Entry(FILE)})) == {}, "nobody has cleaned"
 
 
 def test_one_that_fails_under_a_tracer_only_goes_on_without() -> None:
