@@ -49,12 +49,14 @@ class Entry:
     default=0.0,
     help="Only what is older than DAYS days; of the cache, what was last used before.",
 )
-def clean(*, remove: bool, homes: bool, older_than: float, **parameters: Any) -> None:
+@click.option("--profiles", is_flag=True, help="With --remove: what was learned of builds, too.")
+def clean(*, remove: bool, homes: bool, profiles: bool, older_than: float, **parameters: Any) -> None:
     """List what builds left behind, kept workspaces and those of builds that were killed, and the cache.
 
     The cache has views, which are what builds see of this machine, bases of suites, layers of packages over
     them and downloaded packages. All of it is made or fetched again when it is needed. What is in a home of
-    bwbuild try is not, so homes are listed and removed with --homes alone.
+    bwbuild try is not, so homes are listed and removed with --homes alone. Profiles of bwbuild learn are
+    listed, and removed with --profiles.
     """
     from bwbuild.build import places  # noqa: PLC0415 - --help does not need it
 
@@ -79,6 +81,10 @@ def clean(*, remove: bool, homes: bool, older_than: float, **parameters: Any) ->
         click.echo(f"removed {human_size(total)}")
     elif total:
         click.echo(f"{human_size(total)} in all; bwbuild clean --remove removes it")
+    learned = [entry for entry in _profiles() if entry.since <= before]
+    if learned and not profiles:
+        click.echo("what was learned; bwbuild clean --remove --profiles removes it too")
+    _listed(learned, remove and profiles)
 
 
 def _clean_homes(before: float, remove: bool) -> None:
@@ -162,6 +168,17 @@ def _bases(place: Path) -> Iterator[Entry]:
             suite, age = item.base.suite, human_duration(time.time() - item.base.made)
             what = f"base of {suite.name} ({suite.architecture}), made {age} ago"
         yield _entry(what, item, bases.remove)
+
+
+def _profiles() -> Iterator[Entry]:
+    from bwbuild.build.learn import profile  # noqa: PLC0415
+
+    for path, found in profile.stored():
+        what, since, size = "profile that this version can't read", path.stat().st_mtime, path.stat().st_size
+        if found is not None:
+            since = found.made
+            what = f"profile of {found.subject.source} {found.version}, {len(found.paths)} files"
+        yield Entry(what, str(path), size, since, partial(_without_files, [path], size))
 
 
 def _entry(

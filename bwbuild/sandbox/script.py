@@ -327,7 +327,7 @@ def _bwrap_command(sandbox: Sandbox, *, ends: bool) -> Iterator[str]:
     start += guard.opened(sandbox.restraints.filters)
     start += f" {bwrap.TOLD}> told" if sandbox.attended else ""
     if sandbox.traced:
-        start = f"{shlex.join(traced.WORDS)} --output={traced.PLACE} {start}"
+        start = f"{shlex.join(sandbox.traced)} --output={traced.PLACE} {start}"
     if ends:
         yield f"exec {start}"
     else:
