@@ -117,6 +117,7 @@ def test_without_a_profile_the_command_is_named(learner: Desk) -> None:
     assert learner.run("learn", "-B", "--more", cwd=tree(learner)).status == 3
     assert learner.run("learn", "--view", "learned", cwd=tree(learner)).status == 2
     assert learner.run("-b", "--view", "learned", "-d", "nosuch", cwd=tree(learner)).status == 3
+    assert learner.run("learn", "--in-place", cwd=tree(learner)).status == 2
     assert learner.run("learn", "--more", "-d", "nosuch", cwd=tree(learner)).status == 2
 
 
