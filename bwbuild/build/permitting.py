@@ -34,9 +34,10 @@ from bwbuild.permissions.answers import (
 )
 from bwbuild.permissions.asked import Purpose, Request
 from bwbuild.permissions.grants import Grant
-from bwbuild.permissions.words import NETWORK, Permission
+from bwbuild.permissions.words import Permission
 from bwbuild.sandbox.environment import FIXED
 from bwbuild.sandbox.permits import Available, permits, persist_variable
+from bwbuild.sandbox.spec import Network
 
 #: Asks the user about requests of the source called so; what he does not answer is denied.
 Ask = Callable[[str, tuple[Request, ...]], Mapping[Request, Answer]]
@@ -131,8 +132,6 @@ def _remember(path: Path, source: str, decisions: Iterable[Decision], tell: Tell
 def _check(inputs: Inputs, decisions: tuple[Decision, ...]) -> None:
     for item in decisions:
         why = permitted.senseless(item.permission)
-        if item.permission == NETWORK:
-            why = "nothing here connects a sandbox to it"
         if item.granted and why:
             raise ConfigurationError(f"{item.permission} can't be granted to a build", hint=why)
     missing = unmet(decisions)
@@ -185,6 +184,7 @@ def _available(inputs: Inputs, given: tuple[Permission, ...], stack: ExitStack, 
             if identity is not None
         },
         by_group=found.by_group,
+        network=Network(found.network) if found.network else None,
     )
 
 

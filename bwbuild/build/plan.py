@@ -34,6 +34,7 @@ from bwbuild.sandbox import identity as identities
 from bwbuild.sandbox import script
 from bwbuild.sandbox.bwrap import HELPERS
 from bwbuild.sandbox.environment import build_environment
+from bwbuild.sandbox.network import NAMESERVER
 from bwbuild.sandbox.permits import NO_PERMITS, Permits
 from bwbuild.sandbox.policy import Request, RootView, compose
 from bwbuild.sandbox.scope import Scope, scope
@@ -210,7 +211,7 @@ def make_plan(inputs: Inputs) -> Plan:
         settings=settings,
         host=inputs.host,
         sandbox=sandbox,
-        etc_files=etc.files(*_accounts(inputs), (user, identity.uid, identity.gid)),
+        etc_files=etc.files(*_accounts(inputs), (user, identity.uid, identity.gid), _nameserver(sandbox)),
         architecture=inputs.options.architecture(inputs.host.architecture),
         output=settings.output or inputs.output or source.tree.parent,
         origs=inputs.origs,
@@ -256,6 +257,10 @@ def _accounts(inputs: Inputs) -> tuple[str, str]:
     """The texts of passwd and group that the system inside begins with."""
     found = inputs.ground or inputs.host
     return found.passwd, found.group
+
+
+def _nameserver(sandbox: Sandbox) -> str | None:
+    return None if sandbox.network is None else NAMESERVER[sandbox.network]
 
 
 def _entry(inputs: Inputs) -> Entry | None:

@@ -13,8 +13,8 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,8 @@ from bwbuild import process
 from bwbuild.errors import HostError
 from bwbuild.interrupt import undisturbed
 from bwbuild.sandbox import tracing
+from bwbuild.sandbox.capture import captured
+from bwbuild.sandbox.pipes import Pipe, await_group, pipe
 from bwbuild.sandbox.scope import NO_SCOPE, Scope
 
 #: Seconds that a killed sandbox may take until its last process is gone and its layer is saved.
@@ -48,8 +50,10 @@ class Launch:
     interactive: bool = False
     #: what starts the launcher in a control group
     scope: Scope = NO_SCOPE
+    #: what leads out of its network has processes of its own
+    connected: bool = False
 
-    def environment(self, status: int) -> dict[str, str]:
+    def environment(self, status: int, *, capturing: bool = False) -> dict[str, str]:
         """The environment of the launcher; bwrap clears it for the build."""
         return {
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
@@ -58,6 +62,7 @@ class Launch:
             "BWBUILD_PARENT": str(os.getpid()),
             "BWBUILD_STATUS": str(status),
             "BWBUILD_SCRIPT": str(self.script),
+            **({"BWBUILD_CAPTURE": "1"} if capturing else {}),
             **dict(self.scope.address),
         }
 
@@ -101,13 +106,14 @@ class Listeners:
 
     ``output`` gets bytes as they come, of both streams unless ``error`` takes the second; ``tick`` is called
     now and then, and when it returns true the sandbox is killed. ``trace`` gets strace's lines of a sandbox
-    that is ``traced``.
+    that is ``traced``, ``traffic`` in a thread of its own what goes over the interface of a connected one.
     """
 
     output: Callable[[bytes], None]
     error: Callable[[bytes], None] | None = None
     tick: Callable[[Running], bool] = _ignore
     trace: Callable[[bytes], object] | None = None
+    traffic: Callable[[bytes], None] | None = None
 
 
 def run(launch: Launch, listeners: Listeners) -> Outcome:
@@ -120,19 +126,20 @@ def run(launch: Launch, listeners: Listeners) -> Outcome:
     begin = time.monotonic()
     process.adopt_orphans()
     with (
-        _pipe() as output,
-        _pipe() as error,
-        _pipe() as status,
+        captured(launch.scratch, listeners.traffic),
+        pipe() as output,
+        pipe() as error,
+        pipe() as status,
         tracing.opened(launch.scratch, listeners.trace) as trace,
     ):
         supervisor = None
         try:
             # Between its start and the one who ends it a signal would leave a sandbox behind.
             with undisturbed():
-                child = _start(launch, output, error if listeners.error else output, status)
+                child = _start(launch, listeners, output, error, status)
                 error.close_write_end()
                 ends = (output.read_end, error.read_end, status.read_end)
-                supervisor = _Supervisor(child, ends, listeners, trace, interactive=launch.interactive)
+                supervisor = _Supervisor(child, ends, listeners, trace, launch)
             supervisor.watch(math.inf if launch.timeout is None else begin + launch.timeout)
         except BaseException:
             if supervisor is not None:
@@ -148,28 +155,9 @@ def run(launch: Launch, listeners: Listeners) -> Outcome:
         )
 
 
-@dataclass(slots=True)
-class _Pipe:
-    read_end: int
-    write_end: int
-
-    def close_write_end(self) -> None:
-        if self.write_end >= 0:
-            os.close(self.write_end)
-            self.write_end = -1
-
-
-@contextmanager
-def _pipe() -> Iterator[_Pipe]:
-    pipe = _Pipe(*os.pipe())
-    try:
-        yield pipe
-    finally:
-        pipe.close_write_end()
-        os.close(pipe.read_end)
-
-
-def _start(launch: Launch, output: _Pipe, error: _Pipe, status: _Pipe) -> process.Process[bytes]:
+def _start(
+    launch: Launch, listeners: Listeners, output: Pipe, error: Pipe, status: Pipe
+) -> process.Process[bytes]:
     # A larger pipe lets a chatty build run on while the log is written.
     with suppress(OSError):  # the kernel's limit per user may be reached; the default size works too
         fcntl.fcntl(output.read_end, fcntl.F_SETPIPE_SZ, 1 << 20)
@@ -178,8 +166,8 @@ def _start(launch: Launch, output: _Pipe, error: _Pipe, status: _Pipe) -> proces
     try:
         return process.start(
             launch.argv(),
-            env=launch.environment(inherited),
-            output=(output.write_end, error.write_end),
+            env=launch.environment(inherited, capturing=listeners.traffic is not None),
+            output=(output.write_end, (error if listeners.error else output).write_end),
             pass_fds=[inherited],
             interactive=launch.interactive,
         )
@@ -201,15 +189,15 @@ class _Supervisor:
         ends: tuple[int, int, int],
         listeners: Listeners,
         trace: tracing.Trace | None,
-        *,
-        interactive: bool,
+        launch: Launch,
     ) -> None:
         self.started = False
         self.exit_code: int | None = None
         self.timed_out = False
         self.ended = False
         self._child = child
-        self._interactive = interactive
+        self._interactive = launch.interactive
+        self._connected = launch.connected
         self._output, self._error, self._status = ends
         self._listeners = listeners
         self._trace = trace
@@ -285,6 +273,10 @@ class _Supervisor:
         while self._read_status():
             pass
         self._child.wait()
+        # What leads out of the network comes here as an orphan, and is killed by the kernel. An interactive
+        # one shares the caller's process group.
+        if self._connected and not self._interactive and not await_group(self._child.pid, GRACE):
+            raise HostError("the helper of the network does not end", hint="look for pasta with ps")
         if self._first is not None:
             ready, _, _ = select.select([self._first], [], [], GRACE)
             if ready:

@@ -15,7 +15,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from bwbuild.sandbox import bwrap, guard, overlays, traced
+from bwbuild.sandbox import bwrap, guard, network, overlays, traced
 from bwbuild.sandbox.overlays import OVERLAY_OPTIONS
 from bwbuild.sandbox.parcel import File, parcel
 from bwbuild.sandbox.spec import (
@@ -83,7 +83,7 @@ def launcher(sandbox: Sandbox, etc_files: Mapping[str, str], title: str) -> str:
         *guard.described(sandbox.restraints.filters),
         *parcel(*_files(sandbox, etc_files)),
         *_lay_out(sandbox),
-        *enter(sandbox.identity, offline=sandbox.own_sys),
+        *enter(sandbox.identity, offline=sandbox.own_sys and sandbox.network is None),
     ]
     return "\n".join(lines) + "\n"
 
@@ -97,7 +97,11 @@ def _files(sandbox: Sandbox, etc_files: Mapping[str, str]) -> Iterator[File]:
     for name, text in sorted(etc_files.items()):
         yield File(f"etc/{name}", text)
     yield from guard.files(sandbox.restraints.filters)
-    yield File("namespace", "\n".join(_namespace(sandbox)))
+    if sandbox.network is None:
+        yield File("namespace", "\n".join((*_begin(sandbox), *_namespace(sandbox))))
+    else:
+        yield File("namespace", "\n".join((*_begin(sandbox), network.start())))
+        yield from network.files(sandbox.network, _namespace(sandbox))
 
 
 def inside_files() -> dict[str, str]:
@@ -181,13 +185,16 @@ def enter(identity: Identity, *, offline: bool = False) -> Iterator[str]:
     yield f"exec {unshare} sh -c {shlex.quote(f'{wait}; exec setpriv {then}')}"
 
 
-def _namespace(sandbox: Sandbox) -> Iterator[str]:
+def _begin(sandbox: Sandbox) -> Iterator[str]:
     yield "# Root of a user and mount namespace of its own from here on."
     yield "set -eu"
     # The signal for a dead parent is in force now; a parent that died before never sends it.
     yield '[ -z "${BWBUILD_PARENT-}" ] || [ "$PPID" = "$BWBUILD_PARENT" ] || exit 125'
     yield 'cd "$BWBUILD_SCRATCH"'
     yield f"mount -t tmpfs -o mode=755{_size(sandbox.ceilings.layer)} bwbuild ns"
+
+
+def _namespace(sandbox: Sandbox) -> Iterator[str]:
     # From here no mount inside tells where the scratch directory is.
     yield "cp -r inside ns/inside"
     yield f"mkdir {' '.join(_directories(sandbox))}"
