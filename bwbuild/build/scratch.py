@@ -163,9 +163,15 @@ def reused(path: Path, record: Record) -> Iterator[Scratch]:
         if not free:
             hint = "wait for it, or leave out -nc"
             raise OutputError(f"another build uses the kept workspace {path}", hint=hint)
-        _remove([path / name for name in ("parent", "quarantine", "inspected", "files", "unpacked")], record)
+        clear(Scratch(path, record))
         _write_record(path, record)
         yield Scratch(path, record)
+
+
+def clear(scratch: Scratch) -> None:
+    """Remove what a build left there beside its layer of the tree, which the next one in it goes on with."""
+    names = ("parent", "quarantine", "inspected", "files", "unpacked")
+    _remove([scratch.path / name for name in names], scratch.record)
 
 
 def idle(base: Path) -> list[tuple[Path, Record]]:

@@ -27,6 +27,7 @@ COMMANDS = {
     "deps": "bwbuild.cli.deps",
     "doctor": "bwbuild.cli.doctor",
     "audit": "bwbuild.cli.audit",
+    "policy": "bwbuild.cli.policy",
     "config": "bwbuild.cli.config",
     "root": "bwbuild.cli.root",
     "corpus": "bwbuild.cli.corpus",

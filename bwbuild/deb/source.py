@@ -50,6 +50,8 @@ class Source:
     given: str = ""
     #: the first entry is that of a binary-only build: the source itself has the version of the second
     binary_only: bool = False
+    #: the field Rules-Requires-Root; empty where it is absent
+    needs_root: str = ""
 
     @property
     def job(self) -> str:
@@ -124,6 +126,7 @@ def read_source(tree: Path) -> Source:
         binaries=tuple(filter(None, (field_value(stanza, "Package") for stanza in stanzas[1:]))),
         extra_fields=tuple(sorted({extra for stanza in stanzas for extra in _extra_fields(stanza)})),
         relations=needs,
+        needs_root=" ".join((field_value(stanzas[0], "Rules-Requires-Root") or "").split()),
         binary_only=any(
             key.lower() == "binary-only" and value.lower() == "yes"
             for key, value in entry.other_pairs.items()

@@ -19,7 +19,9 @@ PLACE = "trace"
 _CALLS = (
     *("?open", "openat", "?openat2", "execve", "execveat", "connect", "sendto", "sendmsg", "?sendmmsg"),
     *("?mkdir", "mkdirat", "?unlink", "unlinkat", "?rename", "?renameat", "renameat2"),
-    *("?symlink", "symlinkat", "?link", "linkat"),
+    *("?symlink", "symlinkat", "?link", "linkat", "?creat", "truncate", "?mknod", "mknodat"),
+    # What only root may do; nothing but a refusal says anything.
+    *("?chown", "?lchown", "fchown", "fchownat"),
 )
 
 #: With --seccomp-bpf only these calls stop a process. A filtered status makes strace write whole lines only,

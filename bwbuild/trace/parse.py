@@ -174,6 +174,12 @@ def _opened(said: bytes) -> _Found:
     yield kind, _path(directory, path), _text(real or b""), (error or b"").decode()
 
 
+def _made(said: bytes) -> _Found:
+    # creat and truncate have no flags: they always write.
+    for _, subject, real, error in _opened(said):
+        yield Kind.WRITE, subject, real, error
+
+
 def _executed(said: bytes) -> _Found:
     if found := _EXEC.match(said):
         directory, path, error = found.groups()
@@ -214,6 +220,8 @@ def _sent(said: bytes) -> _Found:
 
 _READERS: dict[bytes, Callable[[bytes], _Found]] = {
     **dict.fromkeys((b"open", b"openat", b"openat2"), _opened),
+    **dict.fromkeys((b"creat", b"truncate"), _made),
+    **dict.fromkeys((b"mknod", b"mknodat"), _changed),
     **dict.fromkeys((b"execve", b"execveat"), _executed),
     **dict.fromkeys((b"mkdir", b"mkdirat", b"unlink", b"unlinkat", b"rename"), _changed),
     **dict.fromkeys((b"renameat", b"renameat2"), _changed),
@@ -221,6 +229,11 @@ _READERS: dict[bytes, Callable[[bytes], _Found]] = {
     b"connect": _connected,
     **dict.fromkeys((b"sendto", b"sendmsg", b"sendmmsg"), _sent),
 }
+
+
+def unescaped(text: bytes) -> str:
+    """A string, or a path, that strace has escaped."""
+    return _text(text)
 
 
 def question(data: bytes) -> str:

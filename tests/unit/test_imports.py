@@ -23,6 +23,7 @@ RANKS = {
     "__main__": 0,
     "cli": 1,
     "corpus": 2,
+    "conduct": 2,
     "build": 3,
     "audit": 4,
     "checks": 4,
@@ -97,6 +98,13 @@ PURE = {
     "build/asked.py": {"os", "pathlib", "bwbuild.process"},
     "build/record/findings.py": {"os", "pathlib", "bwbuild.process"},
     "build/verdict.py": {"os", "bwbuild.process", "time"},
+    **{
+        f"conduct/{name}.py": {"os", "bwbuild.process", "time", "bwbuild.sandbox.runner"}
+        for name in (
+            *("values", "experiments", "judge", "compare", "effects", "steps", "words", "subject"),
+            *("acts", "plans", "listing", "members"),
+        )
+    },
     "build/watch/limits.py": {"os", "pathlib", "bwbuild.process", "time"},
     "build/jobs.py": {"os", "pathlib", "bwbuild.process", "time"},
     "build/record/headtail.py": {"os", "pathlib", "bwbuild.process", "time"},

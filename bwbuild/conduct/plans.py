@@ -1,0 +1,97 @@
+"""The plan of each build: that of a usual one, with what its conditions change. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bwbuild.build.plan import Inputs, Plan, make_plan, on_disk
+from bwbuild.conduct.listing import COMMAND
+from bwbuild.conduct.values import Conditions
+from bwbuild.config.settings import Settings
+from bwbuild.config.settings import Workspace as WorkspaceChoice
+from bwbuild.deb.buildoptions import ALL, ANY, SOURCE, BuildOptions
+from bwbuild.errors import UsageError
+from bwbuild.sandbox.bwrap import HELPERS
+from bwbuild.sandbox.spec import Saved
+
+#: What the conditions of a build decide.
+_OWN = ("-j", "-J", "--jobs", "-tc", "--post-clean", "--rules-requires-root", "--as-root")
+#: As after dpkg-source -x, whichever way the tree lies there; it stays so until the scratch directory goes.
+_CLEANED = 'dpkg-source --before-build . && exec "$@"'
+#: Fewer would not show what goes wrong when jobs run at once.
+FEWEST_JOBS = 2
+
+
+def settings_of(settings: Settings) -> Settings:
+    """The settings of all builds: the tree itself is never written."""
+    return replace(settings, workspace=WorkspaceChoice.PRIVATE, workspace_memory=0)
+
+
+def options_of(options: BuildOptions) -> BuildOptions:
+    """What all builds have of the caller's options: binary packages, unless some of them are asked for.
+
+    :raises UsageError: one of them contradicts what is to be found out.
+    """
+    own = [word for word in options.passed if word.startswith(_OWN)]
+    refused = own or [word for word in options.passed if word in ("-nc", "--no-pre-clean")]
+    if options.targets:
+        refused = ["-T"]
+    if refused:
+        raise UsageError(
+            f"{refused[0]}: bwbuild policy decides that itself, since it is what it looks into",
+            hint="leave it out",
+        )
+    if not options.types_given:
+        return replace(options, types=frozenset({ANY, ALL}), types_given=True, passed=("-b", *options.passed))
+    if SOURCE in options.types:
+        raise UsageError("bwbuild policy builds no source package", hint="give -b, -A or -B, or none of them")
+    return options
+
+
+def base(inputs: Inputs) -> Conditions:
+    """The conditions that others are held against."""
+    return Conditions(max(FEWEST_JOBS, inputs.host.processors.usable))
+
+
+def build(inputs: Inputs, conditions: Conditions, *, cleaned: bool = False) -> Plan:
+    """The plan of a build.
+
+    :param cleaned: the tree is cleaned at its end.
+    """
+    words = [f"-J{conditions.jobs}"]
+    if cleaned:
+        words.append("-tc")
+    if conditions.rooted:
+        words.append("--rules-requires-root")
+    plan = _plan(inputs, *words)
+    script = f'umask {conditions.umask:04o}; exec "$@"'
+    return plan if conditions.umask == 0o022 else with_script(plan, script)
+
+
+def first_clean(inputs: Inputs, conditions: Conditions) -> Plan:
+    """The plan that cleans a tree for the first time."""
+    options = replace(inputs.options, targets=("clean",))
+    plan = _plan(replace(inputs, options=options), f"-J{conditions.jobs}", "-Tclean")
+    return with_script(plan, _CLEANED)
+
+
+def listing(inputs: Inputs) -> Plan:
+    """The plan that lists the tree, as who may read all of it."""
+    plan = _plan(inputs)
+    as_root = f"{HELPERS}/as-root"
+    command = (as_root, *COMMAND) if plan.sandbox.broker else COMMAND
+    return replace(plan, sandbox=replace(plan.sandbox, command=command))
+
+
+def with_script(plan: Plan, script: str) -> Plan:
+    """The same with its command as the words of a shell script."""
+    command = ("sh", "-c", script, "bwbuild", *plan.sandbox.command)
+    return replace(plan, sandbox=replace(plan.sandbox, command=command))
+
+
+def _plan(inputs: Inputs, *words: str) -> Plan:
+    options = replace(inputs.options, passed=(*inputs.options.passed, *words))
+    plan = on_disk(make_plan(replace(inputs, options=options)))
+    # What follows in the same tree needs what a layer in memory had.
+    workspace = replace(plan.sandbox.workspace, saved=Saved.ALWAYS)
+    return replace(plan, sandbox=replace(plan.sandbox, workspace=workspace))
