@@ -55,14 +55,19 @@ def opened(inputs: Inputs, ask: Ask | None, tell: Tell) -> Iterator[Inputs]:
     :raises PermissionsError: what the source can't do without is not granted.
     """
     decisions = _decided(inputs, ask, tell)
-    given = granted(decisions)
+    given, of_tests = granted(decisions), granted(decisions, Purpose.TESTS)
+    if inputs.command or not inputs.settings.autopkgtest:
+        of_tests = ()
+    both = tuple(dict.fromkeys((*given, *of_tests)))
     with ExitStack() as stack:
-        available = _available(inputs, given, stack, tell)
+        available = _available(inputs, both, stack, tell)
         yield replace(
             inputs,
             settings=permitted.applied(inputs.settings, given),
             decisions=decisions,
             permits=permits(given, available),
+            test_permits=permits(of_tests, available),
+            granted_paths=available.paths,
         )
 
 
@@ -111,6 +116,10 @@ def _decided(inputs: Inputs, ask: Ask | None, tell: Tell) -> tuple[Decision, ...
     decisions = decide(requests, wishes, answers)
     _remember(path, name, decisions, tell)
     _check(inputs, decisions)
+    for item in denied(decisions):
+        # Without a terminal, warnings are what is shown.
+        level = Level.WARNING if item.why is Why.UNASKED and not inputs.command else Level.INFO
+        tell(Notice(level, permitted.denial(name, item)))
     return decisions
 
 
@@ -196,8 +205,3 @@ def _check_names(given: tuple[Permission, ...], names: list[str]) -> None:
     for variable in variables:
         if variables.count(variable) > 1:
             raise ConfigurationError(f"two of persist={', persist='.join(names)} would be {variable}")
-
-
-def for_tests(decisions: tuple[Decision, ...]) -> tuple[Permission, ...]:
-    """What the tests after a build are given."""
-    return granted(decisions, Purpose.TESTS)

@@ -25,7 +25,7 @@ from bwbuild.errors import ConfigurationError
 from bwbuild.events import Notice
 from bwbuild.host.facts import Host
 from bwbuild.permissions.answers import Decision
-from bwbuild.permissions.words import USERNS
+from bwbuild.permissions.words import USERNS, Permission
 from bwbuild.root import etc
 from bwbuild.root.ground import Ground
 from bwbuild.root.view import declared_view, host_view, suite_view
@@ -88,6 +88,9 @@ class Inputs:
     #: what was asked and granted, and what the build's part of it comes to here
     decisions: tuple[Decision, ...] = ()
     permits: Permits = NO_PERMITS
+    #: what the part of the tests comes to, and which path a permission for one means
+    test_permits: Permits = NO_PERMITS
+    granted_paths: Mapping[Permission, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,9 @@ class Plan:
     #: what was asked and granted, and what the build's part of it comes to here
     decisions: tuple[Decision, ...] = ()
     permits: Permits = NO_PERMITS
+    #: what the part of the tests comes to, and which path a permission for one means
+    test_permits: Permits = NO_PERMITS
+    granted_paths: Mapping[Permission, Path] = field(default_factory=dict)
 
     @property
     def scope(self) -> Scope:
@@ -225,6 +231,8 @@ def make_plan(inputs: Inputs) -> Plan:
         jobs=jobs.number,
         decisions=inputs.decisions,
         permits=inputs.permits,
+        test_permits=inputs.test_permits,
+        granted_paths=inputs.granted_paths,
     )
 
 

@@ -81,6 +81,11 @@ class Traffic:
         )
         return Contacts(tuple(self._names), tuple(found), self._complete and not self._broken)
 
+    def restart(self) -> None:
+        """Another stream begins, of another sandbox."""
+        self._data.clear()
+        self._headed = False
+
     def feed(self, data: bytes) -> None:
         """Take the next bytes, which may end anywhere."""
         if self._broken:

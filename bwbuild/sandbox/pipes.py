@@ -6,15 +6,13 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 
-@dataclass(slots=True)
 class Pipe:
     """Both ends of a pipe; the one to write may be closed early."""
 
-    read_end: int
-    write_end: int
+    def __init__(self) -> None:
+        self.read_end, self.write_end = os.pipe()
 
     def close_write_end(self) -> None:
         """Close it unless it is closed."""
@@ -26,7 +24,7 @@ class Pipe:
 @contextmanager
 def pipe() -> Iterator[Pipe]:
     """A pipe until the end of the context."""
-    made = Pipe(*os.pipe())
+    made = Pipe()
     try:
         yield made
     finally:

@@ -23,6 +23,7 @@ from bwbuild.sandbox.spec import (
     Identity,
     IdentityKind,
     Layering,
+    Network,
     Sandbox,
     Saved,
     Scratch,
@@ -130,12 +131,18 @@ def entry(identity: Identity, *, offline: bool = False) -> tuple[str, ...]:
     return (*words, "setpriv", "--reuid=0", "--regid=0", groups, "--pdeathsig", "KILL", "--")
 
 
-def in_namespace(identity: Identity, lines: Iterable[str]) -> str:
-    """A shell script that runs ``lines`` in the current directory as root of a namespace of ``identity``."""
+def in_namespace(identity: Identity, lines: Iterable[str], leading: Network | None = None) -> str:
+    """A shell script that runs ``lines`` in the current directory as root of a namespace of ``identity``.
+
+    :param leading: leads to other machines, out of a network namespace that the lines then have.
+    """
     own = [] if identity.outer_first is None else [f"chown {identity.outer_first}:{identity.outer_first} ."]
     # Root inside need not be the one who wrote the script that he reads.
-    file = File("namespace", "\n".join(["set -eu", *lines]))
-    return "\n".join(["set -eu", "umask 022", *parcel(file), *own, *enter(identity)]) + "\n"
+    files = [File("namespace", "\n".join(["set -eu", *lines]))]
+    if leading is not None:
+        first = ("set -eu", "mkdir -p ns; mount -t tmpfs -o mode=755 bwbuild ns", network.start())
+        files = [File("namespace", "\n".join(first)), *network.files(leading, lines)]
+    return "\n".join(["set -eu", "umask 022", *parcel(*files), *own, *enter(identity)]) + "\n"
 
 
 def _lay_out(sandbox: Sandbox) -> Iterator[str]:
