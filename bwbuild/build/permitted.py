@@ -10,7 +10,7 @@ from bwbuild.build.watch.limits import Limits
 from bwbuild.config.permits import limit
 from bwbuild.config.settings import Settings
 from bwbuild.events import Level, Notice
-from bwbuild.permissions.answers import Answer, Decision, Why, Wishes, denied
+from bwbuild.permissions.answers import Answer, Decision, Why, Wishes
 from bwbuild.permissions.asked import Purpose, Request
 from bwbuild.permissions.words import FOREIGN_ABI, RAW_SYNC, USERNS, Permission
 
@@ -62,14 +62,12 @@ def senseless(permission: Permission) -> str:
     return _SENSELESS.get(permission.value, "") if permission.key == "socket" else ""
 
 
-def notes(source: str, decisions: Collection[Decision]) -> Iterator[Notice]:
-    """What is said before a build: what it has, and what it was denied."""
+def notes(decisions: Collection[Decision]) -> Iterator[Notice]:
+    """What is said before a build of what it has; what it was denied is said when that is decided."""
     for decision in decisions:
         told = decision.purpose is Purpose.BUILD or decision.request is not None
         if decision.granted and told and decision.permission not in _TOLD:
             yield _given(decision)
-    for decision in denied(decisions):
-        yield Notice(Level.INFO, denial(source, decision))
 
 
 def denial(source: str, decision: Decision) -> str:

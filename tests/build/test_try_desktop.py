@@ -111,7 +111,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory, bases: Bases) -> Iterator[De
 def session(stage: Desk, tmp_path: Path) -> Iterator[Session]:
     # A path of a socket may be no longer than a hundred characters.
     with suites_runtime(tmp_path) as runtime:
-        found = Session(stage, runtime, {"XDG_RUNTIME_DIR": str(runtime)})
+        found = Session(stage, runtime, {"XDG_RUNTIME_DIR": str(runtime), "TERM": "xterm"})
         with found.stack:
             yield found
 
@@ -196,6 +196,8 @@ def test_private_display_sees_no_keys_and_no_clipboard_of_the_users(session: Ses
         assert child.stdout is not None
         first = child.stdout.readline()
         assert first == b"ready\n", (first, child.communicate())
+        # Not into the window of the private server: what is typed there is for it.
+        session.outside("xdotool", "mousemove", "1390", "890")
         for _ in range(20):
             session.outside("xdotool", "key", "--delay", "20", "a")
         return child.communicate(timeout=120)[0].decode()
