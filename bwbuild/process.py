@@ -59,6 +59,9 @@ PACKAGE_OF = {
     "script": "bsdutils",
     "strace": "strace",
     "unshare": "util-linux",
+    "xdg-dbus-proxy": "xdg-dbus-proxy",
+    "Xephyr": "xserver-xephyr",
+    "Xvfb": "xvfb",
 }
 
 
@@ -184,13 +187,14 @@ def start(
     pass_fds: Sequence[int] = (),
     interactive: bool = False,
     cwd: Path | None = None,
+    stdin: int | None = None,
 ) -> Process[bytes]:
     """Start a program that the caller supervises.
 
-    Its output streams go to the two descriptors ``output``, its input is empty and it has a process group of
-    its own, so that a terminal's Ctrl-C reaches only bwbuild, which then ends it in order. An ``interactive``
-    one has the caller's streams and process group instead. It must be started from a thread that outlives it:
-    the kernel's signal for a dead parent follows the thread.
+    Its output streams go to the two descriptors ``output``, its input comes from the descriptor ``stdin`` or
+    is empty, and it has a process group of its own, so that a terminal's Ctrl-C reaches only bwbuild, which
+    then ends it in order. An ``interactive`` one has the caller's streams and process group instead. It must
+    be started from a thread that outlives it: the kernel's signal for a dead parent follows the thread.
 
     :raises HostError: the program is not installed.
     """
@@ -200,7 +204,7 @@ def start(
             words,
             cwd=cwd,
             env=env,
-            stdin=None if interactive else subprocess.DEVNULL,
+            stdin=None if interactive else subprocess.DEVNULL if stdin is None else stdin,
             stdout=None if interactive else output[0],
             stderr=None if interactive else output[1],
             pass_fds=tuple(pass_fds),

@@ -11,6 +11,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
 
+#: What a newcomer types on a bare machine; each page finds what the ones before it installed.
+TYPED = (
+    *("docs/tutorial.md", "README.md", "docs/explanation.md", "docs/how-to.md", "docs/reference.md"),
+    *("docs/policy.md", "docs/corpus.md", "docs/reports.md", "docs/cluster.md", "docs/trying.md"),
+)
+
 #: How a block of commands is run: on a bare machine, or by continuous integration itself.
 RUNNERS = frozenset({"bare", "ci"})
 #: What else its first line may say: its last command fails, or the lines beneath are really what it writes.

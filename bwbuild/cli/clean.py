@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bwbuild.config.settings import Settings
     from bwbuild.root import bases, layers, views
     from bwbuild.sandbox.spec import Identity
+    from bwbuild.tryout import homes
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class Entry:
 @click.command(cls=MixedCommand)
 @with_settings("scratch", "cache")
 @click.option("--remove", is_flag=True, help="Remove all of it that is not in use.")
+@click.option("--homes", is_flag=True, help="Instead, the homes that bwbuild try keeps for programs.")
 @click.option(
     "--older-than",
     metavar="DAYS",
@@ -50,17 +52,24 @@ class Entry:
     default=0.0,
     help="Only what is older than DAYS days; of the cache, what was last used before.",
 )
-def clean(*, remove: bool, older_than: float, **parameters: Any) -> None:
+@click.option("--profiles", is_flag=True, help="With --remove: what was learned of builds, too.")
+def clean(*, remove: bool, homes: bool, profiles: bool, older_than: float, **parameters: Any) -> None:
     """List what builds left behind, kept workspaces and those of builds that were killed, and the cache.
 
     The cache has views, which are what builds see of this machine, bases of suites, layers of packages over
     them, downloaded packages, and what sources keep between their builds by the permission persist=NAME. All
     of it is made or fetched again when it is needed.
+    them and downloaded packages. All of it is made or fetched again when it is needed. What is in a home of
+    bwbuild try is not, so homes are listed and removed with --homes alone. Profiles of bwbuild learn are
+    listed, and removed with --profiles.
     """
     from bwbuild.build import places  # noqa: PLC0415 - --help does not need it
 
     settings = configuration(parameters).settings
     before = time.time() - older_than * 86400
+    if homes:
+        _clean_homes(before, remove)
+        return
     scratch, cache = places.scratch(settings), places.cache(settings)
     left = list(_workspaces(scratch, before))
     if not left:
@@ -78,6 +87,31 @@ def clean(*, remove: bool, older_than: float, **parameters: Any) -> None:
         click.echo(f"removed {human_size(total)}")
     elif total:
         click.echo(f"{human_size(total)} in all; bwbuild clean --remove removes it")
+    learned = [entry for entry in _profiles() if entry.since <= before]
+    if learned and not profiles:
+        click.echo("what was learned; bwbuild clean --remove --profiles removes it too")
+    _listed(learned, remove and profiles)
+
+
+def _clean_homes(before: float, remove: bool) -> None:
+    from bwbuild.tryout import homes  # noqa: PLC0415 - only here
+
+    found = [home for home in homes.stored() if home.used <= before]
+    if not found:
+        click.echo(f"no home of a program is in {homes.directory()}")
+        return
+    total = _listed((_home(home, homes.remove) for home in found), remove)
+    if remove:
+        click.echo(f"removed {human_size(total)}")
+    else:
+        click.echo(f"{human_size(total)} in all; bwbuild clean --homes --remove removes it")
+
+
+def _home(item: homes.Stored, remove: Callable[[Path], bool]) -> Entry:
+    def gone() -> int:
+        return item.size if remove(item.path) else 0
+
+    return Entry(f"home of {item.package}", str(item.path), item.size, item.used, gone, item.in_use)
 
 
 def _listed(entries: Iterable[Entry], remove: bool) -> int:
@@ -140,6 +174,17 @@ def _bases(place: Path) -> Iterator[Entry]:
             suite, age = item.base.suite, human_duration(time.time() - item.base.made)
             what = f"base of {suite.name} ({suite.architecture}), made {age} ago"
         yield _entry(what, item, bases.remove)
+
+
+def _profiles() -> Iterator[Entry]:
+    from bwbuild.build.learn import profile  # noqa: PLC0415
+
+    for path, found in profile.stored():
+        what, since, size = "profile that this version can't read", path.stat().st_mtime, path.stat().st_size
+        if found is not None:
+            since = found.made
+            what = f"profile of {found.subject.source} {found.version}, {len(found.paths)} files"
+        yield Entry(what, str(path), size, since, partial(_without_files, [path], size))
 
 
 def _entry(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import keyword
 import os
 import signal
 import sys
@@ -21,10 +22,12 @@ COMMANDS = {
     "build": "bwbuild.cli.build",
     "shell": "bwbuild.cli.session",
     "run": "bwbuild.cli.session",
+    "try": "bwbuild.cli.tryout",
     "grant": "bwbuild.cli.grants",
     "grants": "bwbuild.cli.grants",
     "revoke": "bwbuild.cli.grants",
     "deps": "bwbuild.cli.deps",
+    "learn": "bwbuild.cli.learn",
     "doctor": "bwbuild.cli.doctor",
     "audit": "bwbuild.cli.audit",
     "policy": "bwbuild.cli.policy",
@@ -47,7 +50,8 @@ class Commands(click.Group):
         """Import the command's module."""
         if cmd_name not in COMMANDS:
             return None
-        command = getattr(importlib.import_module(COMMANDS[cmd_name]), cmd_name)
+        name = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+        command = getattr(importlib.import_module(COMMANDS[cmd_name]), name)
         assert isinstance(command, click.Command)  # noqa: S101 - for the type checker
         return command
 

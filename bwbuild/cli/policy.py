@@ -81,7 +81,7 @@ def _examine(source: str, only: tuple[str, ...], parameters: dict[str, Any]) -> 
     wanted = inputs.Wanted(decide(source), plans.options_of(dpkg_options()))
     with inputs.read(wanted, settings, os.environ, notices(show_progress)) as read:
         about = subject(read, only, blind())
-        with terminal(settings.verbosity) as screen:
+        with terminal(settings.verbosity, log=sys.stderr) as screen:
             screen.announce(f"{read.source.name} {read.source.version}", None)
             evidence = Trial(read, about, places.scratch(settings), screen).evidence()
         return Conduct(read.source, evidence)

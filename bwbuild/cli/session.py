@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bwbuild.cli import tryout
 from bwbuild.cli.command import MixedCommand, complete_source, dpkg_options
 from bwbuild.cli.options import SANDBOX, configuration, with_settings
+from bwbuild.cli.streams import streams
 from bwbuild.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,13 +36,23 @@ def shell(source: str, **parameters: Any) -> int:
 
 @click.command(cls=MixedCommand)
 @with_settings(*SANDBOX)
+@tryout.running
 @click.option("--tree", metavar="TREE", default=".", help="The source tree or .dsc, if not the current tree.")
+@click.option("--root", is_flag=True, help="Without a tree, in the root of a suite, as bwbuild try has it.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def run(tree: str, command: tuple[str, ...], **parameters: Any) -> int:
+def run(tree: str, command: tuple[str, ...], *, root: bool, **parameters: Any) -> int:
     """Run COMMAND in the sandbox, in the source tree; its exit status is the result.
 
     Write -- before a COMMAND that has options. Its input is empty. With -nc it runs in the kept workspace.
+    With --root there is no tree: COMMAND runs in the root of a suite (-d), with a home of its own and
+    nothing but what --allow grants, and the options of bwbuild try are for it alone.
     """
+    if root:
+        from bwbuild.tryout.values import Asked  # noqa: PLC0415 - few commands run so
+
+        return tryout.session(Asked(none=True, command=command), parameters)
+    if option := tryout.typed(parameters):
+        raise UsageError(f"{option} goes with --root", hint="bwbuild run --root -- COMMAND")
     return _session(tree, command, parameters)
 
 
@@ -54,32 +66,11 @@ def _session(source: str, command: tuple[str, ...], parameters: dict[str, Any]) 
     interactive = command == SHELL
     wanted = inputs.Wanted(decide(source), dpkg_options(), command, interactive)
     with inputs.read(wanted, settings, os.environ, show_progress) as found:
-        return session.run(make_plan(found), places.scratch(settings), _streams(), show_notice)
+        return session.run(make_plan(found), places.scratch(settings), streams(), show_notice)
 
 
 def open_shell(plan: Plan, scratch: Scratch) -> None:
     """A shell in the workspace of a build that just failed."""
     from bwbuild.build import session  # noqa: PLC0415
 
-    session.run_in(session.with_command(plan, SHELL, interactive=True), scratch, _streams())
-
-
-def _streams() -> Any:
-    from bwbuild.build.record.log import Escaper  # noqa: PLC0415
-    from bwbuild.build.session import Streams  # noqa: PLC0415
-
-    def writer(stream: Any) -> Any:
-        if not stream.isatty():
-            return stream.buffer
-        escaper = Escaper()
-
-        class Escaped:
-            def write(self, data: bytes) -> None:
-                stream.buffer.write(escaper.feed(data))
-
-            def flush(self) -> None:
-                stream.buffer.flush()
-
-        return Escaped()
-
-    return Streams(writer(sys.stdout), writer(sys.stderr))
+    session.run_in(session.with_command(plan, SHELL, interactive=True), scratch, streams())

@@ -73,8 +73,9 @@ class Watcher:
             self._note_exec(line)
             self._note_sent(line)
             self._note_given(line)
+            removes = b" unlink" in line[:64]
             for event in self._parser.feed(line + b"\n"):
-                self._note(event)
+                self._note(event, removes=removes)
 
     def traced(self) -> Traced:
         """What was seen so far."""
@@ -107,7 +108,7 @@ class Watcher:
             actor = self._actor(int(found[1]), "")
             self._keep(Act(Kind.ROOT, found[2].decode(), path, actor, found[4].decode()))
 
-    def _note(self, event: Event) -> None:
+    def _note(self, event: Event, *, removes: bool) -> None:
         match event.kind:
             case parse.Kind.CONNECT:
                 host, _, port = event.subject.rpartition(":")
@@ -118,7 +119,7 @@ class Watcher:
                     actor = self._actor(event.pid, event.process)
                     self._keep(Act(Kind.NETWORK, "ask for the address of", event.subject, actor))
             case parse.Kind.WRITE | parse.Kind.CHANGE:
-                self._note_path(event)
+                self._note_path(event, removes=removes)
 
     def _note_address(self, address: str, port: int, pid: int, what: str, error: str) -> None:
         if _is_here(address) or port == 0:
@@ -126,7 +127,7 @@ class Watcher:
         target = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
         self._keep(Act(Kind.NETWORK, what, target, self._actor(pid, ""), error))
 
-    def _note_path(self, event: Event) -> None:
+    def _note_path(self, event: Event, *, removes: bool) -> None:
         path = event.real or event.subject
         is_change = event.kind is parse.Kind.CHANGE
         if not path.startswith("/") or (is_change and event.error in _NOTHING):
@@ -134,17 +135,19 @@ class Watcher:
         place = PurePosixPath(path)
         actor = self._actor(event.pid, event.process)
         if place.is_relative_to(self._places.tree):
-            if not event.error and len(self._writers) < _MOST_WRITERS:
+            if not event.error and not removes and len(self._writers) < _MOST_WRITERS:
                 self._writers[str(place.relative_to(self._places.tree))] = actor
             return
         what = "change" if is_change else "open to write"
         if place.is_relative_to(self._places.home):
             self._keep(Act(Kind.HOME, what, path, actor, event.error))
-        elif not any(place.is_relative_to(free) for free in _FREE) and not self._is_artifact(place):
+        elif not self._is_free(place) and not (event.error and "__pycache__" in place.parts):
             self._keep(Act(Kind.OUTSIDE, what, path, actor, event.error))
 
-    def _is_artifact(self, place: PurePosixPath) -> bool:
-        return place.parent == self._places.tree.parent and place.suffix in _ARTIFACTS
+    def _is_free(self, place: PurePosixPath) -> bool:
+        if place.parent == self._places.tree.parent and place.suffix in _ARTIFACTS:
+            return True
+        return any(place.is_relative_to(free) for free in _FREE)
 
     def _actor(self, pid: int, name: str) -> Actor:
         return Actor(self._commands.get(pid) or name or "a process", self._target)

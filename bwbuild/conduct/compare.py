@@ -44,12 +44,16 @@ def as_roots(contents: Contents, builder: int) -> Contents:
 
 
 def changes(before: Listing, after: Listing) -> tuple[Change, ...]:
-    """What is not as it was in a tree, by path; of a new directory only itself."""
+    """What is not as it was in a tree, by path; of a new directory only itself, and of an empty one nothing.
+
+    Neither git nor dpkg-source can tell that an empty directory is there.
+    """
     return tuple(_changes(before, after))
 
 
 def _changes(before: Listing, after: Listing) -> Iterator[Change]:
     new: set[str] = set()
+    filled = _filled(after)
     for path in sorted(before.keys() | after.keys()):
         was, now = before.get(path), after.get(path)
         if now is None:
@@ -57,10 +61,21 @@ def _changes(before: Listing, after: Listing) -> Iterator[Change]:
                 yield Change(path, "removed")
         elif was is None:
             new.add(path)
-            if path.rpartition("/")[0] not in new:
+            if path.rpartition("/")[0] not in new and (not stat.S_ISDIR(now.mode) or path in filled):
                 yield Change(path, "left")
         elif (how := _changed(was, now)) is not None:
             yield Change(path, how)
+
+
+def _filled(listing: Listing) -> frozenset[str]:
+    """The directories with a file in them or below."""
+    found: set[str] = set()
+    for path, entry in listing.items():
+        above = "" if stat.S_ISDIR(entry.mode) else path.rpartition("/")[0]
+        while above and above not in found:
+            found.add(above)
+            above = above.rpartition("/")[0]
+    return frozenset(found)
 
 
 def _changed(was: Entry, now: Entry) -> str | None:

@@ -15,7 +15,7 @@ from bwbuild.sandbox.spec import Bind, Guest, Restraints, Scratch
 #: The directory of the scratch directory that is read.
 PACKAGES = Scratch("quarantine")
 #: Bytes that an answer may have, and of address space.
-LARGEST = 512 << 20
+LARGEST = 128 << 20
 _MEMORY = 4 << 30
 
 #: One JSON array a line for each member, and ``null`` last. It runs with the machine's own Python, which

@@ -16,8 +16,8 @@ from bwbuild.sandbox.spec import Saved
 
 #: What the conditions of a build decide.
 _OWN = ("-j", "-J", "--jobs", "-tc", "--post-clean", "--rules-requires-root", "--as-root")
-#: As after dpkg-source -x, whichever way the tree lies there; it stays so until the scratch directory goes.
-_CLEANED = 'dpkg-source --before-build . && exec "$@"'
+#: As dpkg-buildpackage does it: patches that were not applied before are not applied afterwards.
+_CLEANED = 'dpkg-source --before-build . && "$@" && exec dpkg-source --after-build .'
 #: Fewer would not show what goes wrong when jobs run at once.
 FEWEST_JOBS = 2
 
@@ -68,25 +68,43 @@ def build(inputs: Inputs, conditions: Conditions, *, cleaned: bool = False) -> P
     return plan if conditions.umask == 0o022 else with_script(plan, script)
 
 
-def first_clean(inputs: Inputs, conditions: Conditions) -> Plan:
-    """The plan that cleans a tree for the first time."""
+def clean(inputs: Inputs, conditions: Conditions) -> Plan:
+    """The plan that cleans a tree."""
     options = replace(inputs.options, targets=("clean",))
     plan = _plan(replace(inputs, options=options), f"-J{conditions.jobs}", "-Tclean")
     return with_script(plan, _CLEANED)
 
 
+def leaves_files_of_root(inputs: Inputs) -> bool:
+    """Whether clean runs without root in a tree in which others may have had it.
+
+    Single commands get root then, and what they make belongs to it. Under fakeroot it would be the user's.
+    """
+    return inputs.source.needs_root not in ("", "no", "binary-targets")
+
+
+def handed_back(inputs: Inputs) -> Plan:
+    """The plan that gives all of the tree to the build user."""
+    plan = _plan(inputs)
+    identity = plan.sandbox.identity
+    chown = ("chown", "-hR", f"{identity.uid}:{identity.gid}", ".")
+    return _as_root(plan, chown)
+
+
 def listing(inputs: Inputs) -> Plan:
     """The plan that lists the tree, as who may read all of it."""
-    plan = _plan(inputs)
-    as_root = f"{HELPERS}/as-root"
-    command = (as_root, *COMMAND) if plan.sandbox.broker else COMMAND
-    return replace(plan, sandbox=replace(plan.sandbox, command=command))
+    return _as_root(_plan(inputs), COMMAND)
 
 
 def with_script(plan: Plan, script: str) -> Plan:
     """The same with its command as the words of a shell script."""
     command = ("sh", "-c", script, "bwbuild", *plan.sandbox.command)
     return replace(plan, sandbox=replace(plan.sandbox, command=command))
+
+
+def _as_root(plan: Plan, command: tuple[str, ...]) -> Plan:
+    words = (f"{HELPERS}/as-root", *command) if plan.sandbox.broker else command
+    return replace(plan, sandbox=replace(plan.sandbox, command=words))
 
 
 def _plan(inputs: Inputs, *words: str) -> Plan:

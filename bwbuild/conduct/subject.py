@@ -20,6 +20,8 @@ def subject(inputs: Inputs, only: Sequence[str], blind: str) -> Subject:
     asked = tuple(name for name in NAMES if not only or name in only)
     idle = _idle(inputs) if "root" in asked else {}
     unchecked = {one.name: blind for one in EXPERIMENTS if one.traced and blind}
+    if "outside" in unchecked:
+        unchecked["outside"] += "; no more than what is left beside the tree was looked at"
     if identity.kind is IdentityKind.SINGLE:
         unchecked["root"] = "all of the build runs as root, since there are no subordinate ids"
     return Subject(

@@ -27,6 +27,9 @@ from bwbuild.interrupt import interruptions
 from bwbuild.sandbox import runner, tracing
 from bwbuild.sandbox.environment import FIXED
 
+#: Bytes of what a command of bwbuild's own complains of that are shown.
+_TAIL = 4096
+
 
 @dataclass(frozen=True, slots=True)
 class Trial:
@@ -53,6 +56,8 @@ class Trial:
                     scratch = kept.enter_context(self._scratch(plan))
                     evidence = self._looked_at(scratch, step, evidence)
                 elif step.same_tree and scratch is not None:
+                    if self._is_split:
+                        self._look(plans.handed_back(self.inputs), scratch)
                     scratches.clear(scratch)
                     evidence = evidence.having(step.name, self._built(scratch, step))
                 else:
@@ -61,7 +66,12 @@ class Trial:
         return evidence
 
     def _plan(self, step: Step) -> Plan:
-        return plans.build(self.inputs, step.conditions, cleaned=step.looked)
+        return plans.build(self.inputs, step.conditions, cleaned=step.looked and not self._is_split)
+
+    @property
+    def _is_split(self) -> bool:
+        """Whether the clean at the end is a step of its own, after root has given back its files."""
+        return plans.leaves_files_of_root(self.inputs)
 
     @contextmanager
     def _scratch(self, plan: Plan) -> Iterator[Scratch]:
@@ -71,14 +81,19 @@ class Trial:
 
     def _looked_at(self, scratch: Scratch, step: Step, evidence: Evidence) -> Evidence:
         """The build whose tree is looked at before and after it."""
-        cleaned = self._run(plans.first_clean(self.inputs, step.conditions), scratch, step)
+        cleaned = self._run(plans.clean(self.inputs, step.conditions), scratch, step)
         if not cleaned.succeeded:
             return evidence.having(step.name, replace(cleaned, whole=False))
         before = self._listing(scratch)
         scratches.clear(scratch)
         workspace = self._plan(step).sandbox.workspace
         watcher = Watcher(Places(workspace.inside, PurePosixPath(FIXED["HOME"]))) if step.traced else None
-        evidence = evidence.having(step.name, self._built(scratch, step, watcher))
+        built = self._built(scratch, step, watcher)
+        if self._is_split and built.succeeded:
+            self._look(plans.handed_back(self.inputs), scratch)
+            cleaned = self._run(plans.clean(self.inputs, step.conditions), scratch, step)
+            built = replace(built, succeeded=cleaned.succeeded, step=cleaned.step, errors=cleaned.errors)
+        evidence = evidence.having(step.name, built)
         traced = watcher.traced() if watcher else evidence.traced
         return replace(evidence, traced=traced, before=before, after=self._listing(scratch))
 
@@ -118,8 +133,11 @@ class Trial:
         return explain(plan, self.base)
 
     def _listing(self, scratch: Scratch) -> Listing:
-        answer = bytearray()
-        complaints = bytearray()
+        return listing.parse(self._look(plans.listing(self.inputs), scratch))
+
+    def _look(self, plan: Plan, scratch: Scratch) -> bytes:
+        """Run a command of bwbuild's own in the tree; what it says."""
+        answer, complaints = bytearray(), bytearray()
 
         def take(data: bytes) -> None:
             if len(answer) + len(data) > listing.LARGEST:
@@ -128,15 +146,14 @@ class Trial:
 
         def complain(data: bytes) -> None:
             complaints.extend(data)
-            del complaints[:-4096]
+            del complaints[:-_TAIL]
 
-        outcome = session.launch(plans.listing(self.inputs), scratch, runner.Listeners(take, complain))
+        outcome = session.launch(plan, scratch, runner.Listeners(take, complain), listing.PATIENCE)
         if outcome.exit_code != 0:
-            raise HostError(
-                "the files of the tree could not be listed after the build",
-                details=complaints.decode("utf-8", "replace").splitlines(),
-            )
-        return listing.parse(bytes(answer))
+            kind = VerificationError if outcome.started else HostError
+            lines = complaints.decode("utf-8", "replace").splitlines()
+            raise kind("the tree could not be looked at after the build", details=lines)
+        return bytes(answer)
 
 
 def blind() -> str:
@@ -151,7 +168,7 @@ def blind() -> str:
 def _errors(excerpt: Excerpt) -> tuple[str, ...]:
     """Why it failed: what the programs said first, then what gave up."""
     lines = (*excerpt.errors, excerpt.command) if excerpt.errors else (excerpt.command, *excerpt.tail[-5:])
-    return tuple(line.strip() for line in lines if line.strip())
+    return tuple(dict.fromkeys(line.strip() for line in lines if line.strip()))
 
 
 @contextmanager

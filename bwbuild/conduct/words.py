@@ -194,11 +194,11 @@ def _lines(conduct: Conduct) -> Iterator[Line]:
         text = f"{_cut(finding.text, _LONGEST_TEXT)}{who}"
         paragraph = f"Policy {experiment(finding.name).paragraph}"
         yield Line(f"{finding.name:{width}}  {paragraph:13}  {text}", _STYLES["found"])
-    for state in conduct.states:
-        if state.state == "unchecked":
-            yield Line(f"not checked: {state.name}: {_cut(state.why, _LONGEST_TEXT)}", _STYLES["unchecked"])
-        elif state.state == "no-question":
-            yield Line(f"no question: {state.name}: {_cut(state.why, _LONGEST_TEXT)}")
+    for word, kind in (("not checked", "unchecked"), ("no question", "no-question")):
+        states = [state for state in conduct.states if state.state == kind]
+        for why in dict.fromkeys(state.why for state in states):
+            names = ", ".join(state.name for state in states if state.why == why)
+            yield Line(f"{word}: {names}: {_cut(why, _LONGEST_TEXT)}", _STYLES.get(kind, ""))
     for text in conduct.failure:
         yield Line(f"does not build: {_cut(text, _LONGEST_TEXT)}", "bold red")
     yield _summary(conduct)
@@ -209,6 +209,8 @@ def _summary(conduct: Conduct) -> Line:
     took = human_duration(sum(built.seconds for built in builds))
     number = len(conduct.findings)
     found = "nothing found" if not number else "1 finding" if number == 1 else f"{number} findings"
+    if not conduct.is_built:
+        found = f"does not build; until then {found}"
     title = f"{conduct.source.name} {conduct.source.version}"
     how = f"{len(builds)} build{'s' if len(builds) != 1 else ''}, {took}"
     clean = conduct.is_built and not number

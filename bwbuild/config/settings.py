@@ -26,10 +26,14 @@ class Workspace(Enum):
 
 
 class View(Enum):
-    """Which files of the host the build sees: those of the packages that the source declares, or all."""
+    """Which files of the host the build sees.
+
+    Those of the packages that the source declares, all, or of the declared ones those that a profile names.
+    """
 
     DECLARED = "declared"
     HOST = "host"
+    LEARNED = "learned"
 
 
 class Missing(Enum):
@@ -149,7 +153,7 @@ class Settings:
         "view",
         Choice(View),
         View.DECLARED,
-        "What of the host the build sees: only the packages that the source declares, or all.",
+        "What of the host the build sees: the packages that the source declares, all, or what was learned.",
     )
     dist: str | None = option(
         "dist", Text("SUITE"), None, "Build on a base of SUITE; auto takes the one of the changelog."

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bwbuild.deb.clearsign import signed_text
 from bwbuild.deb.names import (
     check_architecture,
     check_artifact_name,
@@ -19,8 +20,8 @@ from bwbuild.deb.names import (
     check_version,
     printable,
 )
-from bwbuild.deb.paragraph import Paragraph, read_paragraph
-from bwbuild.errors import VerificationError
+from bwbuild.deb.paragraph import Paragraph, parse, read_paragraph, read_text
+from bwbuild.errors import SigningError, VerificationError
 
 #: Lower case. The last line: what dpkg's vendor hooks and the usual X…C- fields of debian/control bring.
 # fmt: off
@@ -93,15 +94,19 @@ def read_changes(path: Path, *, extra: Collection[str] = ()) -> Changes:
     """
     paragraph = read_paragraph(path)
     paragraph.check_known(CHANGES_FIELDS | {name.lower() for name in extra})
+    return _changes(paragraph)
+
+
+def _changes(paragraph: Paragraph) -> Changes:
     form = paragraph.line("format")
     if form != "1.8":
-        raise VerificationError(f"{path.name}: the format {printable(form)} is not 1.8")
+        raise VerificationError(f"{paragraph.file}: the format {printable(form)} is not 1.8")
     source, version, source_version = _identity(paragraph)
     architectures = tuple(paragraph.line("architecture").split(" "))
     for architecture in architectures:
         check_architecture(architecture)
     files = _files(paragraph, {"md5": "files", "sha1": "checksums-sha1", "sha256": "checksums-sha256"})
-    _check_kinds(path.name, files)
+    _check_kinds(paragraph.file, files)
     return Changes(
         format=form,
         source=source,
@@ -112,6 +117,20 @@ def read_changes(path: Path, *, extra: Collection[str] = ()) -> Changes:
         files=files,
         source_version=source_version,
     )
+
+
+def read_uploaded(path: Path) -> Changes:
+    """Read the .changes at ``path``, signed or not, with whatever fields; nobody has checked the signature.
+
+    :raises VerificationError: it is malformed or contradicts itself.
+    """
+    text = read_text(path)
+    if text.startswith("-----BEGIN PGP SIGNED MESSAGE-----"):
+        try:
+            text = signed_text(text, path.name)
+        except SigningError as error:
+            raise VerificationError(error.message) from None
+    return _changes(parse(text, path.name))
 
 
 def read_dsc(path: Path) -> Listing:

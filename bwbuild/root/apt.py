@@ -45,6 +45,10 @@ _PAUSE = 5.0
 _BROKEN = re.compile(r"^dpkg: error processing (?:package|archive) (\S+)", re.MULTILINE)
 
 
+#: Gets the directory of an unfinished layer, and what was said.
+Broken = Callable[[Path, Sequence[str]], None]
+
+
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What is wanted over a base.
@@ -55,6 +59,8 @@ class Wish:
     :ivar extra: what apt may choose from besides the base's own suite.
     :ivar what: that is, in words.
     :ivar remedy: what to do where there is no solution.
+    :ivar cure: what to do where a package can't be installed.
+    :ivar broken: gets the unfinished layer where a package can't be installed, before it is removed.
     """
 
     base: Base
@@ -66,6 +72,8 @@ class Wish:
     extra: Extra | None = None
     what: str = "the build dependencies"
     remedy: str = "another suite may have them (-d SUITE)"
+    broken: Broken | None = None
+    cure: str = "a fresh base may have a cure (bwbuild root update SUITE), or another suite (-d SUITE)"
 
     @property
     def shared(self) -> Path:
@@ -173,11 +181,13 @@ def install(wish: Wish, number: int, layer: Path) -> None:
         return
     if FULL in done.text:
         raise full(wish.cache, _told(done))
+    if wish.broken is not None:
+        wish.broken(layer, _told(done))
     broken = list(dict.fromkeys(_BROKEN.findall(done.text)))
     what = f"{broken[0]} of {wish.base.suite.name}" if broken else wish.what
     raise HostError(
         f"{what} can't be installed (exit status {done.returncode})",
-        hint="a fresh base may have a cure (bwbuild root update SUITE), or another suite (-d SUITE)",
+        hint=wish.cure,
         details=_told(done),
     )
 

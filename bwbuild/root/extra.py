@@ -36,12 +36,14 @@ class Given:
     """What the caller names: paths of packages or directories, repositories, paths of keyrings.
 
     :ivar architectures: those that packages may have besides the base's own.
+    :ivar flag: what stands before a package on the command line, and in messages about it.
     """
 
     packages: tuple[str, ...] = ()
     repositories: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
     architectures: tuple[str, ...] = ()
+    flag: str = "--extra-package: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class Extra:
     digests: tuple[str, ...] = ()
     repositories: int = 0
     architectures: tuple[str, ...] = ()
+    flag: str = "--extra-package: "
 
     @property
     def is_foreign(self) -> bool:
@@ -86,7 +89,7 @@ def gathered(given: Given, cache: Path) -> Iterator[Extra | None]:
     if given == Given():
         yield None
         return
-    files = _packages(given.packages)
+    files = _packages(given.packages, given.flag)
     with workplace(cache, "extra") as place:
         place.chmod(0o700)  # an address may have a password
         try:
@@ -99,6 +102,7 @@ def gathered(given: Given, cache: Path) -> Iterator[Extra | None]:
             digests=tuple(sorted(digests)),
             repositories=len(given.repositories),
             architectures=given.architectures,
+            flag=given.flag,
         )
 
 
@@ -110,10 +114,13 @@ def _written(given: Given, files: Sequence[Path], place: Path) -> list[str]:
         suffix, text = _repository(word)
         (place / "extra" / f"zz-extra-{number}.{suffix}").write_text(text, encoding="utf-8")
     for number, word in enumerate(given.keys, 1):
-        data = _small(word, "--extra-repository-key")
+        data = _small(word, "--extra-repository-key: ")
         suffix = "asc" if data.lstrip().startswith(b"-----BEGIN PGP") else "gpg"
         (place / "keys" / f"zz-extra-{number}.{suffix}").write_bytes(data)
-    digests = [_copied(path, place / "packages" / f"{number}.deb") for number, path in enumerate(files, 1)]
+    digests = [
+        _copied(path, place / "packages" / f"{number}.deb", given.flag)
+        for number, path in enumerate(files, 1)
+    ]
     open_to_root_inside(place)
     return digests
 
@@ -124,31 +131,31 @@ def open_to_root_inside(place: Path) -> None:
         path.chmod(0o755 if path.is_dir() else 0o644)
 
 
-def _packages(words: Sequence[str]) -> list[Path]:
+def _packages(words: Sequence[str], flag: str) -> list[Path]:
     files: dict[Path, None] = {}
     for word in words:
         path = _path(word)
         if path.is_dir():
-            files |= dict.fromkeys(_of_directory(path))
+            files |= dict.fromkeys(_of_directory(path, flag))
         else:
             files[path] = None
     return list(files)
 
 
-def _of_directory(path: Path) -> list[Path]:
+def _of_directory(path: Path, flag: str) -> list[Path]:
     try:
         found = sorted(file for file in path.iterdir() if file.suffix == ".deb" and file.is_file())
     except OSError as error:
-        raise UsageError(f"--extra-package: {path} can't be read: {error.strerror}") from error
+        raise UsageError(f"{flag}{path} can't be read: {error.strerror}") from error
     if not found:
-        raise UsageError(f"--extra-package: no .deb is in {path}")
+        raise UsageError(f"{flag}no .deb is in {path}")
     return found
 
 
-def _copied(path: Path, copy: Path) -> str:
+def _copied(path: Path, copy: Path, flag: str) -> str:
     """Copy a package; the SHA-256 of what was copied."""
     digest = hashlib.sha256()
-    with os.fdopen(_opened(path, "--extra-package"), "rb") as file, copy.open("wb") as new:
+    with os.fdopen(_opened(path, flag), "rb") as file, copy.open("wb") as new:
         while data := file.read(_CHUNK):
             digest.update(data)
             new.write(data)
@@ -164,7 +171,7 @@ def _small(word: str, flag: str) -> bytes:
     with os.fdopen(_opened(path, flag), "rb") as file:
         data = file.read(_LARGE + 1)
     if len(data) > _LARGE:
-        raise UsageError(f"{flag}: {path} is too large to be one")
+        raise UsageError(f"{flag}{path} is too large to be one")
     return data
 
 
@@ -173,17 +180,17 @@ def _opened(path: Path, flag: str) -> int:
     try:
         number = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
-        raise UsageError(f"{flag}: {path} can't be read: {error.strerror}") from error
+        raise UsageError(f"{flag}{path} can't be read: {error.strerror}") from error
     if not stat.S_ISREG(os.fstat(number).st_mode):
         os.close(number)
-        raise UsageError(f"{flag}: {path} is no regular file")
+        raise UsageError(f"{flag}{path} is no regular file")
     return number
 
 
 def _repository(word: str) -> tuple[str, str]:
     """The suffix that apt wants of a file with this repository, and its text."""
     if word.endswith(".sources"):
-        text = _small(word, "--extra-repository").decode("utf-8", "replace") + "\n"
+        text = _small(word, "--extra-repository: ").decode("utf-8", "replace") + "\n"
         schemes = [uri.partition(":")[0] for match in _URIS.findall(text) for uri in match.split()]
         if not schemes:
             raise UsageError(f"--extra-repository: {word} has no URIs", hint="see sources.list(5)")

@@ -18,13 +18,13 @@ from pathlib import Path
 
 from bwbuild.events import Level, Notice
 from bwbuild.root import apt, archives, offer, workplace
-from bwbuild.root.apt import Wish
+from bwbuild.root.apt import Broken, Wish
 from bwbuild.root.ground import Layer
 from bwbuild.root.locks import turn
 from bwbuild.root.records import LOCK, Records, make_place
 from bwbuild.root.space import unwritable
 
-__all__ = ["OLD", "Stored", "Wish", "fetched", "opened", "prune", "remove", "stored"]
+__all__ = ["OLD", "Broken", "Stored", "Wish", "fetched", "opened", "prune", "remove", "stored"]
 
 _LAYOUT = 2
 #: Seconds after which a layer that nobody used is removed, and bytes that all of them may take.

@@ -150,8 +150,8 @@ def _check_architectures(wish: Wish, extra: Extra, text: str) -> None:
     ):
         if name not in possible:
             raise UsageError(
-                f"--extra-package: {path} is for {printable(name)}, "
-                f"and the build for {', '.join(sorted(possible - {'all'}))}",
+                f"{extra.flag}{path} is for {printable(name)}, "
+                f"and the {'build' if extra.flag else 'base'} for {', '.join(sorted(possible - {'all'}))}",
                 hint="leave it out",
             )
 
@@ -162,7 +162,7 @@ def _broken_package(extra: Extra, text: str) -> BwbuildError:
     if not found:
         return HostError("no repository can be made of the extra packages", details=text.splitlines()[-10:])
     return UsageError(
-        f"--extra-package: {extra.packages[int(found[-1]) - 1]} is no Debian package",
+        f"{extra.flag}{extra.packages[int(found[-1]) - 1]} is no Debian package",
         hint="leave it out, or make it again",
         details=details,
     )

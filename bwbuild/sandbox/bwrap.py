@@ -26,6 +26,8 @@ Word = str | Scratch
 
 #: The descriptor of the sandbox's first filter; that of the options is 3.
 FIRST_FILTER = 4
+#: The descriptor on which ``init`` tells what an attended command left.
+TOLD = 7
 #: Where the helpers of bwbuild are inside.
 HELPERS = Guest("/run/bwbuild")
 
@@ -58,6 +60,10 @@ def inner_command(sandbox: Sandbox) -> tuple[str, ...]:
     """The command that bwrap starts: with a range of ids, ``init`` chooses the user for the real one."""
     if sandbox.identity.kind is IdentityKind.SINGLE:
         return sandbox.command
+    if sandbox.attended:
+        kind = "attended-with-groups" if sandbox.groups else "attended"
+        attended = (kind, str(sandbox.identity.uid), str(sandbox.identity.gid))
+        return (str(HELPERS / "init"), *attended, *sandbox.command)
     if sandbox.broker:
         kind = "user-with-groups" if sandbox.groups else "user"
         user = (kind, str(sandbox.identity.uid), str(sandbox.identity.gid))

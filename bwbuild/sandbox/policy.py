@@ -107,22 +107,24 @@ def _root(request: Request, sandbox: Sandbox) -> Sandbox:
 def _kernel(request: Request, sandbox: Sandbox) -> Sandbox:
     mounts = (
         Kernel("proc", Guest("/proc")),
-        *_boot_id(request),
+        *boot_id(request.restraints),
         Kernel("dev", Guest("/dev")),
         # After the rest of /dev; bwrap's own is for root alone.
         Tmpfs(Guest("/dev/shm"), 0o1777, size=request.ceilings.shm),
-        *_sys(request.sysfs),
+        *sys_mounts(request.sysfs),
     )
     return replace(sandbox, mounts=sandbox.mounts + mounts, own_sys=request.sysfs.whole)
 
 
-def _boot_id(request: Request) -> Iterator[Mount]:
+def boot_id(restraints: Restraints) -> Iterator[Mount]:
+    """What hides the number of the machine's start."""
     # Over a /proc of which something is hidden the kernel lets no nested namespace mount another.
-    if not request.restraints.nesting:
+    if not restraints.nesting:
         yield Bind(Scratch("ns/inside/boot-id"), Guest("/proc/sys/kernel/random/boot_id"))
 
 
-def _sys(sysfs: Sysfs) -> Iterator[Mount]:
+def sys_mounts(sysfs: Sysfs) -> Iterator[Mount]:
+    """/sys, without the machine's network cards."""
     if not sysfs.whole:
         yield Bind(Path(SYS), Guest(SYS))
         yield from (Tmpfs(Guest(path), 0o755, read_only=True) for path in sysfs.networks)

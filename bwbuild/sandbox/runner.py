@@ -7,30 +7,23 @@ and reaped all others. bwrap's own end is not enough: processes inside have been
 from __future__ import annotations
 
 import fcntl
-import json
 import math
 import os
-import select
-import signal
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from bwbuild import process
-from bwbuild.errors import HostError
 from bwbuild.interrupt import undisturbed
 from bwbuild.sandbox import tracing
 from bwbuild.sandbox.capture import captured
-from bwbuild.sandbox.pipes import Pipe, await_group, pipe
 from bwbuild.sandbox.scope import NO_SCOPE, Scope
+from bwbuild.sandbox.supervisor import Listeners, Running, Supervisor
 
-#: Seconds that a killed sandbox may take until its last process is gone and its layer is saved.
-GRACE = 60.0
-#: Seconds between two calls of ``Listeners.tick``.
-TICK = 0.5
-_CHUNK = 1 << 18
+__all__ = ["Beside", "Launch", "Listeners", "Outcome", "Running", "beside", "run"]
+
 #: An interactive sandbox has a terminal of its own, which script(1) copies to and from the caller's: what the
 #: sandbox pushes into its terminal's input never reaches the shell that started it.
 _ON_A_TERMINAL = """\
@@ -50,6 +43,8 @@ class Launch:
     interactive: bool = False
     #: what starts the launcher in a control group
     scope: Scope = NO_SCOPE
+    #: the descriptor of a pipe that its input comes from; None: it is empty
+    stdin: int | None = None
     #: what leads out of its network has processes of its own
     connected: bool = False
 
@@ -87,35 +82,6 @@ class Outcome:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
-    """The process ids of a sandbox: of its launcher, and of the first process inside where there is one."""
-
-    launcher: int
-    first: int | None
-
-
-def _ignore(_running: Running) -> bool:
-    """No tick is wanted."""
-    return False
-
-
-@dataclass(frozen=True, slots=True)
-class Listeners:
-    """Who wants to know.
-
-    ``output`` gets bytes as they come, of both streams unless ``error`` takes the second; ``tick`` is called
-    now and then, and when it returns true the sandbox is killed. ``trace`` gets strace's lines of a sandbox
-    that is ``traced``, ``traffic`` in a thread of its own what goes over the interface of a connected one.
-    """
-
-    output: Callable[[bytes], None]
-    error: Callable[[bytes], None] | None = None
-    tick: Callable[[Running], bool] = _ignore
-    trace: Callable[[bytes], object] | None = None
-    traffic: Callable[[bytes], None] | None = None
-
-
 def run(launch: Launch, listeners: Listeners) -> Outcome:
     """Run the sandbox to its end.
 
@@ -127,19 +93,32 @@ def run(launch: Launch, listeners: Listeners) -> Outcome:
     process.adopt_orphans()
     with (
         captured(launch.scratch, listeners.traffic),
-        pipe() as output,
-        pipe() as error,
-        pipe() as status,
+        _pipe() as output,
+        _pipe() as error,
+        _pipe() as status,
         tracing.opened(launch.scratch, listeners.trace) as trace,
     ):
         supervisor = None
         try:
             # Between its start and the one who ends it a signal would leave a sandbox behind.
             with undisturbed():
-                child = _start(launch, listeners, output, error, status)
+                child = _start(
+                    launch,
+                    output,
+                    error if listeners.error else output,
+                    status,
+                    capturing=listeners.traffic is not None,
+                )
                 error.close_write_end()
                 ends = (output.read_end, error.read_end, status.read_end)
-                supervisor = _Supervisor(child, ends, listeners, trace, launch)
+                supervisor = Supervisor(
+                    child,
+                    ends,
+                    listeners,
+                    trace,
+                    interactive=launch.interactive,
+                    connected=launch.connected,
+                )
             supervisor.watch(math.inf if launch.timeout is None else begin + launch.timeout)
         except BaseException:
             if supervisor is not None:
@@ -155,8 +134,73 @@ def run(launch: Launch, listeners: Listeners) -> Outcome:
         )
 
 
+@contextmanager
+def beside(launch: Launch, log: int) -> Iterator[Beside]:
+    """A sandbox that runs beside the caller until the end of the context, and is killed then.
+
+    :param log: the descriptor of a file, which gets all that it writes.
+    """
+    process.adopt_orphans()
+    with _pipe() as output, _pipe() as error, _pipe() as status:
+        own = _Pipe(output.read_end, os.dup(log))
+        supervisor = None
+        try:
+            with undisturbed():
+                output.close_write_end()
+                child = _start(launch, own, own, status)
+                ends = (output.read_end, error.read_end, status.read_end)
+                supervisor = Supervisor(
+                    child,
+                    ends,
+                    Listeners(lambda _: None),
+                    None,
+                    interactive=False,
+                    connected=launch.connected,
+                )
+            yield Beside(child)
+        finally:
+            error.close_write_end()
+            own.close_write_end()
+            if supervisor is not None:
+                with undisturbed():
+                    supervisor.end()
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A sandbox that runs beside the caller."""
+
+    _child: process.Process[bytes]
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended by itself."""
+        return self._child.poll() is not None
+
+
+@dataclass(slots=True)
+class _Pipe:
+    read_end: int
+    write_end: int
+
+    def close_write_end(self) -> None:
+        if self.write_end >= 0:
+            os.close(self.write_end)
+            self.write_end = -1
+
+
+@contextmanager
+def _pipe() -> Iterator[_Pipe]:
+    pipe = _Pipe(*os.pipe())
+    try:
+        yield pipe
+    finally:
+        pipe.close_write_end()
+        os.close(pipe.read_end)
+
+
 def _start(
-    launch: Launch, listeners: Listeners, output: Pipe, error: Pipe, status: Pipe
+    launch: Launch, output: _Pipe, error: _Pipe, status: _Pipe, *, capturing: bool = False
 ) -> process.Process[bytes]:
     # A larger pipe lets a chatty build run on while the log is written.
     with suppress(OSError):  # the kernel's limit per user may be reached; the default size works too
@@ -166,172 +210,13 @@ def _start(
     try:
         return process.start(
             launch.argv(),
-            env=launch.environment(inherited, capturing=listeners.traffic is not None),
-            output=(output.write_end, (error if listeners.error else output).write_end),
+            env=launch.environment(inherited, capturing=capturing),
+            output=(output.write_end, error.write_end),
             pass_fds=[inherited],
             interactive=launch.interactive,
+            stdin=launch.stdin,
         )
     finally:
         os.close(inherited)
         output.close_write_end()
         status.close_write_end()
-
-
-class _Supervisor:
-    """Watches one launcher. ``started`` and ``exit_code`` are what bwrap says of the command.
-
-    ``timed_out`` and ``ended`` say why it was killed, if it was.
-    """
-
-    def __init__(
-        self,
-        child: process.Process[bytes],
-        ends: tuple[int, int, int],
-        listeners: Listeners,
-        trace: tracing.Trace | None,
-        launch: Launch,
-    ) -> None:
-        self.started = False
-        self.exit_code: int | None = None
-        self.timed_out = False
-        self.ended = False
-        self._child = child
-        self._interactive = launch.interactive
-        self._connected = launch.connected
-        self._output, self._error, self._status = ends
-        self._listeners = listeners
-        self._trace = trace
-        self._documents = b""
-        #: pidfd of the first process of the sandbox
-        self._first: int | None = None
-        self._running = Running(child.pid, None)
-        self._next_tick = time.monotonic()
-
-    @property
-    def killed(self) -> bool:
-        """Whether it did not end by itself."""
-        return self.timed_out or self.ended
-
-    def watch(self, deadline: float) -> None:
-        """Hand on output until all writers are gone; at ``deadline`` (monotonic seconds) they are killed."""
-        launcher = os.pidfd_open(self._child.pid)
-        poll = select.poll()
-        actions: dict[int, Callable[[], bool]] = {
-            self._output: self._read_output,
-            self._error: self._read_error,
-            self._status: self._read_status,
-            launcher: lambda: False,
-        }
-        if self._trace is not None:
-            actions[self._trace.descriptor] = self._trace.read
-        for descriptor in actions:
-            poll.register(descriptor, select.POLLIN)
-        waiting = set(actions)
-        try:
-            while waiting & {self._output, self._error, launcher}:
-                now = time.monotonic()
-                if now >= self._next_tick:
-                    self._tick(now, deadline)
-                for descriptor, _ in poll.poll(math.ceil(max(0.0, self._next_tick - now) * 1000)):
-                    if not actions[descriptor]():
-                        poll.unregister(descriptor)
-                        waiting.discard(descriptor)
-        finally:
-            os.close(launcher)
-        if self._trace is not None:
-            self._trace.drain()
-
-    def _tick(self, now: float, deadline: float) -> None:
-        self._next_tick = now + TICK
-        if self.killed:
-            return
-        self._next_tick = min(self._next_tick, max(now, deadline))
-        self.timed_out = now >= deadline
-        self.ended = not self.timed_out and self._listeners.tick(self._running)
-        if self.timed_out or self.ended:
-            self._kill()
-
-    def end(self) -> None:
-        """Kill the sandbox and wait until it is gone; what it still writes is dropped."""
-        self._kill()
-        if self._trace is not None:
-            self._trace.close()
-        open_ends = {self._output, self._error}
-        while open_ends:
-            ready, _, _ = select.select(list(open_ends), [], [], GRACE)
-            if not ready:
-                self._kill_launcher()
-                break
-            open_ends -= {descriptor for descriptor in ready if not os.read(descriptor, _CHUNK)}
-        self.confirm_end()
-
-    def confirm_end(self) -> None:
-        """Wait until no process of the sandbox is left.
-
-        :raises HostError: one is left after ``GRACE`` seconds.
-        """
-        while self._read_status():
-            pass
-        self._child.wait()
-        # What leads out of the network comes here as an orphan, and is killed by the kernel. An interactive
-        # one shares the caller's process group.
-        if self._connected and not self._interactive and not await_group(self._child.pid, GRACE):
-            raise HostError("the helper of the network does not end", hint="look for pasta with ps")
-        if self._first is not None:
-            ready, _, _ = select.select([self._first], [], [], GRACE)
-            if ready:
-                with suppress(ChildProcessError):  # bwrap may have waited for it after all
-                    os.waitid(os.P_PIDFD, self._first, os.WEXITED)
-            os.close(self._first)
-            self._first = None
-            if not ready:
-                raise HostError(
-                    "a process of the sandbox can't be killed", hint="look for it with ps; it may hang in I/O"
-                )
-
-    def _kill(self) -> None:
-        # The kernel kills all of a pid namespace with its first process; the launcher ends by itself then.
-        # Before there is one, its helpers have to go too: that of unshare would wait for it for ever.
-        if self._first is None and select.select([self._status], [], [], 0)[0]:
-            self._read_status()  # bwrap may have told of one just now
-        if self._first is None:
-            self._kill_launcher()
-            return
-        with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._first, signal.SIGKILL)
-
-    def _kill_launcher(self) -> None:
-        if self._interactive:
-            self._child.kill()  # it shares the caller's process group
-            return
-        with suppress(ProcessLookupError):
-            os.killpg(self._child.pid, signal.SIGKILL)
-
-    def _read_output(self) -> bool:
-        data = os.read(self._output, _CHUNK)
-        if data:
-            self._listeners.output(data)
-        return bool(data)
-
-    def _read_error(self) -> bool:
-        data = os.read(self._error, _CHUNK)
-        if data and self._listeners.error:
-            self._listeners.error(data)
-        return bool(data)
-
-    def _read_status(self) -> bool:
-        """Take in what bwrap reports; False at its end."""
-        data = os.read(self._status, 4096)
-        self._documents += data
-        *lines, self._documents = self._documents.split(b"\n")
-        for line in lines:
-            document = json.loads(line)
-            if "child-pid" in document:
-                self.started = True
-                self._running = Running(self._child.pid, document["child-pid"])
-                self._next_tick = time.monotonic()  # at once: what is to be looked at begins now
-                with suppress(ProcessLookupError):  # gone already, and so are all others
-                    self._first = os.pidfd_open(document["child-pid"])
-            if "exit-code" in document:
-                self.exit_code = document["exit-code"]
-        return bool(data)

@@ -20,6 +20,7 @@ from bwbuild.sandbox.overlays import OVERLAY_OPTIONS
 from bwbuild.sandbox.parcel import File, parcel
 from bwbuild.sandbox.spec import (
     Given,
+    Handed,
     Identity,
     IdentityKind,
     Layering,
@@ -41,6 +42,15 @@ if ! [ -e started ]; then
   (cd {tree} && find . -mindepth 1 -maxdepth 1 {skip} \\
     -exec cp -a --no-preserve=ownership -t "$BWBUILD_SCRATCH/tree" -- {{}} +)
 fi
+"""
+
+# mount(8) does nothing for whom it takes for an ordinary user. 4096 is MS_BIND.
+_BIND = """\
+import ctypes, os, sys
+source, target = map(os.fsencode, sys.argv[1:])
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.mount(source, target, None, ctypes.c_ulong(4096), None):
+    sys.exit(f"{sys.argv[1]} can't be mounted: {os.strerror(ctypes.get_errno())}")
 """
 
 # No link that an earlier build left in the layer is followed. The time of the last change counts, which
@@ -148,6 +158,8 @@ def in_namespace(identity: Identity, lines: Iterable[str], leading: Network | No
 def _lay_out(sandbox: Sandbox) -> Iterator[str]:
     workspace, identity = sandbox.workspace, sandbox.identity
     if workspace.layering is Layering.NONE:
+        if identity.outer_first is not None:
+            yield f"chown {identity.outer_first}:{identity.outer_first} . ns etc"
         return
     tree = shlex.quote(str(workspace.tree))
     if workspace.layering is Layering.COPY:
@@ -211,6 +223,8 @@ def _namespace(sandbox: Sandbox) -> Iterator[str]:
     for overlay in sandbox.overlays:
         yield from overlays.lines(overlay)
     yield from _tree(sandbox)
+    for handed in sandbox.handed:
+        yield from _handed(handed, sandbox.identity)
     if sandbox.own_sys:
         # As the machine's own may be: a mount with more rights than that is refused.
         yield "mount -t sysfs -o ro,nosuid,nodev,noexec bwbuild ns/sys"
@@ -269,6 +283,14 @@ def _given(given: Given) -> Iterator[str]:
     yield f"mount --bind -- {place} ns/{given.name}"
 
 
+def _handed(handed: Handed, identity: Identity) -> Iterator[str]:
+    yield f"mkdir -p {handed.place.name}; chown {identity.uid}:{identity.gid} {handed.place.name}"
+    user = f"--reuid={identity.uid} --regid={identity.gid} --clear-groups"
+    capability = "--inh-caps=+sys_admin --ambient-caps=+sys_admin"
+    words = shlex.join((str(handed.source), handed.place.name))
+    yield f"setpriv {user} {capability} -- python3 -I -c {shlex.quote(_BIND)} {words}"
+
+
 def _tree(sandbox: Sandbox) -> Iterator[str]:
     workspace = sandbox.workspace
     if workspace.layering not in (Layering.OVERLAY, Layering.MEMORY):
@@ -317,8 +339,9 @@ def _bwrap_command(sandbox: Sandbox, *, ends: bool) -> Iterator[str]:
     command = shlex.join(str(word) for word in words[end:])
     start = f'{guard.start(sandbox.restraints, sandbox.ceilings)} "$@" --args 3 {command} 3< options'
     start += guard.opened(sandbox.restraints.filters)
+    start += f" {bwrap.TOLD}> told" if sandbox.attended else ""
     if sandbox.traced:
-        start = f"{shlex.join(traced.WORDS)} --output={traced.PLACE} {start}"
+        start = f"{shlex.join(sandbox.traced)} --output={traced.PLACE} {start}"
     if ends:
         yield f"exec {start}"
     else:

@@ -40,7 +40,8 @@ _NAMESPACES = ("user", "pid", "ipc", "uts", "cgroup", "net")
 class Small:
     """What runs, and what it is given.
 
-    :ivar mounts: of directories of the scratch directory; the command starts in the last one.
+    :ivar mounts: what it is given.
+    :ivar start: where the command starts; None: in the last of the mounts.
     :ivar tmp: bytes that /tmp may hold; None: as many as the kernel allows.
     :ivar ceilings: what the kernel lets it take; of them ``tmp`` does not count.
     :ivar anonymous: the caller has another number than his own: as root's, tar would try to give files away.
@@ -48,6 +49,7 @@ class Small:
 
     command: Sequence[str]
     mounts: tuple[Bind, ...]
+    start: Guest | None = None
     tmp: int | None = None
     anonymous: bool = False
     ceilings: Ceilings = NO_CEILINGS
@@ -90,7 +92,7 @@ def _options(host: Host, small: Small) -> Iterator[Word]:
         yield from ("--setenv", name, value)
     for mount in _mounts(host, small):
         yield from mount_words(mount)
-    yield from ("--chdir", str(small.mounts[-1].target))
+    yield from ("--chdir", str(small.start or small.mounts[-1].target))
 
 
 def _mounts(host: Host, small: Small) -> Iterator[Mount]:

@@ -233,6 +233,18 @@ class Network(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Handed:
+    """A directory that its owner alone may enter, root of the namespace not, as one of FUSE.
+
+    The launcher mounts it as him, before bwrap starts, at ``place``, so that it comes
+    along where that lies below what is bound.
+    """
+
+    source: Path
+    place: Scratch
+
+
+@dataclass(frozen=True, slots=True)
 class Sandbox:
     """Everything that decides what a process in the sandbox sees and may do."""
 
@@ -242,6 +254,7 @@ class Sandbox:
     #: directories of the cache that overlays are made of
     given: tuple[Given, ...] = ()
     overlays: tuple[Overlay, ...] = ()
+    handed: tuple[Handed, ...] = ()
     mounts: tuple[Mount, ...] = ()
     #: namespaces as in bwrap's options: pid, ipc, uts, net, cgroup
     namespaces: tuple[str, ...] = ()
@@ -259,8 +272,11 @@ class Sandbox:
     hostname: str = "localhost"
     #: the command runs as the build user, beside a broker that runs commands as root of the sandbox
     broker: bool = False
+    #: the command runs as the build user, nobody runs anything as root, and ``told`` has what it left
+    attended: bool = False
     #: a terminal is passed in and job control works
     interactive: bool = False
-    #: strace follows all processes and writes what they do to a file of the scratch directory
-    traced: bool = False
+    #: the words of strace, which then follows all processes and writes what they do to a file of the scratch
+    #: directory
+    traced: tuple[str, ...] = ()
     command: tuple[str, ...] = ()

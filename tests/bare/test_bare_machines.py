@@ -15,11 +15,6 @@ from support import ROOT, as_root, need
 
 MIRROR = os.environ.get("BWBUILD_TEST_MIRROR", "")
 PLACE = Path(os.environ.get("BWBUILD_BARE", "/var/tmp"))
-#: In the order of a newcomer; each page finds what the ones before it installed.
-PAGES = (
-    *("docs/tutorial.md", "README.md", "docs/explanation.md", "docs/how-to.md", "docs/reference.md"),
-    *("docs/corpus.md", "docs/reports.md", "docs/cluster.md"),
-)
 #: Seconds for one page.
 PATIENCE = 3600
 
@@ -114,7 +109,7 @@ def newcomer(suite: str, builder: Machine) -> Iterator[Machine]:
         yield found
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", guide.TYPED)
 def test_page(newcomer: Machine, page: str) -> None:
     newcomer.type(guide.blocks(ROOT / page))
 
@@ -123,14 +118,14 @@ def test_contributing(builder: Machine) -> None:
     builder.type(guide.blocks(ROOT / "CONTRIBUTING.md"))
 
 
+def test_smart_card(newcomer: Machine) -> None:
+    """The key is on a card, though on one of software."""
+    newcomer.run("set -eu\nsh ~/bwbuild/tests/bare/card\n")
+
+
 def test_autopkgtest(newcomer: Machine) -> None:
     """The package's own tests, on the machine itself: no container around them holds anything back."""
     newcomer.run(
         "set -eu\nsudo apt-get install autopkgtest\n"
         "sudo autopkgtest --user=jane --no-built-binaries ~/bwbuild/ -- null\n"
     )
-
-
-def test_every_page_is_typed() -> None:
-    typed = {str(path.relative_to(ROOT)) for path in guide.PAGES if guide.blocks(path)}
-    assert typed <= {*PAGES, "CONTRIBUTING.md"}

@@ -236,7 +236,8 @@ def test_layer_that_was_ended_early(bases: Bases, top: Path, number: signal.Sign
     assert list((top / "cache" / "work").iterdir()) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+# Half a minute of processor time each, so one of them goes with the long ones.
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
 def test_base_that_was_ended_early(bases: Bases, top: Path, number: signal.Signals) -> None:
     desk = bases.desk(top / "new")
     place = top / "cache" / "bases"

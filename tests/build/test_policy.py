@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
+import signal
+import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support import Desk, need, snapshot
+from support import ROOT, Desk, need, processes, snapshot, wait_for
 
 from bwbuild.conduct.experiments import NAMES
 
@@ -182,3 +185,57 @@ def test_much_of_it_at_once_and_in_words(desk: Desk) -> None:
     assert lines[-1].startswith("tiny 1: 4 findings (3 builds, ")
     assert all(line.isprintable() for line in lines)
     assert desk.left() == []
+
+
+def test_a_dsc_and_one_rule(desk: Desk) -> None:
+    need("strace", "dpkg-source")
+    Planted(build='mkdir "$HOME" || true').plant(desk.tree)
+    subprocess.run(["dpkg-source", "--build", desk.tree], cwd=desk.parent, check=True, capture_output=True)
+    done = desk.run("policy", "--only", "home", "--json", "tiny_1.dsc", cwd=desk.parent)
+    assert done.status == 15, done.both
+    found = json.loads(done.out)
+    assert [finding["process"]["command"] for finding in found["findings"]] == ["mkdir /nonexistent"]
+    assert [state["name"] for state in found["experiments"]] == ["home"]
+    assert [built["name"] for built in found["builds"]] == ["first"]
+    assert desk.left() == []
+
+
+def test_nothing_of_an_interrupted_one_stays(desk: Desk) -> None:
+    need("strace")
+    Planted(build="sleep 1000.0173").plant(desk.tree)
+    before = snapshot(desk.parent)
+    process = desk.start("policy", "--only", "twice", "--only", "network")
+    wait_for(lambda: processes("1000.0173"), 60)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert desk.left() == []
+    assert snapshot(desk.parent) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("-S",), "builds no source package"),
+        (("-nc",), "-nc"),
+        (("-T", "clean"), "-T"),
+        (("-j4",), "-j4"),
+        (("--only", "politeness"), "politeness"),
+        (("--count", "nothing"), "nothing"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_what_contradicts_it_is_refused(words: tuple[str, ...], named: str, shared: Desk) -> None:
+    done = shared.run("policy", *words)
+    assert done.status == 2
+    assert named in done.err.splitlines()[0]
+    assert not done.out
+
+
+@pytest.mark.long
+def test_patches_that_are_not_applied_stay_so(desk: Desk) -> None:
+    """dpkg-buildpackage applies them for the build, which is nothing that clean would have to undo."""
+    tree = desk.parent / "quilt-patches-1.0"
+    shutil.copytree(ROOT / "testpkgs" / "quilt-patches" / "tree", tree)
+    done = desk.ok("policy", "--only", "clean", "--only", "twice", cwd=tree)
+    assert done.out.startswith("quilt-patches 1.0-1: nothing found (2 builds, ")

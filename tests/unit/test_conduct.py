@@ -5,14 +5,16 @@ from __future__ import annotations
 import stat
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
-from made_plans import SOURCE
+from made_plans import ALONE, HOST, SOURCE, inputs
 
-from bwbuild.conduct import listing, members, words
+from bwbuild.conduct import listing, members, plans, words
 from bwbuild.conduct.compare import as_roots, changes, differences
 from bwbuild.conduct.experiments import EXPERIMENTS, NAMES
 from bwbuild.conduct.steps import Step, next_step
+from bwbuild.conduct.subject import subject
 from bwbuild.conduct.values import (
     AGAIN,
     FIRST,
@@ -33,14 +35,17 @@ from bwbuild.conduct.values import (
     Subject,
     Traced,
 )
-from bwbuild.errors import VerificationError
+from bwbuild.deb import buildoptions
+from bwbuild.errors import UsageError, VerificationError
+from bwbuild.host.facts import Processors
+from bwbuild.sandbox.spec import Saved
 
 FILE, DIRECTORY = stat.S_IFREG | 0o644, stat.S_IFDIR | 0o755
 DEB = "tiny_1_all.deb"
 BASE = Conditions(4)
 SUBJECT = Subject(base=BASE, builder=1500, chosen=NAMES)
 MEMBER = Member(FILE, 0, 0, "a", 1)
-ALONE = ("root", "processors", "umask")
+APART = ("root", "processors", "umask")
 
 
 def contents(**more: Member) -> Contents:
@@ -113,7 +118,7 @@ def test_a_difference_has_one_cause(cause: str) -> None:
 
     evidence = carried_out(given)
     assert found(evidence).keys() == {cause}
-    assert evidence.order == (FIRST, SECOND, TOGETHER, *ALONE, AGAIN)
+    assert evidence.order == (FIRST, SECOND, TOGETHER, *APART, AGAIN)
 
 
 @pytest.mark.parametrize("cause", CAUSES)
@@ -286,6 +291,8 @@ def test_trees() -> None:
         "new": Entry(DIRECTORY),
         "new/a": Entry(FILE),
         "new/a/b": Entry(FILE),
+        "empty": Entry(DIRECTORY),
+        "empty/too": Entry(DIRECTORY),
     }
     assert changes(before, after) == (
         Change("dir/x", "changed"),
@@ -294,6 +301,7 @@ def test_trees() -> None:
         Change("new", "left"),
     )
     assert changes(after, after) == ()
+    assert changes(before, before | {"dir/empty": Entry(DIRECTORY)}) == ()
     assert changes({"d": Entry(DIRECTORY), "d/x": Entry(FILE)}, {}) == (Change("d", "removed"),)
 
 
@@ -365,10 +373,71 @@ def test_findings_count_as_wished() -> None:
     }
 
 
+def asked_of(*only: str, blind: str = "", needs_root: str = "no", **more: Any) -> Subject:
+    """The subject for a source that says so."""
+    return subject(inputs(source=replace(SOURCE, needs_root=needs_root), **more), only, blind)
+
+
+def test_what_is_asked_of_a_source() -> None:
+    assert asked_of() == Subject(base=Conditions(8), builder=1500, chosen=NAMES)
+    assert asked_of("umask", "clean").chosen == ("clean", "umask")
+    assert asked_of("umask", blind="no strace").unchecked == {}
+    blind = asked_of(blind="no strace").unchecked
+    assert blind.keys() == {"network", "home", "outside"}
+    assert blind["home"] == "no strace"
+    assert asked_of(caller=ALONE).unchecked.keys() == {"root"}
+
+
+@pytest.mark.parametrize("said", ["", "binary-targets", "dpkg/target-subcommand"])
+def test_root_is_no_question_where_it_is_declared(said: str) -> None:
+    found = asked_of(needs_root=said)
+    assert "root" not in found.chosen
+    assert found.idle.keys() == {"root"}
+    assert asked_of("clean", needs_root=said).idle == {}
+
+
+def test_one_processor_is_held_against_two_jobs() -> None:
+    host = replace(HOST, processors=Processors(1, 1))
+    assert asked_of(host=host).base.jobs == 2
+
+
+def words_of(conditions: Conditions, *options: str, **more: bool) -> str:
+    """The command of a build's plan, as one text."""
+    made = inputs("-b", *options, view=None)
+    return " ".join(plans.build(made, conditions, **more).sandbox.command)
+
+
+def test_plans_differ_by_their_conditions() -> None:
+    plain = "dpkg-buildpackage -us -uc -r/run/bwbuild/as-root -b"
+    assert words_of(Conditions(4)) == f"{plain} -J4"
+    assert words_of(Conditions(1, confined=True, rooted=True)) == f"{plain} -J1 --rules-requires-root"
+    assert words_of(Conditions(4), cleaned=True) == f"{plain} -J4 -tc"
+    assert words_of(Conditions(4, umask=0o002)) == f'sh -c umask 0002; exec "$@" bwbuild {plain} -J4'
+
+
+def test_no_build_is_in_memory_alone() -> None:
+    workspace = plans.build(inputs("-b"), BASE).sandbox.workspace
+    assert workspace.memory is None
+    assert workspace.saved is Saved.ALWAYS
+
+
+@pytest.mark.parametrize("words", ["-S", "-F", "-nc", "-Tclean", "-j", "-J4", "--jobs=2", "-tc"])
+def test_options_that_contradict_it(words: str) -> None:
+    with pytest.raises(UsageError):
+        plans.options_of(buildoptions.parse(words.split()))
+
+
+def test_binary_packages_are_built_unless_some_of_them_are_asked_for() -> None:
+    assert plans.options_of(buildoptions.parse(["-Pnodoc"])).passed == ("-b", "-Pnodoc")
+    assert plans.options_of(buildoptions.parse(["-A"])).passed == ("-A",)
+
+
 def test_what_was_not_checked_is_said() -> None:
     evidence = carried_out(lambda _, conditions, __: failed(conditions))
     texts = [line.text for line in words.lines(conduct(evidence))]
-    assert sum(text.startswith("not checked: ") for text in texts) == len(NAMES)
+    assert [text for text in texts if text.startswith("not checked: ")] == [
+        f"not checked: {', '.join(NAMES)}: the source does not build, and no more than that was seen"
+    ]
     assert "does not build: FAIL: one" in texts
     clean = Built(BASE, succeeded=False, contents=contents(), errors=("rm: cannot remove",))
     evidence = carried_out(lambda name, conditions, _: clean if name == FIRST else world(name, conditions))

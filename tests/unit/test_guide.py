@@ -11,6 +11,7 @@ from pathlib import Path
 import guide
 import pytest
 
+from bwbuild.cli.main import COMMANDS
 from bwbuild.config.layers import from_toml
 
 BLOCKS = [block for page in guide.PAGES for block in guide.blocks(page)]
@@ -60,6 +61,25 @@ def test_settings_are_read(block: guide.Block) -> None:
 @each_page
 def test_nothing_is_typed_outside_of_blocks(page: Path) -> None:
     assert list(guide.prompts_outside(page)) == []
+
+
+def test_every_page_is_typed() -> None:
+    typed = {block.page for block in BLOCKS if "bare" in block.words}
+    assert typed == {*guide.TYPED, "CONTRIBUTING.md"}
+
+
+@pytest.mark.parametrize("index", ["README.md", "docs/README.md"])
+def test_every_page_is_named(index: str) -> None:
+    text = (guide.ROOT / index).read_text(encoding="utf-8")
+    pages = {page.name for page in guide.PAGES if page.parent.name == "docs"} - {"README.md"}
+    assert {name for name in pages if not re.search(rf"\]\((docs/)?{name}[#)]", text)} == set()
+
+
+def test_every_command_is_named() -> None:
+    lines = (guide.ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    rows = [line.split("|")[1] for line in lines if line.startswith("| `bwbuild")]
+    named = {word for row in rows for word in re.findall(r"`(?:bwbuild )?([a-z]+)", row)}
+    assert {*COMMANDS, "bwbuild"} - {"build"} <= named
 
 
 def anchors(page: Path) -> set[str]:

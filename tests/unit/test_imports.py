@@ -23,6 +23,7 @@ RANKS = {
     "__main__": 0,
     "cli": 1,
     "corpus": 2,
+    "tryout": 2,
     "conduct": 2,
     "build": 3,
     "audit": 4,
@@ -85,6 +86,12 @@ PURE = {
     "permissions/exposes.py": {"os", "pathlib", "bwbuild.process"},
     "build/permitted.py": {"os", "pathlib", "bwbuild.process"},
     "sandbox/permits.py": {"os", "bwbuild.process"},
+    "sandbox/program.py": {"os", "bwbuild.process", "tempfile", "time"},
+    "permissions/finish_args.py": {"os", "pathlib", "bwbuild.process"},
+    **{
+        f"tryout/{name}.py": {"os", "bwbuild.process", "time"}
+        for name in ("difference", "explaining", "learned", "picture", "programs", "telling", "values")
+    },
     "sandbox/traced.py": {"os", "pathlib", "bwbuild.process"},
     "trace/parse.py": {"pathlib", "bwbuild.process"},
     "deb/clearsign.py": {"os", "pathlib", "bwbuild.process"},

@@ -1,0 +1,112 @@
+"""What serves a granted permission while the program runs: private servers, sockets, devices, paths."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from bwbuild.build import places
+from bwbuild.config.layers import user_file
+from bwbuild.config.settings import Settings
+from bwbuild.errors import UsageError
+from bwbuild.host import permitted as machine
+from bwbuild.permissions.words import Permission
+from bwbuild.sandbox import program
+from bwbuild.sandbox.permits import Available, Permits, permits
+from bwbuild.sandbox.spec import Bind, Handed, Scratch
+from bwbuild.tryout import bus, displays
+from bwbuild.tryout.bus import Calls, Proxy
+from bwbuild.tryout.displays import AUTHORITY, Display
+from bwbuild.tryout.grants import Granted
+from bwbuild.tryout.helpers import Station
+from bwbuild.tryout.values import Asked
+
+_BUS = Permission("socket", "session-bus")
+
+
+@dataclass(frozen=True, slots=True)
+class Desktop:
+    """What serves a program: the permits, the display that is its own, and the proxy to the bus."""
+
+    permits: Permits
+    display: Display | None = None
+    proxy: Proxy | None = None
+    handed: tuple[Handed, ...] = ()
+    paths: Mapping[Permission, Path] = field(default_factory=dict)
+
+    def calls(self) -> Calls | None:
+        """What was asked of the bus; None where there is none."""
+        return None if self.proxy is None else bus.calls(self.proxy.log())
+
+
+@contextmanager
+def opened(asked: Asked, granted: Granted, station: Station, name: str) -> Iterator[Desktop]:
+    """All that serves what is granted, until the end of the context.
+
+    :param name: of the program, for the bus and the title of its display.
+    :raises HostError: the session or the machine lacks something.
+    :raises ConfigurationError: something can't be granted.
+    """
+    environment = dict(os.environ)
+    wanted = list(granted.permissions)
+    with ExitStack() as stack:
+        proxy = display = None
+        sockets: dict[str, Path] = machine.sockets_of_session(
+            [i.value for i in wanted if i.key == "socket" and i.value in ("wayland", "pulseaudio")],
+            environment,
+        )
+        if bus.is_wanted(wanted):
+            proxy = stack.enter_context(bus.opened(station, name, wanted, environment))
+            sockets["session-bus"] = proxy.socket
+            wanted.append(_BUS)
+        if granted.has("socket", "x11") or asked.screenshot is not None:
+            display = stack.enter_context(_display(asked, station, name, environment))
+            sockets["x11"] = display.socket
+            wanted.append(Permission("socket", "x11"))
+        found = machine.look(wanted, _around(station.settings, environment))
+        available = Available(environment, found.devices, found.paths, sockets, {}, found.by_group)
+        own = permits(wanted, available)
+        yield Desktop(
+            _with(own, granted, display, proxy), display, proxy, _documents(environment, proxy), found.paths
+        )
+
+
+def _display(
+    asked: Asked, station: Station, name: str, environment: Mapping[str, str]
+) -> AbstractContextManager[Display]:
+    server = asked.server
+    if server == "auto":
+        server = "xvfb" if asked.screenshot is not None else "xephyr"
+    if asked.screenshot is not None and server != "xvfb":
+        raise UsageError("--screenshot takes the picture of an Xvfb", hint="leave out --x11")
+    if server == "xvfb":
+        return displays.hidden(station)
+    return displays.nested(station, f"{name} (bwbuild try)", environment)
+
+
+def _with(own: Permits, granted: Granted, display: Display | None, proxy: Proxy | None) -> Permits:
+    environment = {**granted.environment, **own.environment}
+    mounts = list(own.mounts)
+    if display is not None:
+        mounts.append(Bind(display.authority, AUTHORITY))
+        environment["XAUTHORITY"] = str(AUTHORITY)
+    if proxy is not None:
+        # Programs of GTK and Qt ask the portals for files then.
+        environment |= {"GTK_USE_PORTAL": "1", "QT_QPA_PLATFORMTHEME": "xdgdesktopportal"}
+    return replace(own, mounts=tuple(mounts), environment=environment)
+
+
+def _documents(environment: Mapping[str, str], proxy: Proxy | None) -> tuple[Handed, ...]:
+    """Where a document portal shows the program what the user lets it open: at the same place as outside."""
+    documents = bus.documents(environment, proxy.name) if proxy is not None else None
+    return () if documents is None else (Handed(documents, Scratch(f"{program.RUNTIME}/doc")),)
+
+
+def _around(settings: Settings, environment: Mapping[str, str]) -> machine.Around:
+    own = (user_file(environment).parent, places.cache(settings), places.scratch(settings), places.state())
+    real = tuple(Path(os.path.realpath(path)) for path in own)
+    home = Path(os.path.realpath(environment.get("HOME", "/")))
+    return machine.Around(home, environment, real, (Path(str(program.HOME)),))

@@ -1,0 +1,35 @@
+"""What each permission exposes, in the words of the audit: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bwbuild.audit.permitted import explained
+from bwbuild.permissions.exposes import exposure
+from bwbuild.permissions.words import Permission
+from bwbuild.tryout.grants import Granted
+
+#: Where a program has something else than a build would be given.
+_OTHERWISE = {
+    Permission("socket", "x11"): (
+        "it draws on a server of its own, which nobody else reaches, and reads what you type into its windows"
+    ),
+    Permission("socket", "session-bus"): "it talks to portals, which ask you, and to names that are granted",
+}
+
+
+def lines(granted: Granted) -> Iterator[str]:
+    """A line or more for each permission, and for what has no counterpart."""
+    if not granted.permissions:
+        yield "nothing is granted: no network, no display, no device, no file of yours; a home of its own"
+    for permission in granted.permissions:
+        own = _OTHERWISE.get(permission)
+        text, *findings = (own,) if own else explained(permission)
+        yield f"{permission}: {text}"
+        yield from (f"  {finding}" for finding in findings)
+        if own is None and exposure(permission).grave:
+            yield "  who has it can become you, or read your secrets"
+    for name, value in granted.environment.items():
+        yield f"{name} is set to {value!r}"
+    for argument, why in granted.without:
+        yield f"{argument} has no counterpart: {why}"

@@ -1,0 +1,69 @@
+"""What a program is granted, by the command line and a manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bwbuild.errors import UsageError
+from bwbuild.permissions.finish_args import Translated
+from bwbuild.permissions.words import Permission, parse
+from bwbuild.tryout import manifest
+
+#: Keys of permissions that a program has no use for, and what serves it instead.
+_SENSELESS = {
+    "persist": "a program's home is kept anyway; --home NAME gives it another one",
+    "limit": "a program's limits are options: --limit-memory SIZE, --timeout TIME and so on",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """What is granted.
+
+    :ivar environment: variables with their values, as a manifest sets them.
+    :ivar without: what a manifest wants and has no counterpart here, with the reason.
+    """
+
+    permissions: tuple[Permission, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    without: tuple[tuple[str, str], ...] = ()
+
+    def has(self, key: str, value: str) -> bool:
+        """Whether that is granted."""
+        return Permission(key, value) in self.permissions
+
+
+def read(allowed: Iterable[str], denied: Iterable[str], finish_args: Path | None) -> Granted:
+    """What is allowed and not denied; a word of the command line is stronger than a manifest.
+
+    :raises UsageError: a word is no permission, or none that a program can have.
+    """
+    wanted = manifest.read(finish_args) if finish_args is not None else Translated()
+    given = dict.fromkeys(_parsed("--allow", word) for word in allowed)
+    refused = [_parsed("--deny", word) for word in denied]
+    asked = [item for item in wanted.allow if not _covered(item, wanted.deny)]
+    permissions = [item for item in dict.fromkeys((*given, *asked)) if not _covered(item, refused)]
+    return Granted(tuple(_shortest(permissions)), wanted.environment, wanted.without)
+
+
+def _parsed(flag: str, word: str) -> Permission:
+    try:
+        permission = parse(word)
+    except ValueError as error:
+        raise UsageError(f"{flag} is {word!r}", hint=f"expected {error}") from None
+    if permission.key in _SENSELESS:
+        raise UsageError(f"{flag} {permission} is of no use here", hint=_SENSELESS[permission.key])
+    return permission
+
+
+def _covered(item: Permission, denied: Iterable[Permission]) -> bool:
+    """Whether who denies ``denied`` denies this too: to deny reading is to deny writing."""
+    return any(item.covers(other) for other in denied)
+
+
+def _shortest(permissions: Iterable[Permission]) -> list[Permission]:
+    """Without what another one covers."""
+    found = list(permissions)
+    return [item for item in found if not any(other != item and other.covers(item) for other in found)]

@@ -1,0 +1,179 @@
+"""Looking at an installation: the packages alone, over a root with all that they depend on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from bwbuild.errors import HostError
+from bwbuild.root import layers
+from bwbuild.root.chamber import Chamber
+from bwbuild.root.workplace import workplace
+from bwbuild.tryout import below, difference
+from bwbuild.tryout.difference import Installation, Texts
+from bwbuild.tryout.root import Root
+
+_ARCHIVES = "/var/cache/apt/archives"
+_LAYER = "/mnt"
+_INSTALL = 'cd "$1"; shift; exec dpkg --force-unsafe-io --install "$@"'
+#: Prints what lies in the layer, and how it differs from what was there: see :func:`difference.parse`.
+_LOOK = r"""
+use strict; use warnings;
+my %kind = (0100000 => 'f', 0040000 => 'd', 0120000 => 'l', 0010000 => 'p', 0140000 => 's', 0020000 => 'c');
+sub same {
+  my ($new, $old) = @_;
+  return 0 if -s $new != -s $old;
+  open(my $n, '<:raw', $new) or return 0;
+  open(my $o, '<:raw', $old) or return 0;
+  while (1) {
+    my ($x, $y) = ('', '');
+    my $read = read($n, $x, 65536);
+    read($o, $y, 65536);
+    return 0 if $x ne $y;
+    return 1 if !$read;
+  }
+}
+sub walk {
+  my ($place) = @_;
+  opendir(my $handle, "/mnt/$place") or return;
+  for my $name (sort grep { $_ ne '.' && $_ ne '..' } readdir($handle)) {
+    my $path = $place eq '' ? $name : "$place/$name";
+    my @new = lstat("/mnt/$path") or next;
+    my @old = lstat("/$path");
+    my $kind = $kind{$new[2] & 0170000} // '?';
+    my $gone = $kind eq 'c' && $new[6] == 0;
+    my $link = $kind eq 'l' ? readlink("/mnt/$path") : '';
+    my $sign = $gone ? '-' : !@old ? '+' : '~';
+    my $equal = $sign eq '~' && $new[2] == $old[2] && $new[4] == $old[4] && $new[5] == $old[5]
+      && ($kind eq 'f' ? same("/mnt/$path", "/$path") : $kind eq 'l' ? $link eq readlink("/$path") : 1);
+    printf("%s\t%s\t%o\t%d\t%d\t%s\0%s\0", $sign, $kind, $new[2] & 07777, $new[4], $new[5], $path, $link)
+      unless $equal || ($gone && !@old);
+    walk($path) if $kind eq 'd';
+  }
+}
+walk('');
+"""
+
+
+def seen(there: Root) -> Installation:
+    """Install what is tried over a root with its dependencies, and tell what it changes there.
+
+    :raises BwbuildError: it can't be installed.
+    """
+    base, cache = there.base, there.wish.cache
+    below_wish = replace(there.wish, control=_dependencies(there), extra=None, what="the dependencies")
+    with layers.opened(below_wish) as lower, workplace(cache, "diff") as place:
+        files = _files(there, place)
+        upper = place / "layer" / "upper"
+        for path in (place / "layer", upper, place / "install", place / "look"):
+            path.mkdir()
+            path.chmod(0o755)
+        installing = Chamber(
+            base.identity,
+            place / "install",
+            base.root,
+            layer=place / "layer",
+            over=(lower.upper,),
+            shown={_LAYER: files},
+        )
+        names = sorted(path.name for path in files.iterdir())
+        done = installing.run(("sh", "-c", _INSTALL, "sh", _LAYER, *names), lambda _: None)
+        said = done.stdout.decode("utf-8", "replace")
+        if done.returncode != 0:
+            raise HostError(
+                f"the packages can't be installed alone (exit status {done.returncode})",
+                hint="without --diff apt installs them with all the rest",
+                details=said.splitlines()[-20:],
+            )
+        looking = Chamber(
+            base.identity, place / "look", base.root, over=(lower.upper,), shown={_LAYER: upper}
+        )
+        items = difference.parse(looking.run(("perl", "-e", _LOOK)).stdout)
+        tops = (lower.upper, base.root)
+        return Installation(
+            packages=_named(there),
+            items=items,
+            owned=_owned(there),
+            before=_texts(tops),
+            after=_texts((upper, *tops)),
+            said=said,
+        )
+
+
+def _owned(there: Root) -> frozenset[str]:
+    """The paths of the packages' files, where links of a merged root lead them."""
+    links = there.ground.root_names
+    found = set()
+    for path in there.files():
+        top, slash, rest = path.partition("/")
+        found.add(f"{links.get(top) or top}{slash}{rest}")
+    return frozenset(found)
+
+
+def _dependencies(there: Root) -> str:
+    """What apt is asked for: all that is in the layer but what is tried."""
+    tried = {package.name for package in there.tried}
+    head, _, _ = there.wish.control.partition("Build-Depends:")
+    relations = []
+    for key, version in sorted(there.ground.layer.packages.items()):
+        name, _, architecture = key.partition(":")
+        if name not in tried:
+            qualifier = "" if architecture in ("all", there.base.suite.architecture) else f":{architecture}"
+            relations.append(f"{name}{qualifier} (= {version})")
+    return head + (f"Build-Depends: {', '.join(relations)}\n" if relations else "")
+
+
+def _named(there: Root) -> tuple[str, ...]:
+    packages = there.ground.packages
+    found = []
+    for package in there.tried:
+        keys = (f"{package.name}:{there.base.suite.architecture}", f"{package.name}:all")
+        version = next((packages[key] for key in keys if key in packages), package.version)
+        found.append(f"{package.name} {version}".strip())
+    return tuple(found)
+
+
+def _files(there: Root, place: Path) -> Path:
+    """A directory with the .debs of what is tried."""
+    files = place / "files"
+    files.mkdir()
+    files.chmod(0o755)
+    extra = there.wish.extra
+    if extra is not None:
+        for path in (extra.place / "packages").glob("*.deb"):
+            (files / path.name).hardlink_to(path)
+    names = [package.name for package in there.tried if not package.version]
+    if names:
+        wish = replace(there.wish, extra=None)
+        fetched, work = place / "fetched", place / "fetch"
+        for path in (fetched, work):
+            path.mkdir()
+            path.chmod(0o755)
+        _download(wish, names, work, fetched)
+        for path in fetched.glob("*.deb"):
+            (files / path.name).write_bytes(path.read_bytes())
+    return files
+
+
+def _download(wish: layers.Wish, names: Sequence[str], work: Path, place: Path) -> None:
+    chamber = Chamber(wish.base.identity, work, wish.base.root, network=wish.fetch, binds={_LAYER: place})
+    words = ("apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", *names)
+    done = chamber.run(("sh", "-c", f'cd {_LAYER}; exec "$@"', "sh", *words))
+    if done.returncode != 0:
+        details = (done.stdout + done.stderr).decode("utf-8", "replace").splitlines()[-10:]
+        raise HostError("the packages can't be fetched", hint="check the network", details=details)
+
+
+def _texts(tops: Sequence[Path]) -> Texts:
+    def text(name: str) -> str:
+        return next((found for top in tops if (found := below.text(top, name)) is not None), "")
+
+    dpkg = "var/lib/dpkg"
+    return Texts(
+        passwd=text("etc/passwd"),
+        group=text("etc/group"),
+        diversions=text(f"{dpkg}/diversions"),
+        overrides=text(f"{dpkg}/statoverride"),
+        triggers=text(f"{dpkg}/triggers/File"),
+    )

@@ -1,0 +1,95 @@
+"""What was learned of a program, kept beside its home; and what of this machine it looked for in vain."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import islice
+
+from bwbuild.errors import ConfigurationError, UsageError
+from bwbuild.permissions.words import Permission, parse
+from bwbuild.sandbox.program import HOME
+from bwbuild.tryout.grants import Granted
+from bwbuild.tryout.homes import Home
+from bwbuild.tryout.learned import Learned
+
+_VERSION = 1
+#: Places that a root has itself, whatever this machine has there.
+_OF_ROOTS = (
+    "usr",
+    "etc",
+    "bin",
+    "sbin",
+    "lib",
+    "var",
+    "proc",
+    "sys",
+    "dev",
+    "run",
+    "tmp",
+    "boot",
+    "root",
+    "opt",
+)
+#: Paths that are looked for on this machine.
+_MOST = 20_000
+
+
+def write(home: Home, found: Learned) -> None:
+    """Keep it for the next run."""
+    record = {
+        "version": _VERSION,
+        "permissions": [str(permission) for permission in found.permissions],
+        "opened": list(found.opened),
+        "contacted": list(found.contacted),
+        "asked": list(found.asked),
+    }
+    new = home.learned.with_suffix(".new")
+    new.write_text(json.dumps(record, indent=1), encoding="utf-8")
+    new.replace(home.learned)
+
+
+def only(home: Home, granted: Granted) -> Granted:
+    """What was learned, and nothing else.
+
+    :raises UsageError: nothing was learned, or more is granted.
+    :raises ConfigurationError: the record can't be read.
+    """
+    try:
+        record = json.loads(home.learned.read_text(encoding="utf-8"))
+        permissions = tuple(parse(word) for word in record["permissions"])
+    except FileNotFoundError:
+        raise UsageError(
+            "nothing was learned of this program", hint="run it with --learn and what it needs first"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(
+            f"{home.learned} can't be read: {error}", hint="--learn writes it anew"
+        ) from None
+    beyond = [item for item in granted.permissions if not _covered(item, permissions)]
+    if beyond:
+        raise UsageError(
+            f"{beyond[0]} is more than what was learned", hint="leave it out, or leave out --only-learned"
+        )
+    return replace(granted, permissions=permissions)
+
+
+def _covered(item: Permission, permissions: Iterable[Permission]) -> bool:
+    return any(other.covers(item) for other in permissions)
+
+
+def hidden(paths: Iterable[str]) -> dict[str, str]:
+    """Paths that a program looked for in vain and that this machine has -> how a permission names them."""
+    home = os.path.realpath(os.environ.get("HOME", "/"))
+    found = {}
+    for path in islice(paths, _MOST):
+        top = path.split("/")[1]
+        if top in _OF_ROOTS or top.startswith("lib") or path.startswith(str(HOME)):
+            continue
+        if ".." not in path.split("/") and os.path.lexists(path):
+            clean = os.path.normpath(path)
+            below = f"{home.rstrip('/')}/"
+            found[path] = f"~/{clean.removeprefix(below)}" if clean.startswith(below) else clean
+    return found

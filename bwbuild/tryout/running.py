@@ -1,0 +1,192 @@
+"""The program runs: its launcher, its streams, who watches it, and how it ended."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from bwbuild.build.scratch import Scratch
+from bwbuild.build.verdict import killed
+from bwbuild.build.watch.limits import BreachError
+from bwbuild.build.watch.watchdog import Watchdog, Watched
+from bwbuild.errors import CheckError, HostError, OutputError
+from bwbuild.events import Event, Output
+from bwbuild.sandbox import runner, script
+from bwbuild.sandbox.scope import NO_SCOPE, scope
+from bwbuild.sandbox.spec import Guest, Tmpfs
+from bwbuild.trace.parse import Parser
+from bwbuild.tryout.desktop import Desktop
+from bwbuild.tryout.learned import Seen
+from bwbuild.tryout.shots import Shots
+from bwbuild.tryout.trial import Trial
+from bwbuild.tryout.values import Writer
+from bwbuild.tryout.x11 import Window
+
+_CHUNK = 1 << 16
+#: Bytes at the end of what a sandbox writes that tell why it did not start.
+_TAIL = 1 << 12
+_STARTED = "started"
+#: The exit status of a program that was killed, as a shell has it.
+_KILLED = 137
+
+
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """The caller's streams.
+
+    :ivar terminal: they are a terminal, of which the program gets one of its own.
+    :ivar input: whether there is an input to hand on.
+    """
+
+    output: Writer
+    error: Writer
+    terminal: bool
+    input: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a program ended.
+
+    :ivar why: it was ended from outside; empty if it was not.
+    :ivar left: names of processes that ended with it.
+    :ivar seen: what was traced; None: nothing was.
+    """
+
+    status: int
+    why: str = ""
+    left: tuple[str, ...] = ()
+    windows: tuple[Window, ...] = ()
+    seen: Seen | None = None
+    notes: tuple[str, ...] = ()
+
+
+def run(trial: Trial, scratch: Scratch, served: Desktop, streams: Streams) -> Ended:
+    """Run the program to its end.
+
+    :raises HostError: the sandbox does not start.
+    :raises LimitError: it was ended at a limit.
+    :raises CheckError: there was no window for a picture.
+    :raises OutputError: the picture can't be written.
+    """
+    shots = Shots(served.display) if trial.asked.screenshot is not None and served.display else None
+    seen = Seen() if trial.asked.learn else None
+    status, why = _launched(trial, scratch, streams, shots, seen)
+    notes: tuple[str, ...] = ()
+    if shots is not None and trial.asked.screenshot is not None:
+        notes = (_written(shots, trial.asked.screenshot, status),)
+    windows = tuple(shots.windows) if shots is not None else ()
+    return Ended(status, why, tuple(_told(scratch)[1:]), windows, seen, notes)
+
+
+def _launched(
+    trial: Trial, scratch: Scratch, streams: Streams, shots: Shots | None, seen: Seen | None
+) -> tuple[int, str]:
+    sandbox, limits = trial.sandbox, trial.limits
+    file = scratch.path / "launch"
+    text = script.launcher(sandbox, trial.etc_files, f"The sandbox of {trial.command[0]}")
+    file.write_bytes(os.fsencode(text))
+    own = scope(trial.host.manager if trial.settings.limit_scope else None, *limits.grouped)
+    memory = [m.target for m in sandbox.mounts if isinstance(m, Tmpfs) and not m.read_only]
+    tail = _Tail()
+    watched = Watched(limits, scratch.path, None, (*memory, Guest("/dev")), scoped=own != NO_SCOPE)
+    watchdog = Watchdog(watched, tail)
+    parser = Parser(every=True)
+
+    def output(data: bytes, writer: Writer = streams.output) -> None:
+        watchdog.output(data)
+        writer.write(data)
+        writer.flush()
+
+    def tick(running: runner.Running) -> bool:
+        return watchdog.tick(running) or (shots is not None and shots.look())
+
+    def trace(data: bytes) -> None:
+        assert seen is not None  # noqa: S101 - for the type checker
+        seen.take(parser.feed(data))
+
+    listeners = runner.Listeners(
+        output,
+        lambda data: output(data, streams.error),
+        tick,
+        trace if seen is not None else None,
+    )
+    with _input(wanted=streams.input and not trial.interactive) as stdin:
+        launch = runner.Launch(file, scratch.path, limits.time, trial.interactive, own, stdin)
+        outcome = runner.run(launch, listeners)
+    breach = killed(outcome, watchdog.seen, limits, trial.command[0])
+    if breach is not None:
+        raise BreachError(breach)
+    if not outcome.started or _told(scratch)[:1] != [_STARTED]:
+        raise HostError("the sandbox did not start", hint="bwbuild doctor", details=tail.lines)
+    if outcome.exit_code is not None:
+        return outcome.exit_code, ""
+    return (0, "") if outcome.ended else (_KILLED, "it was killed from outside")
+
+
+class _Tail:
+    """The end of what was written."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Output):
+            self._data.extend(event.data)
+            del self._data[:-_TAIL]
+
+    @property
+    def lines(self) -> list[str]:
+        """Its last lines."""
+        return self._data.decode("utf-8", "replace").splitlines()[-10:]
+
+
+@contextmanager
+def _input(*, wanted: bool) -> Iterator[int | None]:
+    """A pipe with the caller's input; a file of his the program could open anew, and write."""
+    if not wanted:
+        yield None
+        return
+    reader, writer = os.pipe()
+    threading.Thread(target=_copy, args=(writer,), daemon=True).start()
+    try:
+        yield reader
+    finally:
+        os.close(reader)
+
+
+def _copy(writer: int) -> None:
+    with suppress(OSError):  # nobody reads any more, or there is no input at all
+        while data := os.read(0, _CHUNK):
+            while data:
+                data = data[os.write(writer, data) :]
+    os.close(writer)
+
+
+def _told(scratch: Scratch) -> list[str]:
+    """What the first process of the sandbox has told: that it started, and the names of who was left."""
+    try:
+        with (scratch.path / "told").open("rb") as file:
+            return file.read(_CHUNK).decode("ascii", "replace").splitlines()
+    except FileNotFoundError:
+        return []
+
+
+def _written(shots: Shots, path: Path, status: int) -> str:
+    """Write the picture; what to say of it."""
+    if shots.picture is None:
+        raise CheckError(
+            f"no window was shown, so there is no picture (the exit status was {status})",
+            hint="some programs show one only with an option, or a file to open",
+        )
+    try:
+        new = path.with_name(f".{path.name}.new")
+        new.write_bytes(shots.picture.png)
+        new.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path} can't be written: {error.strerror}") from error
+    return f"picture: {path}, {shots.picture.width}x{shots.picture.height}"

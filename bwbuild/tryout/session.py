@@ -1,0 +1,198 @@
+"""One try from its beginning to its end: root, home, what is granted, the program, and what is told of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bwbuild.build import places
+from bwbuild.build import scratch as scratches
+from bwbuild.build.scratch import Scratch
+from bwbuild.config.settings import Settings
+from bwbuild.errors import UsageError
+from bwbuild.events import Level, Notice, Tell, notices
+from bwbuild.host.facts import Host, read_host
+from bwbuild.interrupt import interruptions
+from bwbuild.sandbox import program, tracing
+from bwbuild.sandbox.spec import Identity, Layering
+from bwbuild.tryout import (
+    desktop,
+    difference,
+    explaining,
+    grants,
+    homes,
+    installing,
+    learned,
+    programs,
+    record,
+    root,
+    running,
+    subject,
+    telling,
+    written,
+)
+from bwbuild.tryout.desktop import Desktop
+from bwbuild.tryout.grants import Granted
+from bwbuild.tryout.helpers import Station
+from bwbuild.tryout.homes import Home
+from bwbuild.tryout.root import Root, Wanted
+from bwbuild.tryout.running import Streams
+from bwbuild.tryout.trial import Trial
+from bwbuild.tryout.values import Account, Asked
+
+__all__ = ["Streams", "Teller", "run"]
+
+
+@dataclass(frozen=True, slots=True)
+class Teller:
+    """Who hears of it: of what matters in any case, and of progress while somebody waits."""
+
+    notice: Tell
+    progress: Tell
+
+
+def run(asked: Asked, settings: Settings, streams: Streams, tell: Teller) -> Account:
+    """Install what is tried and run its program; what came of it.
+
+    :raises BwbuildError: something can't be had.
+    """
+    granted = grants.read(asked.allowed, asked.denied, asked.finish_args)
+    if asked.explain:
+        return _answer(explaining.lines(granted))
+    for argument, why in granted.without:
+        tell.notice(Notice(Level.WARNING, f"{argument} has no counterpart: {why}"))
+    if asked.learn:
+        tracing.check()  # before what may take minutes
+    host = read_host()
+    with interruptions(), _installed(asked, settings, host, streams, tell) as there:
+        if asked.diff:
+            return _answer(difference.lines(installing.seen(there)))
+        with _ready(asked, settings, host, granted, there, tell) as (trial, scratch, served):
+            interactive = streams.terminal and asked.screenshot is None
+            return _run(replace(trial, interactive=interactive), scratch, served, streams)
+
+
+@contextmanager
+def _ready(  # noqa: PLR0917 - all that a trial is made of
+    asked: Asked, settings: Settings, host: Host, granted: Granted, there: Root, tell: Teller
+) -> Iterator[tuple[Trial, Scratch, Desktop]]:
+    """A program that can start, where it works, and what serves it."""
+    command = _chosen(asked, there)
+    name, identity = _name(asked, there), there.base.identity
+    with (
+        homes.opened(name, identity, fresh=asked.fresh) as home,
+        _scratch(settings, home, name, identity, tell.notice) as scratch,
+    ):
+        if asked.only_learned:
+            granted = record.only(home, granted)
+        station = Station(host, settings, scratch.path / "desktop")
+        with desktop.opened(asked, granted, station, name) as served:
+            paths = {_from_home(permission.value): path for permission, path in served.paths.items()}
+            with homes.linked(home, paths) as failed:
+                for value in failed:
+                    text = f"filesystem={value} is at {paths[value]} alone: its place in the home is taken"
+                    tell.notice(Notice(Level.INFO, text))
+                trial = Trial(
+                    *(asked, settings, host, there, home, command),
+                    granted=granted.permissions,
+                    permits=served.permits,
+                    handed=served.handed,
+                )
+                yield trial, scratch, served
+
+
+def _from_home(value: str) -> str:
+    """A path of a permission as seen from the caller's home: bash itself replaces ~ in it."""
+    home = os.path.realpath(os.environ.get("HOME", "/")).rstrip("/")
+    return f"~{value.removeprefix(home)}" if home and value.startswith(f"{home}/") else value
+
+
+def _answer(lines: Iterator[str]) -> Account:
+    return Account(status=0, answer=tuple(lines), ran=False)
+
+
+@contextmanager
+def _installed(
+    asked: Asked, settings: Settings, host: Host, streams: Streams, tell: Teller
+) -> Iterator[Root]:
+    """The root with what is tried."""
+    found = subject.Subject() if asked.none else subject.find(asked.words, Path())
+    for name in asked.besides:
+        subject.check_name(name)
+    if asked.shell_on_failure and not streams.terminal:
+        raise UsageError("--shell-on-failure needs a terminal")
+    heard = notices(tell.notice if asked.shell_on_failure else tell.progress)
+    with root.opened(
+        Wanted(found, settings, host, heard, asked.besides, shell=asked.shell_on_failure)
+    ) as there:
+        yield there
+
+
+def _name(asked: Asked, there: Root) -> str:
+    """What the home is called."""
+    if asked.home:
+        subject.check_name(asked.home)
+        return asked.home
+    return there.tried[0].name if there.tried else f"root-{there.base.suite.name}"
+
+
+def _chosen(asked: Asked, there: Root) -> tuple[str, ...]:
+    """The command that is run.
+
+    :raises UsageError: there is no such one, or too many.
+    """
+    if asked.command:
+        known: set[str] = set()
+        for place in (*programs.PLACES, "usr/sbin", "sbin"):
+            known |= there.names(place)
+        programs.check(asked.command[0], known)
+        return asked.command
+    if not there.tried:
+        return ("/bin/bash",)
+    files = there.files()
+    entries = {path: programs.of_entry(there.text(path) or "") for path in programs.entries_of_lists(files)}
+    return programs.default(programs.of_lists(files), entries, root.described(there.tried))
+
+
+@contextmanager
+def _scratch(settings: Settings, home: Home, name: str, identity: Identity, tell: Tell) -> Iterator[Scratch]:
+    """A scratch directory for the launcher and for what serves the program."""
+    place = places.scratch(settings)
+    scratches.sweep(place, tell)
+    own = scratches.new_record(home.path, (name, "try"), Layering.NONE, identity)
+    with scratches.fresh(place, own) as scratch:
+        runtime = scratch.path / program.RUNTIME
+        runtime.mkdir(mode=0o700)
+        (scratch.path / "desktop").mkdir()
+        if identity.outer_first is not None:
+            os.chown(runtime, identity.outer_first + identity.uid, identity.outer_first + identity.gid)
+        yield scratch
+
+
+def _run(trial: Trial, scratch: Scratch, served: Desktop, streams: Streams) -> Account:
+    before = written.look(trial.home.path)
+    ended = running.run(trial, scratch, served, streams)
+    after = written.look(trial.home.path)
+    calls = served.calls()
+    account = Account(
+        status=ended.status,
+        ended=ended.why,
+        written=written.compare(before, after),
+        left=ended.left,
+        windows=tuple((window.title, window.width, window.height) for window in ended.windows),
+        notes=ended.notes,
+    )
+    if ended.seen is None:
+        return replace(account, refused=telling.refused_by_bus(calls), blind=telling.BLIND)
+    hidden = record.hidden(learned.looked_for(ended.seen))
+    found = learned.learn(ended.seen, calls, trial.granted, served.paths, hidden)
+    record.write(trial.home, found)
+    return replace(
+        account,
+        refused=telling.refused(found),
+        blind=telling.BLIND_AT_CALLS,
+        notes=(*account.notes, *telling.proposal(found)),
+    )

@@ -1,0 +1,190 @@
+"""bwbuild try: small packages on a base, what their programs see and may do, and what is told of it."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from made_debs import make_deb
+from made_suites import Bases, command
+from support import Desk, discard, need, processes, wait_for
+
+#: Tells what its sandbox is like.
+LOOK = """\
+#!/bin/sh
+echo "home=$HOME $(stat -c %a ~) user=$(id -un) caps=$(grep CapEff /proc/self/status | cut -f2)"
+echo "net=$(tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' \\n') pids=$(ls -d /proc/[0-9]* | wc -l)"
+for path in "$@"; do cat "$path" 2> /dev/null && echo "READ $path"; done
+for path in /usr/x /etc/x /opt/x /var/lib/x; do (echo x > $path) 2> /dev/null && echo "WROTE $path"; done
+cat
+echo note > ~/note
+sleep 300 &
+exit 7
+"""
+POSTINST = """\
+groupadd --system bwt-daemon
+useradd --system --gid bwt-daemon --home-dir /nonexistent --shell /usr/sbin/nologin bwt-daemon
+update-alternatives --install /usr/bin/bwt-editor bwt-editor /usr/bin/bwt-look 10
+mkdir -p /etc/systemd/system/multi-user.target.wants /var/lib/bwt
+ln -s /lib/systemd/system/bwt.service /etc/systemd/system/multi-user.target.wants/bwt.service
+echo made > /var/lib/bwt/made
+dpkg-statoverride --update --add root root 4755 /usr/share/bwt/tool
+"""
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory, bases: Bases) -> Iterator[Desk]:
+    """A desk whose cache has the layers of all tests here."""
+    need("mmdebstrap", "dpkg-deb")
+    top = tmp_path_factory.mktemp("try")
+    desk = bases.desk(top)
+    debs = top / "debs"
+    debs.mkdir()
+    make_deb(debs, "bwt-look", {"usr/bin/bwt-look": LOOK})
+    make_deb(debs, "bwt-two", {"usr/bin/bwt-a": "", "usr/games/bwt-b": ""})
+    make_deb(debs, "bwt-unmet", {"usr/bin/bwt-a": ""}, depends="bwt-never (>= 2)")
+    stop = {"postinst": "echo the postinst says why; exit 3"}
+    make_deb(debs, "bwt-stop", {"usr/bin/bwt-a": ""}, stop)
+    yield desk
+    discard(top / "cache")
+    discard(desk.scratch)
+
+
+def deb(stage: Desk, name: str) -> Path:
+    return stage.top.parent / "debs" / f"{name}_1_all.deb"
+
+
+def test_program_has_nothing_of_the_callers(stage: Desk) -> None:
+    secret = stage.home / ".ssh" / "id_ed25519"
+    secret.parent.mkdir()
+    secret.write_text("SECRET\n")
+    words = ["try", deb(stage, "bwt-look"), "--", "bwt-look", secret, "/etc/shadow", "/proc/1/environ"]
+    done = subprocess.run(
+        stage.argv(*words),
+        cwd=stage.tree,
+        env=stage.environment
+        | {"DISPLAY": ":0", "DBUS_SESSION_BUS_ADDRESS": "unix:path=/x", "TOKEN": "SECRET"},
+        input="from outside\n",
+        capture_output=True,
+        encoding="utf-8",
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 7, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "home=/home/bwbuild 700 user=bwbuild caps=0000000000000000"
+    assert lines[1].startswith("net=lo pids=")
+    assert lines[2:] == ["from outside"]
+    assert "new: note" in done.stderr
+    assert "ended with the sandbox: sleep" in done.stderr
+    home = stage.home / ".local/state/bwbuild/homes/bwt-look/home"
+    assert (home / "note").read_text() == "note\n"
+    assert stage.left() == []
+    # The home stays, and is written anew on request.
+    again = command(stage, "try", deb(stage, "bwt-look"), "--", "sh", "-c", "ls ~; env; kill -9 $$")
+    assert (again.status, again.out.splitlines()[0]) == (137, "note")
+    assert "SECRET" not in again.out
+    fresh = command(stage, "try", deb(stage, "bwt-look"), "--fresh", "--", "sh", "-c", "ls -A ~")
+    assert (fresh.status, fresh.out) == (0, ""), fresh.err
+
+
+def test_what_is_wrong_is_said(stage: Desk, tmp_path: Path) -> None:
+    no_deb = tmp_path / "no\x1b[31m_1_all.deb"
+    no_deb.write_text("no package")
+
+    def fails(status: int, *words: str | Path) -> str:
+        done = command(stage, "try", *words)
+        assert done.status == status, done.both
+        assert "Traceback" not in done.err
+        assert "\x1b" not in done.err
+        return done.err
+
+    assert "is no Debian package" in fails(2, no_deb)
+    assert "can't be read: No such file" in fails(2, "gone_1_all.deb")
+    assert "no name of a package either" in fails(2, "../x")
+    assert "did you mean bwt-look?" in fails(2, deb(stage, "bwt-look"), "--", "bwt-lok")
+    assert "bwt-unmet : Depends: bwt-never (>= 2)" in fails(6, deb(stage, "bwt-unmet")).replace("  ", " ")
+    assert "the postinst says why" in fails(4, deb(stage, "bwt-stop"))
+    two = fails(2, deb(stage, "bwt-two"))
+    assert "bwt-two has 2 programs" in two
+    assert "\n  bwt-a\n  bwt-b\n" in two
+    assert "expected KEY=VALUE" in fails(2, deb(stage, "bwt-look"), "--allow", "everything")
+    assert "DISPLAY is not set" in fails(4, deb(stage, "bwt-look"), "--allow", "socket=x11")
+    assert "no such socket" in fails(4, deb(stage, "bwt-look"), "--allow", "socket=wayland")
+    assert "nothing was learned" in fails(2, deb(stage, "bwt-look"), "--only-learned")
+
+
+def test_what_was_built_last_is_tried(stage: Desk, tmp_path: Path) -> None:
+    """Without a word the newest .changes of the tree counts, and its files must be those that it lists."""
+    lost = command(stage, "try")
+    assert lost.status == 5
+    assert "nothing that was built of tiny" in lost.err
+    stage.ok("--no-sign", "-b", "--output", stage.parent)
+    (changes,) = stage.parent.glob("tiny_1_*.changes")
+    done = command(stage, "try", "-d", host_suite(stage), "--", "cat", "/usr/share/tiny/out")
+    assert (done.status, done.out) == (0, "hello\n"), done.err
+    with (stage.parent / "tiny_1_all.deb").open("ab") as file:
+        file.write(b"x")
+    other = command(stage, "try", "-d", host_suite(stage), changes, "--", "true")
+    assert other.status == 12
+    assert "is not the file that the .changes lists" in other.err
+
+
+def host_suite(stage: Desk) -> str:
+    return Path(stage.environment["BWBUILD_BASE_MIRROR"]).stem
+
+
+def test_what_an_installation_changes(stage: Desk, tmp_path: Path) -> None:
+    files = {
+        "usr/bin/bwt-look": LOOK,
+        "usr/share/bwt/tool": "x",
+        "lib/systemd/system/bwt.service": "[Service]\nExecStart=/usr/bin/bwt-look\n",
+        "DEBIAN/triggers": "interest-noawait /usr/share/bwt\n",
+    }
+    divert = "dpkg-divert --package bwt-all --add --rename --divert /usr/bin/yes.real /usr/bin/yes"
+    made = make_deb(tmp_path, "bwt-all", files, {"preinst": divert, "postinst": POSTINST})
+    done = command(stage, "try", made, "--diff")
+    assert done.status == 0, done.err
+    for line in (
+        "files of the packages:\n  3 new ones",
+        "gone: /usr/bin/yes\n  new: /usr/bin/yes.real\n  new: /var/lib/bwt/made",
+        "set-user-id and set-group-id:\n  /usr/share/bwt/tool (mode 4755, owner root:root)",
+        "users:\n  new: bwt-daemon",
+        "groups:\n  new: bwt-daemon",
+        "new group: bwt-editor",
+        "new choice: bwt-editor -> /usr/bin/bwt-look",
+        "new unit: /usr/lib/systemd/system/bwt.service",
+        "new enabled: /etc/systemd/system/multi-user.target.wants/bwt.service",
+        "diversions:\n  new: /usr/bin/yes to /usr/bin/yes.real by bwt-all",
+        "overridden modes:\n  new: root root 4755 /usr/share/bwt/tool",
+        "new: /usr/share/bwt bwt-all/noawait",
+    ):
+        assert line in done.out, (line, done.out)
+
+
+def test_home_has_one_user_and_is_removed_by_its_own_word(stage: Desk) -> None:
+    mark = str(stage.home)
+    script = "echo ready; sleep 300"
+    first = stage.start("try", deb(stage, "bwt-look"), "--home", "one", "--", "sh", "-c", script)
+    try:
+        assert first.stdout is not None
+        assert first.stdout.readline() == b"ready\n"
+        busy = command(stage, "try", deb(stage, "bwt-look"), "--home", "one", "--", "true")
+        assert busy.status == 2
+        assert "another program has the home of one" in busy.err
+        other = command(stage, "try", deb(stage, "bwt-look"), "--home", "two", "--", "true")
+        assert other.status == 0, other.err
+        listed = command(stage, "clean", "--homes")
+        assert "home of one, in use" in listed.out
+        assert "home of two\n" in listed.out
+        assert "home of" not in command(stage, "clean").out
+    finally:
+        first.terminate()
+        told = first.communicate(timeout=120)[0]
+    assert first.returncode == 130, told
+    wait_for(lambda: not processes(mark))
+    assert stage.left() == []
+    command(stage, "clean", "--homes", "--remove")
+    assert "no home of a program" in command(stage, "clean", "--homes").out
