@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,13 @@ from support import Desk, discard, make_desk, need
 
 #: What runs only if it is asked for, and why.
 WISHED = {"long": "it takes minutes", "soak": "it takes minutes", "browser": "it needs chromium"}
+
+
+def pytest_configure() -> None:
+    """Tests send signals, which nothing may ignore, though nohup or a background job started all this."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

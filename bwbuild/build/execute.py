@@ -69,6 +69,8 @@ class Surroundings:
     terminal: bool = False
     #: opens a shell in the workspace of a failed build
     shell: Callable[[Plan, Scratch], None] | None = None
+    #: gets strace's lines of a sandbox that is traced
+    trace: Callable[[bytes], object] | None = None
 
 
 def build(plan: Plan, around: Surroundings) -> Report:
@@ -233,7 +235,10 @@ class Build:
             self.tell(event)
         watchdog = Watchdog(Watched.of_build(self.plan, scratch), self.tell)
         listeners = runner.Listeners(
-            watchdog.output, tick=watchdog.tick, traffic=self.using.listener(Purpose.BUILD)
+            watchdog.output,
+            tick=watchdog.tick,
+            trace=self.around.trace,
+            traffic=self.using.listener(Purpose.BUILD),
         )
         with self._phase("build"):
             outcome = session.launch(self.plan, scratch, listeners, self.plan.limits.time)
@@ -281,7 +286,7 @@ class Build:
         from bwbuild.build.study.undeclared import look_up  # noqa: PLC0415 - only a failure needs it
 
         try:
-            self.undeclared = look_up(self.log.path, self.plan.view, self.plan.host)
+            self.undeclared = look_up(self.log.path, self.plan.view, self.plan.host, self.plan.narrowing)
         except HostError as error:
             # It might have said why; what did fail is said in any case.
             self.tell(Notice(Level.WARNING, f"hidden files were not looked up: {error.message}"))
@@ -332,6 +337,8 @@ class Build:
         self.kept = Kept(scratch.path, "" if in_place else shell, scratch.path / "launch")
 
     def _record(self, report: Report) -> None:
+        if self.plan.sandbox.traced:
+            return  # others are quicker
         hungry = self.reached is not None and self.reached.name == "memory"
         known = (ExitStatus.SUCCESS, ExitStatus.BUILD_FAILED, ExitStatus.CHECK_FAILED)
         if report.status not in known and not hungry:

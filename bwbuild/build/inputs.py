@@ -23,7 +23,7 @@ from bwbuild.config.settings import IdentityChoice, Missing, Settings, View, Wor
 from bwbuild.deb import source as sources
 from bwbuild.deb.buildoptions import BuildOptions
 from bwbuild.deb.database import DIRECTORY, installed
-from bwbuild.errors import DependencyError, UsageError
+from bwbuild.errors import ConfigurationError, DependencyError, UsageError
 from bwbuild.events import Field, Level, Notice, Section, Tell, Text
 from bwbuild.host.facts import Caller, Host, read_host
 from bwbuild.host.mounts import type_of
@@ -70,6 +70,11 @@ def read(wanted: Wanted, settings: Settings, environment: Mapping[str, str], tel
         if not wanted.command:
             inputs = _with_past(inputs, History(told))
         settings = inputs.settings
+        if settings.view is View.LEARNED and (settings.dist is not None or wanted.options.extra):
+            raise ConfigurationError(
+                "--view learned is about the packages of this machine, and a base shows all it has",
+                hint="leave out --view learned, or -d",
+            )
         if settings.dist is not None:
             inputs = _on_base(inputs, settings.dist, stack, told)
         elif wanted.options.extra:
@@ -114,6 +119,8 @@ def _declared(inputs: Inputs, stack: ExitStack, tell: Recorder) -> Inputs:
         view = stack.enter_context(declared.opened(inputs, tell))
         number = len(view.packages)
         tell(Text(f"Nothing is installed: the build sees {number} packages of this machine."))
+        if inputs.settings.view is View.LEARNED:
+            return _narrowed(replace(inputs, view=view))
         return replace(inputs, view=view)
     except DependencyError as error:
         if inputs.settings.missing is not Missing.BASE:
@@ -121,6 +128,12 @@ def _declared(inputs: Inputs, stack: ExitStack, tell: Recorder) -> Inputs:
         name = suite.of_this_machine()
         tell(Notice(Level.WARNING, f"{error.message}; building on a base of {name}"))
         return _on_base(inputs, name, stack, tell)
+
+
+def _narrowed(inputs: Inputs) -> Inputs:
+    from bwbuild.build.learn import narrow  # noqa: PLC0415 - few want it
+
+    return replace(inputs, narrowing=narrow.narrowing(inputs))
 
 
 def _on_base(inputs: Inputs, name: str, stack: ExitStack, tell: Recorder) -> Inputs:

@@ -68,9 +68,15 @@ def _view_notes(inputs: Inputs) -> tuple[Notice, ...]:
     number = len(view.packages)
     return (
         *(Notice(Level.WARNING, f"not checked: {missing}") for missing in view.missing),
-        Notice(Level.INFO, f"view: the {number} packages that the source declares; --view host shows all"),
+        Notice(Level.INFO, _seen(inputs, number)),
         *(Notice(Level.INFO, f"as the host has it, not made again: {why}") for why in view.failed),
     )
+
+
+def _seen(inputs: Inputs, packages: int) -> str:
+    if inputs.narrowing is not None:
+        return f"view: what recorded builds opened of the {packages} packages that the source declares"
+    return f"view: the {packages} packages that the source declares; --view host shows all"
 
 
 def _weakenings(inputs: Inputs, identity: Identity) -> tuple[Notice, ...]:

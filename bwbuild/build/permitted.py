@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from bwbuild.build import compilercache
 from bwbuild.build.watch.limits import Limits
 from bwbuild.config.permits import limit
 from bwbuild.config.settings import Settings
@@ -31,7 +32,8 @@ def wishes(settings: Settings, kept: Mapping[Request, Answer]) -> Wishes:
     """What the user said beforehand, the older options for the same things among it."""
     older = ((FOREIGN_ABI, settings.foreign_abi), (RAW_SYNC, not settings.suppress_sync))
     more = (permission for permission, is_given in older if is_given)
-    return Wishes(tuple(dict.fromkeys((*settings.allow, *more))), settings.deny, kept)
+    cache = compilercache.permission(settings)
+    return Wishes(tuple(dict.fromkeys((*settings.allow, *more, *cache))), settings.deny, kept)
 
 
 def applied(settings: Settings, permissions: Collection[Permission]) -> Settings:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bwbuild.build import permitted, persist, places
+from bwbuild.build import compilercache, permitted, persist, places
 from bwbuild.build.plan import Inputs, choose_identity
 from bwbuild.config.layers import user_file
 from bwbuild.config.permits import limit
@@ -65,7 +65,8 @@ def opened(inputs: Inputs, ask: Ask | None, tell: Tell) -> Iterator[Inputs]:
             inputs,
             settings=permitted.applied(inputs.settings, given),
             decisions=decisions,
-            permits=permits(given, available),
+            options=compilercache.declared(inputs.options, inputs.settings),
+            permits=compilercache.connected(permits(given, available), inputs.settings),
             test_permits=permits(of_tests, available),
             granted_paths=available.paths,
         )

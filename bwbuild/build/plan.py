@@ -28,6 +28,7 @@ from bwbuild.permissions.answers import Decision
 from bwbuild.permissions.words import USERNS, Permission
 from bwbuild.root import etc
 from bwbuild.root.ground import Ground
+from bwbuild.root.learned import Narrowing
 from bwbuild.root.view import declared_view, host_view, suite_view
 from bwbuild.root.views import View
 from bwbuild.sandbox import identity as identities
@@ -75,6 +76,8 @@ class Inputs:
     interactive: bool = False
     #: the view of the declared packages; None: all of the host is seen
     view: View | None = None
+    #: what of the view no recorded build opened
+    narrowing: Narrowing | None = None
     #: the base of a suite; None: the build stands on this machine
     ground: Ground | None = None
     #: where results go unless a setting says it; None: beside the tree
@@ -113,6 +116,8 @@ class Plan:
     notes: tuple[Notice, ...]
     #: the view of the declared packages; None: all of the host is seen
     view: View | None = None
+    #: what of the view no recorded build opened
+    narrowing: Narrowing | None = None
     #: the base of a suite; None: the build stands on this machine
     ground: Ground | None = None
     #: what earlier builds of the source took
@@ -223,6 +228,7 @@ def make_plan(inputs: Inputs) -> Plan:
         origs=inputs.origs,
         notes=(*inputs.notes, *notes_on(inputs, Chosen(identity, entry, layering_note, jobs.notes))),
         view=inputs.view,
+        narrowing=inputs.narrowing,
         ground=inputs.ground,
         entry=entry,
         past=inputs.past,
@@ -258,7 +264,9 @@ def choose_identity(host: Host, settings: Settings) -> Identity:
 def _root_view(inputs: Inputs) -> RootView:
     if inputs.ground is not None:
         return suite_view(inputs.ground)
-    return declared_view(inputs.host, inputs.view) if inputs.view else host_view(inputs.host)
+    if inputs.view is None:
+        return host_view(inputs.host)
+    return declared_view(inputs.host, inputs.view, inputs.narrowing)
 
 
 def _accounts(inputs: Inputs) -> tuple[str, str]:

@@ -88,15 +88,17 @@ def with_command(plan: Plan, command: tuple[str, ...], *, interactive: bool) -> 
     return replace(plan, sandbox=replace(plan.sandbox, command=command, interactive=interactive))
 
 
-def with_trace(plan: Plan) -> Plan:
+def with_trace(plan: Plan, *, looks: bool = False) -> Plan:
     """The same, with all that its processes do for ``trace`` of the listeners.
 
+    :param looks: each look at a file too, which takes longer.
     :raises HostError: this machine can't trace.
     """
-    from bwbuild.sandbox import tracing  # noqa: PLC0415 - few want it
+    from bwbuild.sandbox import traced, tracing  # noqa: PLC0415 - few want it
 
     tracing.check()
-    return replace(plan, sandbox=replace(plan.sandbox, traced=True))
+    words = traced.WORDS_WITH_LOOKS if looks else traced.WORDS
+    return replace(plan, sandbox=replace(plan.sandbox, traced=words))
 
 
 def _flushed(writer: Writer) -> Callable[[bytes], None]:

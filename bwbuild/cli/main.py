@@ -27,6 +27,7 @@ COMMANDS = {
     "grants": "bwbuild.cli.grants",
     "revoke": "bwbuild.cli.grants",
     "deps": "bwbuild.cli.deps",
+    "learn": "bwbuild.cli.learn",
     "doctor": "bwbuild.cli.doctor",
     "audit": "bwbuild.cli.audit",
     "policy": "bwbuild.cli.policy",

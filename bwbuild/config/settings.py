@@ -26,10 +26,14 @@ class Workspace(Enum):
 
 
 class View(Enum):
-    """Which files of the host the build sees: those of the packages that the source declares, or all."""
+    """Which files of the host the build sees.
+
+    Those of the packages that the source declares, all, or of the declared ones those that a profile names.
+    """
 
     DECLARED = "declared"
     HOST = "host"
+    LEARNED = "learned"
 
 
 class Missing(Enum):
@@ -52,6 +56,14 @@ class BuildAs(Enum):
 
     USER = "user"
     ROOT = "root"
+
+
+class CompilerCache(Enum):
+    """What remembers compilations from one build of a source to its next."""
+
+    NONE = "none"
+    CCACHE = "ccache"
+    SCCACHE = "sccache"
 
 
 class Keep(Enum):
@@ -141,7 +153,7 @@ class Settings:
         "view",
         Choice(View),
         View.DECLARED,
-        "What of the host the build sees: only the packages that the source declares, or all.",
+        "What of the host the build sees: the packages that the source declares, all, or what was learned.",
     )
     dist: str | None = option(
         "dist", Text("SUITE"), None, "Build on a base of SUITE; auto takes the one of the changelog."
@@ -182,6 +194,12 @@ class Settings:
     )
     deny: tuple[Permission, ...] = option(
         "deny", Several(Permit()), (), "Deny the build PERMISSION, whoever asks for it or grants it."
+    )
+    compiler_cache: CompilerCache = option(
+        "compiler-cache",
+        Choice(CompilerCache),
+        CompilerCache.NONE,
+        "Remember compilations between the builds of a source, each for itself.",
     )
     foreign_abi: bool = option(
         "foreign-abi", Switch(), False, "Let programs of the machine's other ABIs run, as of i386 on amd64."

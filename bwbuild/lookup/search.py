@@ -56,14 +56,19 @@ class Found:
     """A file that would have been there, had its package been declared.
 
     :ivar path: from the root, without the first slash, as the package's list has it.
+    :ivar declared: its package is declared, and the file hidden since no recorded build opened it.
     """
 
     path: str
     package: str
     version: str
+    declared: bool = False
 
     def __str__(self) -> str:
-        return f"{self.path} is in {self.package} {self.version}, installed here but not in Build-Depends"
+        where = f"{self.path} is in {self.package} {self.version}"
+        if self.declared:
+            return f"{where}, which is declared, but no recorded build opened it: bwbuild learn --more"
+        return f"{where}, installed here but not in Build-Depends"
 
 
 def wants(lines: Iterable[bytes]) -> tuple[Want, ...]:

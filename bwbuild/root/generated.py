@@ -199,12 +199,18 @@ def visible_generated(
     """
     if owner := (owners or {}).get(_registered_as(path)):
         return owner in packages
+    names = makers(path)
+    return installed(names, packages) if names else None
+
+
+def makers(path: str) -> tuple[str, ...]:
+    """The names or patterns of the packages of which one has made a path; empty if the tables lack it."""
     found = _generated().fullmatch(path)
     if found is None or found.lastgroup is None:
-        return None
+        return ()
     number = int(found.lastgroup.removeprefix("entry"))
     part = found.groupdict().get(f"part{number}") or ""
-    return installed((name.replace("{}", part) for name in GENERATED[number].packages), packages)
+    return tuple(name.replace("{}", part) for name in GENERATED[number].packages)
 
 
 def may_be_in(directory: str) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from bwbuild.host.facts import Host
 from bwbuild.root import etc, views
 from bwbuild.root.ground import Base, Ground, Layer
+from bwbuild.root.learned import Narrowing
 from bwbuild.root.views import View
 from bwbuild.sandbox.policy import RootView
 from bwbuild.sandbox.spec import Bind, Directory, Given, Guest, Mount, Overlay, Scratch, Symlink, Tmpfs
@@ -46,22 +48,29 @@ def host_view(host: Host) -> RootView:
     return RootView((etc_overlay, *state), mounts)
 
 
-def declared_view(host: Host, view: View) -> RootView:
-    """What belongs to the packages of ``view``; /usr/local is empty as in the other."""
+def declared_view(host: Host, view: View, narrowing: Narrowing | None = None) -> RootView:
+    """What belongs to the packages of ``view``; /usr/local is empty as in the other.
+
+    :param narrowing: what of that is not seen either.
+    """
+    hidden = narrowing.hidden if narrowing else {}
     covers = [
         Overlay(
             cover.name,
             Path(cover.top),
+            hidden=hidden.get(cover.top, ()),
             mask=Scratch(f"ns/view/{cover.name}"),
             listed=Scratch(f"ns/view/{cover.name}.hidden") if cover.listed else None,
         )
         for cover in view.covers
     ]
     # Copied once more, so that its files belong to root inside.
-    etc_overlay = Overlay("etc", Scratch("ns/view/etc"), files=Scratch("etc"), copied=True)
+    etc_overlay = Overlay(
+        "etc", Scratch("ns/view/etc"), hidden.get("/etc", ()), files=Scratch("etc"), copied=True
+    )
     # An overlay with nothing over it: a bind would show where the cache is.
-    dpkg = Overlay("dpkg", Scratch("ns/view/dpkg"))
-    bound = {path: _own(host, path) for path in view.bound}
+    dpkg = Overlay("dpkg", Scratch("ns/view/dpkg"), hidden.get("/var/lib/dpkg", ()))
+    bound = {path: replace(_own(host, path), hidden=hidden.get(path, ())) for path in view.bound}
     seen = (
         Bind(etc_overlay.mounted, Guest("/etc")),
         Bind(dpkg.mounted, Guest("/var/lib/dpkg")),

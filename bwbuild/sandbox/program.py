@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bwbuild.host.sysfs import PLAIN, Sysfs
+from bwbuild.sandbox import traced
 from bwbuild.sandbox.permits import NO_PERMITS, Permits
 from bwbuild.sandbox.policy import ROOT_CAPABILITIES, RootView, boot_id, sys_mounts
 from bwbuild.sandbox.spec import (
@@ -57,7 +58,7 @@ class Program:
     permits: Permits = NO_PERMITS
     handed: tuple[Handed, ...] = ()
     interactive: bool = False
-    traced: bool = False
+    traced: tuple[str, ...] = ()
     start: Guest = HOME
 
 
@@ -131,6 +132,6 @@ def compose(program: Program) -> Sandbox:
         hostname="bwbuild",
         attended=True,
         interactive=program.interactive,
-        traced=program.traced,
+        traced=traced.WORDS if program.traced else (),
         command=program.command,
     )

@@ -19,7 +19,6 @@ from bwbuild import process
 from bwbuild.interrupt import undisturbed
 from bwbuild.sandbox import tracing
 from bwbuild.sandbox.capture import captured
-from bwbuild.sandbox.pipes import Pipe, pipe
 from bwbuild.sandbox.scope import NO_SCOPE, Scope
 from bwbuild.sandbox.supervisor import Listeners, Running, Supervisor
 
@@ -44,10 +43,10 @@ class Launch:
     interactive: bool = False
     #: what starts the launcher in a control group
     scope: Scope = NO_SCOPE
-    #: what leads out of its network has processes of its own
-    connected: bool = False
     #: the descriptor of a pipe that its input comes from; None: it is empty
     stdin: int | None = None
+    #: what leads out of its network has processes of its own
+    connected: bool = False
 
     def environment(self, status: int, *, capturing: bool = False) -> dict[str, str]:
         """The environment of the launcher; bwrap clears it for the build."""
@@ -94,20 +93,29 @@ def run(launch: Launch, listeners: Listeners) -> Outcome:
     process.adopt_orphans()
     with (
         captured(launch.scratch, listeners.traffic),
-        pipe() as output,
-        pipe() as error,
-        pipe() as status,
+        _pipe() as output,
+        _pipe() as error,
+        _pipe() as status,
         tracing.opened(launch.scratch, listeners.trace) as trace,
     ):
         supervisor = None
         try:
             # Between its start and the one who ends it a signal would leave a sandbox behind.
             with undisturbed():
-                child = _start(launch, listeners, output, error, status)
+                child = _start(
+                    launch,
+                    output,
+                    error if listeners.error else output,
+                    status,
+                    capturing=listeners.traffic is not None,
+                )
                 error.close_write_end()
                 ends = (output.read_end, error.read_end, status.read_end)
                 supervisor = Supervisor(
-                    *(child, ends, listeners, trace),
+                    child,
+                    ends,
+                    listeners,
+                    trace,
                     interactive=launch.interactive,
                     connected=launch.connected,
                 )
@@ -126,29 +134,6 @@ def run(launch: Launch, listeners: Listeners) -> Outcome:
         )
 
 
-def _start(
-    launch: Launch, listeners: Listeners, output: Pipe, error: Pipe, status: Pipe
-) -> process.Process[bytes]:
-    # A larger pipe lets a chatty build run on while the log is written.
-    with suppress(OSError):  # the kernel's limit per user may be reached; the default size works too
-        fcntl.fcntl(output.read_end, fcntl.F_SETPIPE_SZ, 1 << 20)
-    # The launcher uses 8 and 9 itself, and its shell knows no numbers above 9.
-    inherited = fcntl.fcntl(status.write_end, fcntl.F_DUPFD_CLOEXEC, 20)
-    try:
-        return process.start(
-            launch.argv(),
-            env=launch.environment(inherited, capturing=listeners.traffic is not None),
-            output=(output.write_end, (error if listeners.error else output).write_end),
-            pass_fds=[inherited],
-            interactive=launch.interactive,
-            stdin=launch.stdin,
-        )
-    finally:
-        os.close(inherited)
-        output.close_write_end()
-        status.close_write_end()
-
-
 @contextmanager
 def beside(launch: Launch, log: int) -> Iterator[Beside]:
     """A sandbox that runs beside the caller until the end of the context, and is killed then.
@@ -156,18 +141,26 @@ def beside(launch: Launch, log: int) -> Iterator[Beside]:
     :param log: the descriptor of a file, which gets all that it writes.
     """
     process.adopt_orphans()
-    with pipe() as output, pipe() as error, pipe() as status:
-        listeners, supervisor = Listeners(lambda _: None), None
-        # Nothing comes through the pipe: all goes to the file.
-        os.dup2(log, output.write_end, inheritable=False)
+    with _pipe() as output, _pipe() as error, _pipe() as status:
+        own = _Pipe(output.read_end, os.dup(log))
+        supervisor = None
         try:
             with undisturbed():
-                child = _start(launch, listeners, output, error, status)
+                output.close_write_end()
+                child = _start(launch, own, own, status)
                 ends = (output.read_end, error.read_end, status.read_end)
-                supervisor = Supervisor(child, ends, listeners, None, interactive=False)
+                supervisor = Supervisor(
+                    child,
+                    ends,
+                    Listeners(lambda _: None),
+                    None,
+                    interactive=False,
+                    connected=launch.connected,
+                )
             yield Beside(child)
         finally:
             error.close_write_end()
+            own.close_write_end()
             if supervisor is not None:
                 with undisturbed():
                     supervisor.end()
@@ -183,3 +176,47 @@ class Beside:
     def ended(self) -> bool:
         """Whether it has ended by itself."""
         return self._child.poll() is not None
+
+
+@dataclass(slots=True)
+class _Pipe:
+    read_end: int
+    write_end: int
+
+    def close_write_end(self) -> None:
+        if self.write_end >= 0:
+            os.close(self.write_end)
+            self.write_end = -1
+
+
+@contextmanager
+def _pipe() -> Iterator[_Pipe]:
+    pipe = _Pipe(*os.pipe())
+    try:
+        yield pipe
+    finally:
+        pipe.close_write_end()
+        os.close(pipe.read_end)
+
+
+def _start(
+    launch: Launch, output: _Pipe, error: _Pipe, status: _Pipe, *, capturing: bool = False
+) -> process.Process[bytes]:
+    # A larger pipe lets a chatty build run on while the log is written.
+    with suppress(OSError):  # the kernel's limit per user may be reached; the default size works too
+        fcntl.fcntl(output.read_end, fcntl.F_SETPIPE_SZ, 1 << 20)
+    # The launcher uses 8 and 9 itself, and its shell knows no numbers above 9.
+    inherited = fcntl.fcntl(status.write_end, fcntl.F_DUPFD_CLOEXEC, 20)
+    try:
+        return process.start(
+            launch.argv(),
+            env=launch.environment(inherited, capturing=capturing),
+            output=(output.write_end, error.write_end),
+            pass_fds=[inherited],
+            interactive=launch.interactive,
+            stdin=launch.stdin,
+        )
+    finally:
+        os.close(inherited)
+        output.close_write_end()
+        status.close_write_end()

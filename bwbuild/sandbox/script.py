@@ -323,7 +323,7 @@ def _bwrap_command(sandbox: Sandbox, *, ends: bool) -> Iterator[str]:
     start += guard.opened(sandbox.restraints.filters)
     start += f" {bwrap.TOLD}> told" if sandbox.attended else ""
     if sandbox.traced:
-        start = f"{shlex.join(traced.WORDS)} --output={traced.PLACE} {start}"
+        start = f"{shlex.join(sandbox.traced)} --output={traced.PLACE} {start}"
     if sandbox.traced and sandbox.network is not None:
         # strace waits for all children of its process, and what leads to the network would be one.
         yield "status=0"

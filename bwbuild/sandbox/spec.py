@@ -276,6 +276,7 @@ class Sandbox:
     attended: bool = False
     #: a terminal is passed in and job control works
     interactive: bool = False
-    #: strace follows all processes and writes what they do to a file of the scratch directory
-    traced: bool = False
+    #: the words of strace, which then follows all processes and writes what they do to a file of the scratch
+    #: directory
+    traced: tuple[str, ...] = ()
     command: tuple[str, ...] = ()

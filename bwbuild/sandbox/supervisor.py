@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from bwbuild import process
 from bwbuild.errors import HostError
 from bwbuild.sandbox import tracing
-from bwbuild.sandbox.pipes import await_group
+from bwbuild.sandbox.groups import await_group
 
 #: Seconds that a killed sandbox may take until its last process is gone and its layer is saved.
 GRACE = 60.0
@@ -57,8 +57,6 @@ class Supervisor:
     """Watches one launcher. ``started`` and ``exit_code`` are what bwrap says of the command.
 
     ``timed_out`` and ``ended`` say why it was killed, if it was.
-
-    :param connected: what leads out of its network has processes of its own.
     """
 
     def __init__(

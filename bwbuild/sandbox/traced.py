@@ -17,12 +17,16 @@ PLACE = "trace"
 
 # A call that an architecture lacks is passed over.
 _CALLS = (
-    *("?open", "openat", "?openat2", "execve", "execveat", "connect", "sendto", "sendmsg", "?sendmmsg"),
+    *("?open", "openat", "?openat2", "?access", "faccessat", "?faccessat2", "execve", "execveat"),
+    *("connect", "sendto", "sendmsg", "?sendmmsg"),
     *("?mkdir", "mkdirat", "?unlink", "unlinkat", "?rename", "?renameat", "renameat2"),
     *("?symlink", "symlinkat", "?link", "linkat", "?creat", "truncate", "?mknod", "mknodat"),
     # What only root may do; nothing but a refusal says anything.
     *("?chown", "?lchown", "fchown", "fchownat"),
 )
+
+#: Whether a file is there and what it is. As many calls again as all others, so only who needs it asks.
+_LOOKS = ("?stat", "?lstat", "?newfstatat", "?statx", "?readlink", "readlinkat")
 
 #: With --seccomp-bpf only these calls stop a process. A filtered status makes strace write whole lines only,
 #: where otherwise the end of a call may stand apart; -y names the directory of a relative path and the file
@@ -32,6 +36,8 @@ WORDS = (
     *("--string-limit=128", "--decode-fds=path", "--decode-pids=comm", "--status=!detached"),
     f"--trace={','.join(_CALLS)}",
 )
+#: The same, and each look at a file.
+WORDS_WITH_LOOKS = (*WORDS[:-1], f"--trace={','.join((*_CALLS, *_LOOKS))}")
 
 
 def refused(returncode: int, said: str, scope: str) -> HostError:

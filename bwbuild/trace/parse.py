@@ -1,8 +1,8 @@
 r"""strace's lines as events: pure; it needs nothing but the bytes, as they come.
 
-A sandbox with ``traced`` (see :mod:`bwbuild.sandbox.traced`) writes one line for each open, exec, connect,
-query of the DNS and change of a directory of all its processes, on both sides of the broker. Whoever runs it
-gives :class:`Parser` what comes, and keeps of the events what he wants::
+A sandbox with ``traced`` (see :mod:`bwbuild.sandbox.traced`) writes one line for each open, access, exec,
+connect, query of the DNS and change of a directory of all its processes, on both sides of the broker.
+Whoever runs it gives :class:`Parser` what comes, and keeps of the events what he wants::
 
     plan, parser = session.with_trace(plan), Parser()
     listeners = Listeners(output, trace=lambda data: look_at(parser.feed(data)))
@@ -40,6 +40,8 @@ class Kind(Enum):
     """What a process did or tried."""
 
     OPEN = "open"
+    #: asked whether a file is there, what it is, or whether it may be read, written or run
+    LOOK = "look"
     #: opened for writing, or to make it
     WRITE = "write"
     #: a name was made, moved or removed
@@ -177,6 +179,13 @@ def _opened(said: bytes) -> _Found:
     yield kind, _path(directory, path), _text(real or b""), (error or b"").decode()
 
 
+def _looked(said: bytes) -> _Found:
+    if found := _EXEC.match(said):
+        directory, path, error = found.groups()
+        if path:  # else it is about what is open already
+            yield Kind.LOOK, _path(directory, path), "", (error or b"").decode()
+
+
 def _made(said: bytes) -> _Found:
     # creat and truncate have no flags: they always write.
     for _, subject, real, error in _opened(said):
@@ -229,6 +238,8 @@ _READERS: dict[bytes, Callable[[bytes], _Found]] = {
     **dict.fromkeys((b"mkdir", b"mkdirat", b"unlink", b"unlinkat", b"rename"), _changed),
     **dict.fromkeys((b"renameat", b"renameat2"), _changed),
     **dict.fromkeys((b"symlink", b"symlinkat", b"link", b"linkat"), _linked),
+    **dict.fromkeys((b"access", b"faccessat", b"faccessat2", b"stat", b"lstat"), _looked),
+    **dict.fromkeys((b"newfstatat", b"statx", b"readlink", b"readlinkat"), _looked),
     b"connect": _connected,
     **dict.fromkeys((b"sendto", b"sendmsg", b"sendmmsg"), _sent),
 }

@@ -139,7 +139,14 @@ def test_json_has_every_field_with_its_name() -> None:
                 "tail": ["one", "two"],
                 "unmet": ["libfoo-dev (>= 3)"],
             },
-            "undeclared": [{"path": "usr/bin/help2man", "package": "help2man", "version": "1.49.3"}],
+            "undeclared": [
+                {
+                    "path": "usr/bin/help2man",
+                    "package": "help2man",
+                    "version": "1.49.3",
+                    "declared": False,
+                }
+            ],
         },
         "kept": {"scratch": "/s/x", "shell": "bwbuild shell /s/x", "script": "/s/x/run"},
     }

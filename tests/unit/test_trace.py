@@ -34,6 +34,14 @@ LINES = {
     b'8<a\\76 \\377> execve("/bin/true", ["true", ") = -1 ENOENT (x)"], 0x7f /* 3 vars */) = 0': Event(
         Kind.EXEC, "a> \udcff", "/bin/true", pid=8
     ),
+    b'8<sh> faccessat2(%s, "x", R_OK, AT_EACCESS) = 0': Event(Kind.LOOK, "sh", "/build/tree/x", pid=8),
+    b'8<sh> newfstatat(%s, "x", {st_mode=S_IFREG|0644, st_size=1, ...}, 0) = 0': Event(
+        Kind.LOOK, "sh", "/build/tree/x", pid=8
+    ),
+    b'8<sh> readlink("/x", "/y\\") = 0", 4095) = 9': Event(Kind.LOOK, "sh", "/x", pid=8),
+    b'8<sh> access("/x", R_OK) = -1 ENOENT (No such file or directory)': Event(
+        Kind.LOOK, "sh", "/x", error="ENOENT", pid=8
+    ),
     b'8<sh> execve("./no", ["no"...], NULL) = -1 EACCES (Permission denied)': Event(
         Kind.EXEC, "sh", "./no", error="EACCES", pid=8
     ),
@@ -108,6 +116,7 @@ def test_a_call_whose_end_stands_apart() -> None:
         b"7<a> connect(3, NULL, 0) = -1 EFAULT (Bad address)",
         b"7<a> connect(3, {sa_family=AF_NETLINK, nl_pid=0, nl_groups=00000000}, 12) = 0",
         b"7<a> sendto(3, NULL, 0, 0, NULL, 0) = 0",
+        b'7<a> newfstatat(3</x>, "", {st_mode=S_IFREG|0644, st_size=1, ...}, AT_EMPTY_PATH) = 0',
         b"7<a> getpid() = 7",
         b"\xff\x00 (",
         b"",

@@ -1,0 +1,150 @@
+"""What a traced build did, as sets: of all events that come in, what matters, never more than so much."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from bwbuild.trace.parse import Event, Kind, Parser
+
+Item = TypeVar("Item")
+
+#: How many paths, programs, addresses and writes are kept; more are counted as lost.
+MOST_PATHS, MOST_OTHERS = 100_000, 2_000
+#: How many processes are named for one path.
+MOST_PROCESSES = 4
+#: What is the kernel's, or the build's own.
+PASSING = ("/proc", "/dev", "/sys", "/tmp", "/var/tmp", "/run", "/var/run", "/var/lock")
+#: Errors that say nothing of an attempt to write: what was to be made is there, what was to be removed is
+#: not.
+_HARMLESS = frozenset({"EEXIST", "ENOENT", "ENOTDIR", "EISDIR", "ENXIO", "ENOTEMPTY", "EINTR"})
+#: The socket that the C library asks before it reads /etc/passwd.
+_NSCD = ("/var/run/nscd/socket", "/run/nscd/socket")
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """Something that a process tried: an address, a name of the DNS, or a path to write to.
+
+    :ivar error: empty if it succeeded.
+    """
+
+    process: str
+    what: str
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a build did.
+
+    :ivar opened: path -> processes that opened it, both as it was asked for and behind all links; nothing of
+        the tree, of temporary directories or the kernel's.
+    :ivar started: program -> processes that started it; a relative path is the tree's own.
+    :ivar scripts: files of the tree that a process of the same name has opened: scripts that read themselves.
+    :ivar lost: how much was not kept.
+    """
+
+    opened: Mapping[str, tuple[str, ...]]
+    started: Mapping[str, tuple[str, ...]]
+    scripts: tuple[str, ...] = ()
+    addresses: tuple[Tried, ...] = ()
+    names: tuple[Tried, ...] = ()
+    writes: tuple[Tried, ...] = ()
+    lost: int = 0
+
+
+class Collector:
+    """Takes the bytes of a trace; ``own`` are directories of the build itself, as the tree's parent is."""
+
+    def __init__(self, own: tuple[str, ...]) -> None:
+        self._own = own
+        self._parser = Parser()
+        self._opened: dict[str, tuple[str, ...]] = {}
+        self._started: dict[str, tuple[str, ...]] = {}
+        self._scripts: dict[str, None] = {}
+        self._addresses: dict[Tried, None] = {}
+        self._names: dict[Tried, None] = {}
+        self._writes: dict[Tried, None] = {}
+        self._lost = 0
+
+    def take(self, data: bytes) -> None:
+        """Take what came."""
+        for event in self._parser.feed(data):
+            self._look_at(event)
+
+    def seen(self) -> Seen:
+        """All of it."""
+        return Seen(
+            dict(self._opened),
+            dict(self._started),
+            tuple(self._scripts),
+            tuple(self._addresses),
+            tuple(self._names),
+            tuple(self._writes),
+            self._lost,
+        )
+
+    def _look_at(self, event: Event) -> None:
+        if event.kind in (Kind.OPEN, Kind.LOOK, Kind.WRITE) and not event.error:
+            self._open(event)
+        if event.kind in (Kind.WRITE, Kind.CHANGE):
+            self._write(event)
+        elif event.kind is Kind.EXEC and not event.error:
+            self._note(self._started, self._program(event.subject), event.process, MOST_OTHERS)
+        elif event.kind is Kind.CONNECT and event.subject not in _NSCD:
+            self._keep(self._addresses, Tried(event.process, event.subject, event.error))
+        elif event.kind is Kind.ASK:
+            self._keep(self._names, Tried(event.process, event.subject))
+
+    def _program(self, path: str) -> str:
+        for top in self._own:
+            if path.startswith(f"{top}/"):
+                return f"./{os.path.basename(path)}"
+        return path if path.startswith("/") else f"./{os.path.basename(path)}"
+
+    def _open(self, event: Event) -> None:
+        for path in {event.subject, event.real}:
+            if not path.startswith("/"):
+                continue
+            if self._is_own(path):
+                if os.path.basename(path)[:15] == event.process and path == event.real:
+                    self._keep(self._scripts, path)
+                continue
+            if not below(path, PASSING):
+                self._note(self._opened, path, event.process, MOST_PATHS)
+
+    def _write(self, event: Event) -> None:
+        path = os.path.normpath(event.real or event.subject)
+        if not path.startswith("/") or self._is_own(path) or below(path, PASSING):
+            return
+        if event.error not in _HARMLESS:
+            self._keep(self._writes, Tried(event.process, path, event.error))
+
+    def _is_own(self, path: str) -> bool:
+        return below(path, self._own)
+
+    def _note(self, found: dict[str, tuple[str, ...]], path: str, process: str, most: int) -> None:
+        before = found.get(path)
+        if before is None:
+            if len(found) >= most:
+                self._lost += 1
+                return
+            found[path] = (process,)
+        elif process not in before and len(before) < MOST_PROCESSES:
+            found[path] = (*before, process)
+
+    def _keep(self, found: dict[Item, None], item: Item) -> None:
+        if item in found:
+            return
+        if len(found) >= MOST_OTHERS:
+            self._lost += 1
+        else:
+            found[item] = None
+
+
+def below(path: str, directories: tuple[str, ...]) -> bool:
+    """Whether ``path`` is one of these directories or in one."""
+    return any(path == top or path.startswith(f"{top}/") for top in directories)

@@ -1,0 +1,128 @@
+"""``bwbuild learn``: what a build uses of what it declares, and a profile of it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bwbuild.cli.command import MixedCommand, complete_source, dpkg_options
+from bwbuild.cli.options import SANDBOX, WATCHED, configuration, with_settings
+from bwbuild.errors import UsageError
+
+if TYPE_CHECKING:
+    from bwbuild.build.learn.analyse import Verdict
+    from bwbuild.build.learn.trim import Trimmed
+    from bwbuild.build.learn.words import Learned
+    from bwbuild.build.plan import Plan
+    from bwbuild.build.record.report import Report
+    from bwbuild.config.settings import Settings
+
+
+@click.command(cls=MixedCommand)
+@with_settings("output", "log", "timeout", *WATCHED, "verbosity", *SANDBOX)
+@click.option("--trim", is_flag=True, help="Build again without what seems unused, and print a change.")
+@click.option("--more", is_flag=True, help="Add to the profile what this build opens or looks for; slower.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.argument("source", required=False, default=".", shell_complete=complete_source)
+def learn(source: str, *, trim: bool, more: bool, as_json: bool, **parameters: Any) -> int:
+    """Build SOURCE under strace, and say what of its build dependencies was used.
+
+    It is named which declared packages were used, which only through others, which never; which were used
+    and are not declared; the programs that ran, the addresses that were tried and the writes outside. What
+    the build opened is kept as a profile for --view learned. Results are published only with --output.
+    """
+    from bwbuild.build import inputs, session  # noqa: PLC0415 - --help needs none of them
+    from bwbuild.build.plan import make_plan  # noqa: PLC0415
+    from bwbuild.build.start import decide  # noqa: PLC0415
+    from bwbuild.cli.terminal import show_progress  # noqa: PLC0415
+    from bwbuild.config.settings import Sign, View  # noqa: PLC0415
+    from bwbuild.events import notices  # noqa: PLC0415
+    from bwbuild.sandbox import tracing  # noqa: PLC0415
+
+    settings = replace(configuration(parameters).settings, sign=Sign.NEVER)
+    if settings.view is View.LEARNED:
+        raise UsageError(
+            "a build that sees only what was learned has nothing new to teach",
+            hint="leave out --view learned; --more adds to the profile",
+        )
+    tracing.check()  # before what may take minutes
+    progress = partial(show_progress, verbosity=settings.verbosity)
+    wanted = inputs.Wanted(decide(source), dpkg_options())
+    with inputs.read(wanted, settings, os.environ, notices(progress)) as found:
+        plan = session.with_trace(make_plan(found), looks=more)
+        report, learned = _learned(plan, settings, more=more)
+        if trim and learned.verdict is not None:
+            learned = replace(learned, trimmed=_trimmed(plan, settings, report, learned.verdict))
+    _show(learned, as_json=as_json)
+    return report.status
+
+
+def _learned(plan: Plan, settings: Settings, *, more: bool) -> tuple[Report, Learned]:
+    from bwbuild.build import execute, places  # noqa: PLC0415
+    from bwbuild.build.learn import profile, study  # noqa: PLC0415
+    from bwbuild.build.learn.seen import Collector  # noqa: PLC0415
+    from bwbuild.build.learn.words import Learned  # noqa: PLC0415
+    from bwbuild.cli.terminal import show_report, terminal  # noqa: PLC0415
+
+    known = profile.read(study.subject(plan)) if more else None
+    collector = Collector((str(plan.sandbox.workspace.inside.parent),))
+    with ExitStack() as stack:
+        output = settings.output or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bwbuild-")))
+        screen = stack.enter_context(terminal(settings.verbosity))
+        log = settings.log or plan.output
+        plan = replace(plan, output=output, settings=replace(settings, log=log))
+        around = execute.Surroundings(
+            base=places.scratch(settings),
+            tell=screen,
+            announce=screen.announce,
+            suspended=screen.suspended,
+            trace=collector.take,
+        )
+        report = execute.build(plan, around)
+    seen = collector.seen()
+    learned = Learned(plan.source.name, plan.version, settings.view.value, seen)
+    if report.status:
+        show_report(report, settings.verbosity)
+        return report, learned
+    verdict, made = study.study(plan, seen, os.environ)
+    if known is not None:
+        known.check(made.packages)
+        made = known.with_more(made)
+    path = profile.write(made)
+    return report, replace(learned, verdict=verdict, profile=(path, len(made.paths)))
+
+
+def _trimmed(plan: Plan, settings: Settings, report: Report, verdict: Verdict) -> Trimmed:
+    from contextlib import nullcontext  # noqa: PLC0415
+
+    from bwbuild.build import execute, places  # noqa: PLC0415
+    from bwbuild.build.learn.trim import Trimming  # noqa: PLC0415
+    from bwbuild.cli.terminal import show_progress  # noqa: PLC0415
+
+    def ignore(*_told: object) -> None:
+        pass
+
+    around = execute.Surroundings(places.scratch(settings), ignore, ignore, nullcontext)
+    progress = partial(show_progress, verbosity=settings.verbosity)
+    trimming = Trimming(plan, report, os.environ, around, progress)
+    return trimming.trim([entry for entry in verdict.entries if entry.seems_unused])
+
+
+def _show(learned: Learned, *, as_json: bool) -> None:
+    from bwbuild.build.learn import words  # noqa: PLC0415
+    from bwbuild.cli.terminal import print_lines  # noqa: PLC0415
+
+    if as_json:
+        import json  # noqa: PLC0415
+
+        click.echo(json.dumps(words.as_json(learned), indent=2))
+    else:
+        print_lines(words.lines(learned), sys.stdout)

@@ -1,0 +1,178 @@
+"""``bwbuild learn`` as a user meets it, and ``--view learned``."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import ROOT, Desk, discard, make_desk, need, processes, snapshot, wait_for
+
+#: Prints how many files are visible, without a program that may not be.
+COUNT = (
+    "sub w { my ($d) = @_; opendir(my $h, $d) or return; for (readdir $h) { next if /^[.][.]?$/;"
+    ' my $p = "$d/$_"; -l $p || !-d _ ? $n++ : w($p) } } w($_) for qw(/usr /etc /var); print $n'
+)
+
+
+@pytest.fixture(scope="module")
+def learner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """A desk whose source has learned already."""
+    need("strace", "dh", "xmllint", "expect", "setfacl")
+    desk = make_desk(tmp_path_factory.mktemp("learn"))
+    shutil.copytree(ROOT / "testpkgs/learned/tree", desk.parent / "learned-1")
+    yield desk
+    discard(desk.scratch)
+
+
+def tree(desk: Desk) -> Path:
+    return desk.parent / "learned-1"
+
+
+@pytest.fixture(scope="module")
+def document(learner: Desk) -> dict[str, Any]:
+    """What was learned, as JSON."""
+    before = snapshot(learner.parent)
+    done = learner.ok("learn", "-b", "--json", "--quiet", cwd=tree(learner))
+    # Nothing is published, and the tree is as it was; there is a log.
+    new = snapshot(learner.parent).keys() - before.keys()
+    assert all(name.endswith(".build") for name in new)
+    assert learner.left() == []
+    found = json.loads(done.out)
+    assert isinstance(found, dict)
+    return found
+
+
+def test_what_became_of_each_dependency(document: dict[str, Any]) -> None:
+    assert document["built"]
+    assert {entry["relation"]: entry["use"] for entry in document["entries"]} == {
+        "debhelper-compat (= 13)": "used",
+        "acl": "never opened",
+        "expect": "through others",
+        "libxml2-utils": "used",
+    }
+
+
+def test_what_is_there_through_others_only(document: dict[str, Any]) -> None:
+    found = {item["package"].split(":")[0]: item for item in document["transitive"] if not item["perhaps"]}
+    assert found["libtcl8.6"]["files"] == ["/usr/share/tcltk/tcl8.6/init.tcl"]
+    assert found["libtcl8.6"]["processes"] == ["cat"]
+    assert found["libtcl8.6"]["through"].startswith("expect:")
+
+
+def test_programs_and_writes(document: dict[str, Any]) -> None:
+    started = {item["program"]: item["started_by"] for item in document["programs"]}
+    assert started["/usr/bin/xmllint"] == ["rules"]
+    # The root side is traced too: dpkg-deb runs there, or what makes the package does.
+    assert "/usr/bin/dpkg-deb" in started
+    tried = {item["what"]: (item["process"], item["error"]) for item in document["writes"]}
+    assert tried == {"/usr/share/never": ("mkdir", "EROFS")}
+    assert document["names"] == document["addresses"] == []
+
+
+@pytest.mark.usefixtures("document")
+def test_the_learned_view_has_what_the_build_opened_and_no_more(learner: Desk, tmp_path: Path) -> None:
+    results = {}
+    for view in ("declared", "learned"):
+        output = tmp_path / view
+        output.mkdir()
+        learner.ok("-b", "--no-sign", "--view", view, "--output", output, cwd=tree(learner))
+        (deb,) = output.glob("learned_1_*.deb")
+        results[view] = deb.read_bytes()
+    assert results["declared"] == results["learned"]
+    done = learner.ok("run", "-b", "--view", "learned", "--", "perl", "-e", COUNT, cwd=tree(learner))
+    assert 200 < int(done.out) < 1500
+    hidden = "test -e /usr/bin/perl && ! test -e /usr/bin/setfacl && ! test -e /usr/bin/awk && echo right"
+    shown = learner.ok("run", "-b", "--view", "learned", "--", "sh", "-c", hidden, cwd=tree(learner))
+    assert shown.out == "right\n"
+
+
+@pytest.mark.usefixtures("document")
+def test_what_it_misses_is_named_and_more_adds_it(learner: Desk, tmp_path: Path) -> None:
+    changed = tmp_path / "learned-1"
+    shutil.copytree(tree(learner), changed)
+    rules = changed / "debian/rules"
+    rules.write_text(rules.read_text().replace("xmllint --version", "xmllint --version\n\tgetfacl --version"))
+    words = ("-b", "--no-sign", "--view", "learned")
+    done = learner.run(*words, cwd=changed)
+    assert done.status == 10
+    assert "usr/bin/getfacl is in acl" in done.err
+    assert "bwbuild learn --more" in done.err
+    learner.ok("learn", "-b", "--more", "--quiet", cwd=changed)
+    learner.ok(*words, cwd=changed)
+    listed = learner.ok("clean").out
+    assert "profile of learned 1" in listed
+    assert "--remove --profiles" in listed
+
+
+def test_without_a_profile_the_command_is_named(learner: Desk) -> None:
+    done = learner.run("-B", "--view", "learned", cwd=tree(learner))
+    assert done.status == 3
+    assert "bwbuild learn" in done.err
+    assert learner.run("learn", "-B", "--more", cwd=tree(learner)).status == 3
+    assert learner.run("learn", "--view", "learned", cwd=tree(learner)).status == 2
+    assert learner.run("-b", "--view", "learned", "-d", "nosuch", cwd=tree(learner)).status == 3
+
+
+def test_interrupted_it_leaves_nothing(learner: Desk) -> None:
+    mark = str(learner.top)
+    child = learner.start("learn", "-B", tree(learner))
+    try:
+        wait_for(
+            lambda: any("strace" in words and "dpkg-buildpackage" in words for _, words in processes(mark))
+        )
+        child.send_signal(signal.SIGINT)
+        assert child.wait(60) == 130
+    finally:
+        child.kill()
+        child.communicate()
+    assert learner.left() == []
+    assert not list((learner.home / ".local/state/bwbuild/profiles").glob("*B*"))
+
+
+def test_killed_it_takes_the_traced_with_it(learner: Desk) -> None:
+    mark = str(learner.top)
+    child = learner.start("learn", "-A", tree(learner))
+    try:
+        wait_for(lambda: any("dpkg-buildpackage" in words for _, words in processes(mark)))
+    finally:
+        child.kill()
+        child.communicate()
+    wait_for(lambda: not processes(mark))
+
+
+@pytest.mark.long
+def test_trim_prints_a_change_that_builds(learner: Desk, tmp_path: Path) -> None:
+    before = snapshot(tree(learner))
+    done = learner.ok("learn", "-b", "--trim", "--json", "--quiet", cwd=tree(learner))
+    assert snapshot(tree(learner)) == before
+    trim = json.loads(done.out)["trim"]
+    assert [(one["same"], one["result"]) for one in trim["tried"]] == [(True, "the same, bit for bit")]
+    assert "-               acl,\n" in trim["change"]
+    assert learner.left() == []
+
+
+@pytest.mark.long
+def test_a_failed_build_teaches_nothing_of_dependencies(learner: Desk, tmp_path: Path) -> None:
+    changed = tmp_path / "learned-1"
+    shutil.copytree(tree(learner), changed)
+    (changed / "hello.c").write_text("wrong\n")
+    done = learner.run("learn", "-B", cwd=changed)
+    assert done.status == 10
+    assert "nothing is said of its dependencies" in done.out
+    assert learner.run("-B", "--view", "learned", cwd=changed).status == 3
+
+
+@pytest.mark.long
+def test_on_a_view_of_the_host_the_undeclared_is_named(learner: Desk, tmp_path: Path) -> None:
+    changed = tmp_path / "learned-1"
+    shutil.copytree(tree(learner), changed)
+    control = changed / "debian/control"
+    control.write_text(control.read_text().replace("libxml2-utils", "file"))
+    done = learner.ok("learn", "-b", "--view", "host", "--json", "--quiet", cwd=changed)
+    names = {item["package"].split(":")[0] for item in json.loads(done.out)["undeclared"]}
+    assert "libxml2-utils" in names
