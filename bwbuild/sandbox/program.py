@@ -58,7 +58,7 @@ class Program:
     permits: Permits = NO_PERMITS
     handed: tuple[Handed, ...] = ()
     interactive: bool = False
-    traced: tuple[str, ...] = ()
+    traced: bool = False
     start: Guest = HOME
 
 

@@ -17,7 +17,6 @@ from bwbuild.sandbox import program
 from bwbuild.sandbox.network import NAMESERVER
 from bwbuild.sandbox.permits import NO_PERMITS, Permits
 from bwbuild.sandbox.spec import Handed, Sandbox
-from bwbuild.sandbox.traced import WORDS
 from bwbuild.tryout.homes import Home
 from bwbuild.tryout.root import Root
 from bwbuild.tryout.values import Asked
@@ -67,7 +66,7 @@ class Trial:
                 permits=self.permits,
                 handed=self.handed,
                 interactive=self.interactive,
-                traced=WORDS if self.asked.learn else (),
+                traced=self.asked.learn,
             )
         )
 
