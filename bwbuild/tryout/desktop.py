@@ -17,7 +17,7 @@ from bwbuild.permissions.words import Permission
 from bwbuild.sandbox import program
 from bwbuild.sandbox.permits import Available, Permits, permits
 from bwbuild.sandbox.spec import Bind, Handed, Network, Scratch
-from bwbuild.tryout import bus, displays
+from bwbuild.tryout import bus, displays, xpra
 from bwbuild.tryout.bus import Calls, Proxy
 from bwbuild.tryout.displays import AUTHORITY, Display
 from bwbuild.tryout.grants import Granted
@@ -86,6 +86,8 @@ def _display(
         raise UsageError("--screenshot takes the picture of an Xvfb", hint="leave out --x11")
     if server == "xvfb":
         return displays.hidden(station)
+    if server == "xpra":
+        return xpra.opened(station, environment)
     return displays.nested(station, f"{name} (bwbuild try)", environment)
 
 

@@ -18,7 +18,7 @@ from bwbuild.host.facts import Host
 from bwbuild.process import missing_program
 from bwbuild.sandbox import runner, small
 from bwbuild.sandbox.runner import Beside
-from bwbuild.sandbox.spec import Bind, Guest
+from bwbuild.sandbox.spec import Guest, Mount
 
 #: Seconds until a helper must be ready, on a machine with much else to do.
 _PATIENCE = 60.0
@@ -34,7 +34,7 @@ class Station:
     place: Path
 
     @contextmanager
-    def started(self, name: str, command: Sequence[str], mounts: Sequence[Bind]) -> Iterator[Helper]:
+    def started(self, name: str, command: Sequence[str], mounts: Sequence[Mount]) -> Iterator[Helper]:
         """A program that runs until the end of the context.
 
         :param name: of its directory, which exists.

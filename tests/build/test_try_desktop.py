@@ -219,6 +219,27 @@ def test_private_display_sees_no_keys_and_no_clipboard_of_the_users(session: Ses
     assert "secret" not in nothing.stdout
 
 
+def test_windows_by_xpra(session: Session) -> None:
+    if shutil.which("xpra") is None:
+        pytest.skip("xpra is not in every release")
+    session.with_display()
+    words = ("x11-apps", "--allow", "socket=x11", "--x11", "xpra", "--", "timeout", "60", "xclock")
+    child = subprocess.Popen(
+        session.argv(*words),
+        cwd=session.desk.tree,
+        env=session.desk.environment | session.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        wait_for(lambda: session.outside("xdotool", "search", "--name", "xclock on bwbuild"), 300)
+    finally:
+        child.terminate()
+        said = child.communicate(timeout=120)[0]
+    assert child.returncode == 130, said
+
+
 def test_display_that_is_not_there(session: Session) -> None:
     session.environment["DISPLAY"] = ":4711"
     done = session.run("x11-apps", "--allow", "socket=x11", "--", "xclock")
