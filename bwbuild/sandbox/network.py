@@ -65,12 +65,15 @@ case $(head -c 1 ns/ready) in
 esac"""
 
 
-def start() -> str:
-    """The end of the script that root of the namespace runs first: it starts the helper, and goes on."""
-    return _START
+def files(network: Network | None, first: Iterable[str], lines: Iterable[str]) -> Iterator[File]:
+    """The files of a launcher with what root of its namespace runs.
 
-
-def files(network: Network, lines: Iterable[str]) -> Iterator[File]:
-    """The files of a launcher for it; ``lines`` are what goes on when the network is there."""
+    :param network: what leads out of its network; None: nothing does.
+    :param first: what comes before that, and has made ``ns`` a file system of its own; then come ``lines``.
+    """
+    if network is None:
+        yield File("namespace", "\n".join((*first, *lines)))
+        return
+    yield File("namespace", "\n".join((*first, _START)))
     yield File("network", _HELPER.replace("{command}", _COMMANDS[network]))
     yield File("connected", "\n".join([_CONNECTED, *lines]))

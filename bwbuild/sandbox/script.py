@@ -99,11 +99,7 @@ def _files(sandbox: Sandbox, etc_files: Mapping[str, str]) -> Iterator[File]:
     for name, text in sorted(etc_files.items()):
         yield File(f"etc/{name}", text)
     yield from guard.files(sandbox.restraints.filters)
-    if sandbox.network is None:
-        yield File("namespace", "\n".join((*_begin(sandbox), *_namespace(sandbox))))
-    else:
-        yield File("namespace", "\n".join((*_begin(sandbox), network.start())))
-        yield from network.files(sandbox.network, _namespace(sandbox))
+    yield from network.files(sandbox.network, _begin(sandbox), _namespace(sandbox))
 
 
 def inside_files() -> dict[str, str]:
@@ -139,10 +135,8 @@ def in_namespace(identity: Identity, lines: Iterable[str], leading: Network | No
     """
     own = [] if identity.outer_first is None else [f"chown {identity.outer_first}:{identity.outer_first} ."]
     # Root inside need not be the one who wrote the script that he reads.
-    files = [File("namespace", "\n".join(["set -eu", *lines]))]
-    if leading is not None:
-        first = ("set -eu", "mkdir -p ns; mount -t tmpfs -o mode=755 bwbuild ns", network.start())
-        files = [File("namespace", "\n".join(first)), *network.files(leading, lines)]
+    first = ("set -eu", "mkdir -p ns; mount -t tmpfs -o mode=755 bwbuild ns")
+    files = network.files(leading, first if leading else first[:1], lines)
     return "\n".join(["set -eu", "umask 022", *parcel(*files), *own, *enter(identity)]) + "\n"
 
 

@@ -7,10 +7,12 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from made_suites import OWN, Bases
+from made_suites import MIRROR, OWN
 from support import Desk, Rules, as_user, make_desk, need
 from world import (
     ABSTRACT_FETCH,
@@ -53,7 +55,7 @@ def test_a_build_that_fetches(tmp_path: Path) -> None:
     world = make_world(tmp_path / "world")
     desk = make_desk(tmp_path / "desk", Rules(during="(cd /tmp && sh $OLDPWD/tries)"))
     asking(desk)
-    options = ("-b", "--no-sign", "--identity", "single", "--report", desk.top / "report")
+    options = ("-b", "--no-sign", "--keep", "never", "--identity", "single", "--report", desk.top / "report")
     denied = world.run(desk, *options)
     assert denied.status == 10, denied.both
     (line,) = (line for line in denied.err.splitlines() if "warning: denied" in line)
@@ -75,7 +77,18 @@ def test_a_network_that_nobody_used(tmp_path: Path) -> None:
     world = make_world(tmp_path / "world")
     desk = make_desk(tmp_path / "desk")
     report = desk.top / "report"
-    options = ("-b", "--no-sign", "--identity", "single", "--report", report, "--allow", "share=network")
+    options = (
+        "-b",
+        "--no-sign",
+        "--keep",
+        "never",
+        "--identity",
+        "single",
+        "--report",
+        report,
+        "--allow",
+        "share=network",
+    )
     done = world.run(desk, *options)
     assert done.status == 0, done.both
     (use,) = desk.report(report)["permissions"]
@@ -83,12 +96,20 @@ def test_a_network_that_nobody_used(tmp_path: Path) -> None:
     assert "nobody was contacted" in desk.log()
 
 
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A directory that other ids come through, as those of the world's root have to."""
+    made = Path(tempfile.mkdtemp(prefix="bwbuild-network-", dir="/var/tmp"))
+    made.chmod(0o755)
+    yield made
+    subprocess.run([*ROOT_OF_ALL, "rm", "-rf", made], check=True)
+
+
 @pytest.mark.long
-def test_tests_that_fetch(bases: Bases, top: Path) -> None:
-    world = make_world(top / "world")
-    desk = bases.desk(top)
-    cache = {"BWBUILD_CACHE": str(top / "own")}
-    desk = Desk(desk.top, more={**desk.more, **cache})
+def test_tests_that_fetch(place: Path) -> None:
+    world = make_world(place / "world")
+    desk = make_desk(place / "desk")
+    desk = Desk(desk.top, more={"BWBUILD_CACHE": str(place / "cache"), "BWBUILD_BASE_MIRROR": MIRROR})
     asking(desk, "tests")
     tests = desk.tree / "debian" / "tests"
     tests.mkdir()
@@ -106,7 +127,7 @@ def test_tests_that_fetch(bases: Bases, top: Path) -> None:
         text=True,
         check=False,
     )
-    assert "autopkgtest" in first.stderr, first.stderr
+    assert first.returncode == 0, first.stdout + first.stderr
     denied = world.run(desk, *words, "--no-fetch")
     assert denied.status == 0, denied.both
     assert "denied: the network, which downloader of the tests would need; bwbuild grant" in denied.err
@@ -114,11 +135,10 @@ def test_tests_that_fetch(bases: Bases, top: Path) -> None:
     assert check["verdict"] == "skip"
     granted = world.run(desk, *words, "--no-fetch", "--allow", "share=network")
     report = desk.report(desk.top / "report")
-    assert report["checks"][0]["verdict"] == "pass", granted.both
+    assert report["checks"][0]["verdict"] == "pass", granted.both + desk.log()
     assert SERVER_NAME in report["network_of_tests"]["names"]
     assert report["network"] is None, "the build itself has no network"
     assert [(use["purpose"], use["used"]) for use in report["permissions"]] == [("tests", "yes")]
-    subprocess.run([*ROOT_OF_ALL, "rm", "-rf", str(top / "own"), str(desk.scratch)], check=True)
 
 
 #: Starts a command, ends it at some moment, and tells which of its descendants are there afterwards: all of
@@ -190,7 +210,7 @@ def test_slirp4netns(tmp_path: Path) -> None:
     need("slirp4netns")
     desk = make_desk(tmp_path / "desk", Rules(during="(cd /tmp && sh $OLDPWD/tries)"))
     asking(desk)
-    options = ("-b", "--no-sign", "--identity", "single", "--report", desk.top / "report")
+    options = ("-b", "--no-sign", "--keep", "never", "--identity", "single", "--report", desk.top / "report")
     done = world.run(desk, *options, "--allow", "share=network", "--view", "host", without="pasta")
     assert done.status == 0, done.both
     report = desk.report(desk.top / "report")

@@ -10,7 +10,7 @@ import pytest
 from bwbuild.sandbox.pcap import MOST, Contact, Traffic
 
 HEAD = struct.pack("=IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)
-HERE, THERE, THERE6 = "10.0.0.1", "192.0.2.7", "2001:db8::7"
+HERE, HERE6, THERE, THERE6 = "10.0.0.1", "2001:db8::1", "192.0.2.7", "2001:db8::7"
 
 
 def record(frame: bytes) -> bytes:
@@ -64,7 +64,7 @@ CONVERSATION = (
     tcp(HERE, THERE, (5000, 443), 0x02),
     tcp(THERE, HERE, (443, 5000), 0x12),
     tcp(HERE, THERE, (5000, 443), 0x10),
-    tcp(HERE, THERE6, (5001, 80), 0x02),
+    tcp(HERE6, THERE6, (5001, 80), 0x02),
     udp(HERE, THERE, (6000, 123)),
     udp(THERE, HERE, (123, 6000)),
 )
@@ -108,7 +108,7 @@ def test_too_much_of_it() -> None:
     assert (len(found.addresses), len(found.names), found.complete) == (MOST, MOST, False)
 
 
-@pytest.mark.parametrize("name", ["a b", "evil\x1b[2J", "x" * 64, "<script>", "a..b", "über"])
+@pytest.mark.parametrize("name", ["a b", "evil\x1b[2J", "x" * 64, "<script>", "über"])
 def test_names_that_are_none(name: str) -> None:
     labels = b"".join(bytes([len(label) & 0xFF]) + label.encode() for label in name.split("."))
     message = struct.pack("!HHHHHH", 1, 0x100, 1, 0, 0, 0) + labels + b"\0\0\1\0\1"
