@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import struct
+import subprocess
 import zlib
 from collections import Counter
 from pathlib import Path
@@ -213,6 +215,19 @@ def test_what_was_written(tmp_path: Path) -> None:
     (tmp_path / "d" / "new").symlink_to("/etc/passwd")
     after = written.look(tmp_path)
     assert written.compare(before, after) == (("~", "changed", 12), ("+", "d/new", 11), ("-", "gone", 4))
+
+
+def test_home_that_is_too_deep(tmp_path: Path) -> None:
+    there = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(2500):
+        os.mkdir("d", dir_fd=there)
+        below = os.open("d", os.O_RDONLY, dir_fd=there)
+        os.close(there)
+        there = below
+    os.close(there)
+    (tmp_path / "near").touch()
+    assert set(written.look(tmp_path)) == {"near"}
+    subprocess.run(["rm", "-rf", tmp_path / "d"], check=True)
 
 
 def test_difference() -> None:
