@@ -21,6 +21,7 @@ from bwbuild.sandbox.identity import BUILD_USER
 from bwbuild.sandbox.network import NAMESERVER
 from bwbuild.sandbox.pcap import Traffic
 from bwbuild.sandbox.permits import NO_PERMITS, Permits
+from bwbuild.sandbox.scope import NO_SCOPE, Scope
 from bwbuild.sandbox.spec import NO_CEILINGS, Ceilings
 
 #: Bytes at the end of a check's output that are judged; all of it goes to the log.
@@ -138,7 +139,7 @@ class Bench:
 
     :ivar output: gets what they write.
     :ivar attend: makes the attendant of one that works in a directory.
-    :ivar ceilings: what the kernel lets each take.
+    :ivar ceilings: what the kernel lets each take; ``scope``: what starts it in a control group.
     :ivar timeout: seconds after which one is killed; None: never.
     :ivar permits: what the source's own tests were granted; ``traffic`` reads what they send.
     :ivar grants: the command that grants the network to them.
@@ -150,6 +151,7 @@ class Bench:
     output: Callable[[bytes], None]
     attend: Callable[[Path], Attendant]
     ceilings: Ceilings = NO_CEILINGS
+    scope: Scope = NO_SCOPE
     fetch: bool = True
     timeout: float | None = None
     permits: Permits = NO_PERMITS
@@ -230,6 +232,7 @@ class Bench:
                 capabilities=room.capabilities,
                 ceilings=self.ceilings,
                 permits=room.permits,
+                scope=self.scope,
             )
             user = (str(identity.uid), str(identity.gid))
             prefix = () if room.as_root else ("setpriv", "--reuid", user[0], "--regid", user[1], *_DROPPED)

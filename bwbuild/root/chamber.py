@@ -21,6 +21,7 @@ from bwbuild.sandbox import guard, runner
 from bwbuild.sandbox.bwrap import mount_words
 from bwbuild.sandbox.overlays import OVERLAY_OPTIONS
 from bwbuild.sandbox.permits import NO_PERMITS, Permits
+from bwbuild.sandbox.scope import NO_SCOPE, Scope
 from bwbuild.sandbox.script import in_namespace
 from bwbuild.sandbox.spec import NO_CEILINGS, Ceilings, Guest, Identity
 
@@ -34,7 +35,8 @@ WRITABLE = (Guest("/dev"), Guest("/run"), Guest("/tmp"), Guest("/var/tmp"))
 #: Says that everything is mounted.
 _ENTERED = "entered"
 #: The launcher's own variables do not get in; the runner knows of bwrap's first process.
-_CLEAN, _WATCHED = 'env -i PATH="$PATH"', 'bwrap --json-status-fd "$BWBUILD_STATUS"'
+_CLEAN = 'env -i PATH="$PATH"'
+_BWRAP, _WATCHED = f"bwrap {guard.TIED}", f'bwrap --json-status-fd "$BWBUILD_STATUS" {guard.TIED}'
 #: How mount begins to say that an overlay with an upper layer can't be had.
 _NO_UPPER_LAYER = re.compile(r"^mount: .*\bns/root:", re.MULTILINE)
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy")
@@ -65,6 +67,7 @@ class Chamber:
     :ivar capabilities: those of root inside.
     :ivar ceilings: what the kernel lets a program take that is watched.
     :ivar permits: what one that is watched was granted.
+    :ivar scope: what starts such a program in a control group.
     """
 
     identity: Identity
@@ -79,6 +82,7 @@ class Chamber:
     capabilities: str = CAPABILITIES
     ceilings: Ceilings = NO_CEILINGS
     permits: Permits = NO_PERMITS
+    scope: Scope = NO_SCOPE
 
     def run(self, argv: Sequence[str], line: Callable[[str], None] | None = None) -> process.Completed:
         """Run a program of the root to its end; the caller judges its exit status.
@@ -89,9 +93,9 @@ class Chamber:
         self._give()
         words = ["sh", "-c", in_namespace(self.identity, self._lines(argv))]
         if line is None:
-            done = process.run(words, check=False, cwd=self.place)
+            done = process.run(words, check=False, cwd=self.place, tie=True)
         else:
-            done = process.follow(words, line, cwd=self.place)
+            done = process.follow(words, line, cwd=self.place, tie=True)
         if not (self.place / _ENTERED).exists():
             raise self._closed(done)
         return done
@@ -120,8 +124,9 @@ class Chamber:
         # Who opens /dev/stderr anew must own the pipe.
         own = "" if first_id is None else f"chown {first_id}:{first_id} /proc/self/fd/1 /proc/self/fd/2\n"
         script.write_bytes(os.fsencode(f'cd "$BWBUILD_SCRATCH"\n{own}{text}'))
-        launch = runner.Launch(script, self.place, timeout, connected=self.permits.network is not None)
-        traffic = listeners.traffic if self.permits.network else None
+        connected = self.permits.network is not None
+        launch = runner.Launch(script, self.place, timeout, scope=self.scope, connected=connected)
+        traffic = listeners.traffic if connected else None
         outcome = runner.run(launch, runner.Listeners(remember, tick=listeners.tick, traffic=traffic))
         if not (self.place / _ENTERED).exists():
             raise self._closed(process.Completed(("sh",), 1, b"", bytes(first)))
@@ -140,7 +145,7 @@ class Chamber:
         if terminal:
             copied = ("script", "--quiet", "--return", "--command", text, "/dev/null")
             words = ["setpriv", "--pdeathsig", "KILL", "env", "SHELL=/bin/sh", *copied]
-        done = process.run(words, check=False, cwd=self.place, inherit_terminal=True)
+        done = process.run(words, check=False, cwd=self.place, inherit_terminal=True, tie=True)
         if not (self.place / _ENTERED).exists():
             raise self._closed(done)
         return done.returncode
@@ -165,7 +170,7 @@ class Chamber:
             )
         return HostError("no root of a suite can be entered here", hint="bwbuild doctor", details=details)
 
-    def _lines(self, argv: Sequence[str], *, start: str = "bwrap", terminal: bool = False) -> Iterator[str]:
+    def _lines(self, argv: Sequence[str], *, start: str = _BWRAP, terminal: bool = False) -> Iterator[str]:
         yield "mkdir -p ns; mount -t tmpfs -o mode=755 bwbuild ns"
         yield f"mkdir ns/root ns/lower; mount --bind -- {shlex.quote(str(self.root))} ns/lower"
         layer = self.place if self.layer is None else self.layer

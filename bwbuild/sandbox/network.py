@@ -17,7 +17,7 @@ from bwbuild.sandbox.spec import Network
 #: Where names are asked for inside: an address that is nobody's, which the helper answers for.
 NAMESERVER: Mapping[Network, str] = {Network.PASTA: "169.254.1.1", Network.SLIRP: "10.0.2.3"}
 #: The first process of the pid namespace. $1 is the process that has to be its parent, $2 the launcher. It is
-#: in ns, as its own /tmp: pasta has given up the right to enter the scratch directory when it opens its files,
+#: in ns, as its own /tmp: pasta has given up the right to enter the scratch directory when it opens files,
 #: and its profile of AppArmor lets it open those below /tmp.
 _HELPER = """\
 # Leads out of the sandbox's network; the first process of a pid namespace.
