@@ -47,6 +47,8 @@ class Wanted:
     lasting: bool = False
     #: asks the user about requests of the source; None: nobody is there
     ask: permitting.Ask | None = None
+    #: results go to the output directory
+    publishing: bool = True
 
 
 @contextmanager
@@ -158,7 +160,7 @@ def _collected(
     from bwbuild.build.inspect.helper import Reader  # noqa: PLC0415 - a tree needs none of it
     from bwbuild.build.inspect.unpack import unpacked  # noqa: PLC0415
 
-    if not wanted.command and not wanted.lasting:
+    if wanted.publishing and not wanted.command and not wanted.lasting:
         from bwbuild.handover.publish import check_output  # noqa: PLC0415
 
         check_output(settings.output or Path.cwd())  # before what may take minutes

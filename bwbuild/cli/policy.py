@@ -78,7 +78,7 @@ def _examine(source: str, only: tuple[str, ...], parameters: dict[str, Any]) -> 
     from bwbuild.events import notices  # noqa: PLC0415
 
     settings = plans.settings_of(configuration(parameters).settings)
-    wanted = inputs.Wanted(decide(source), plans.options_of(dpkg_options()))
+    wanted = inputs.Wanted(decide(source), plans.options_of(dpkg_options()), publishing=False)
     with inputs.read(wanted, settings, os.environ, notices(show_progress)) as read:
         about = subject(read, only, blind())
         with terminal(settings.verbosity, log=sys.stderr) as screen:

@@ -20,6 +20,7 @@ EXPERIMENTS: tuple[Experiment, ...] = (
         "4.9",
         "required targets must not attempt to write into HOME",
         judge.home,
+        lambda conditions: replace(conditions, housed=True),
         traced=True,
     ),
     Experiment(

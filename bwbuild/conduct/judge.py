@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from bwbuild.conduct.compare import changes
 from bwbuild.conduct.effects import effects, unstable
@@ -41,13 +42,14 @@ def network(evidence: Evidence) -> tuple[Finding, ...]:
 
 def home(evidence: Evidence) -> tuple[Finding, ...]:
     """What was to be written to HOME."""
-    return _by_actor(evidence, "home", Kind.HOME, "tried to write to HOME: {}")
+    found = _by_actor(evidence, "home", Kind.HOME, "tried to write to HOME: {}")
+    return (*found, *_variation(evidence, "home", "where HOME exists"))
 
 
 def outside(evidence: Evidence) -> tuple[Finding, ...]:
     """What was written, or tried, outside of the tree; without a trace what is left beside it."""
     found = _by_actor(evidence, "outside", Kind.OUTSIDE, "tried to write outside of the tree: {}")
-    known = {f"../{act.target.rpartition('/')[2]}" for act in _acts(evidence, Kind.OUTSIDE)}
+    known = {f"../{act.target.rpartition('/')[2]}" for act in evidence.acts(Kind.OUTSIDE)}
     reference = evidence.reference
     left = tuple(name for name in (reference.beside if reference else ()) if name not in known)
     if not left:
@@ -63,7 +65,7 @@ def clean(evidence: Evidence) -> tuple[Finding, ...]:
     """
     reference = evidence.reference
     if reference is not None and reference.usable and not reference.succeeded:
-        return (Finding("clean", f"fails after a build: {_failure(reference)}", reference.errors[:MOST]),)
+        return (_failing("clean", "fails after a build", reference),)
     found = tuple(one for one in changed(evidence) if one.how != "removed")
     if not found:
         return ()
@@ -85,9 +87,7 @@ def twice(evidence: Evidence) -> tuple[Finding, ...]:
         f"after the first build {one.path} is gone" for one in changed(evidence) if one.how == "removed"
     ]
     if len(tries) > 1 and not any(built.usable for built in tries):
-        errors = (*removed[: MOST // 2], *tries[-1].errors)
-        text = f"a second build in the same tree fails: {_failure(tries[-1])}"
-        return (Finding("twice", text, errors[:MOST], None),)
+        return (_failing("twice", "a second build in the same tree fails", tries[-1], removed[: MOST // 2]),)
     differing = _effects(evidence, SECOND)
     if not differing:
         return ()
@@ -103,24 +103,18 @@ def reproducible(evidence: Evidence) -> tuple[Finding, ...]:
     if differing:
         text = f"two builds under the same conditions differ: {_summary(differing)}"
         return (Finding("reproducible", text, _texts(differing), _maker(evidence.traced, differing)),)
-    for name, tries in evidence.builds.items():
-        if len({built.usable for built in tries}) > 1:
-            failed = next(built for built in tries if not built.usable)
-            text = f"the same build failed once and was made once ({name}): {_failure(failed)}"
-            return (Finding("reproducible", text, failed.errors[:MOST]),)
+    for tries in (_unchanged(evidence), *evidence.builds.values()):
+        failed = next((built for built in tries if not built.usable), None)
+        if failed is not None and any(built.usable for built in tries):
+            return (_failing("reproducible", "the same build failed once and was made once", failed),)
     return _unexplained(evidence)
 
 
 def processors(evidence: Evidence) -> tuple[Finding, ...]:
     """Results, or success, that depend on how many processors there are."""
-    base = evidence.subject.base.jobs
-    last, reference = evidence.last("processors"), evidence.reference
-    if last is not None and last.usable and reference is not None and not reference.usable:
-        failed = [built for name in (FIRST, UNTRACED, AGAIN) for built in evidence.tries(name)]
-        if len(failed) > 1 and not any(built.usable for built in failed):
-            text = f"fails with {base} jobs at once, not with one: {_failure(reference)}"
-            return (Finding("processors", text, reference.errors[:MOST]),)
-        return ()
+    if (failed := _helped(evidence, "processors")) is not None:
+        text = f"fails with {evidence.subject.base.jobs} jobs at once, not with one"
+        return (_failing("processors", text, failed),)
     return _variation(evidence, "processors", "with one job on one processor")
 
 
@@ -131,25 +125,46 @@ def umask(evidence: Evidence) -> tuple[Finding, ...]:
 
 def root(evidence: Evidence) -> tuple[Finding, ...]:
     """A source that says that it needs no root, and does."""
-    last, reference = evidence.last("root"), evidence.reference
-    refused = _acts(evidence, Kind.ROOT)
+    refused = evidence.acts(Kind.ROOT)
     actor = refused[0].actor if refused else None
     tried = tuple(_outcome(act) for act in refused)
-    if last is not None and last.usable and reference is not None and not reference.usable:
-        text = f"is built only where debian/rules runs as root: {_failure(reference)}"
-        return (Finding("root", text, (*tried, *reference.errors)[:MOST], actor),)
+    if (failed := _helped(evidence, "root")) is not None:
+        finding = _failing("root", "is built only where debian/rules runs as root", failed, tried)
+        return (replace(finding, actor=actor or finding.actor),)
     found = _variation(evidence, "root", "where debian/rules binary runs as root")
     return (
         *(_owned(evidence)),
-        *(Finding(one.name, one.text, one.evidence, actor or one.actor) for one in found),
+        *(replace(one, actor=actor or one.actor) for one in found),
     )
 
 
 def changed(evidence: Evidence) -> tuple[Change, ...]:
     """What the first build and its clean left otherwise in the tree."""
-    if evidence.before is None or evidence.after is None:
-        return ()
+    reference = evidence.reference
+    if evidence.before is None or evidence.after is None or reference is None or not reference.succeeded:
+        return ()  # nothing was cleaned
     return changes(evidence.before, evidence.after)
+
+
+def _unchanged(evidence: Evidence) -> tuple[Built, ...]:
+    """The builds that nothing was changed for; a tracer may be the reason that one fails."""
+    first = () if evidence.tries(UNTRACED) else evidence.tries(FIRST)
+    return (*first, *evidence.tries(UNTRACED), *evidence.tries(AGAIN))
+
+
+def _helped(evidence: Evidence, name: str) -> Built | None:
+    """The first build, if it fails and each one like it, and a change of conditions lets it succeed."""
+    last, reference = evidence.last(name), evidence.reference
+    if last is None or not last.usable or reference is None:
+        return None
+    return None if any(built.usable for built in _unchanged(evidence)) else reference
+
+
+def _failing(name: str, text: str, built: Built, more: Sequence[str] = ()) -> Finding:
+    """The finding of a build that failed, by the step in which it did."""
+    why = built.errors[0] if built.errors else "it does not say why"
+    actor = Actor(built.step) if built.step else None
+    return Finding(name, f"{text}: {why}", (*more, *built.errors)[:MOST], actor)
 
 
 def _variation(evidence: Evidence, name: str, how: str) -> tuple[Finding, ...]:
@@ -158,7 +173,7 @@ def _variation(evidence: Evidence, name: str, how: str) -> tuple[Finding, ...]:
     if reference is None or not reference.usable:
         return ()
     if len(tries) > 1 and not any(built.usable for built in tries):
-        return (Finding(name, f"{how} the build fails: {_failure(tries[-1])}", tries[-1].errors[:MOST]),)
+        return (_failing(name, f"{how} the build fails", tries[-1]),)
     differing = _effects(evidence, name)
     if not differing:
         return ()
@@ -171,16 +186,17 @@ def _unexplained(evidence: Evidence) -> tuple[Finding, ...]:
     together = evidence.last(TOGETHER)
     if together is None or (evidence.last(AGAIN) is None and together.usable):
         return ()
-    alone = [name for name in ("processors", "umask", "root") if evidence.tries(name)]
+    alone = [name for name in ("home", "processors", "umask", "root") if evidence.tries(name)]
     differing = _effects(evidence, TOGETHER)
     explained = any(
         _effects(evidence, name) or not all(b.usable for b in evidence.tries(name)) for name in alone
     )
     if explained or not alone or (together.usable and not differing):
         return ()
-    what = _summary(differing) if together.usable else _failure(together)
-    text = f"one build differs, under conditions that change nothing one by one ({', '.join(alone)}): {what}"
-    return (Finding("reproducible", text, _texts(differing) or together.errors[:MOST]),)
+    text = f"one build differs, under conditions that change nothing one by one ({', '.join(alone)})"
+    if not together.usable:
+        return (_failing("reproducible", text, together),)
+    return (Finding("reproducible", f"{text}: {_summary(differing)}", _texts(differing)),)
 
 
 def _owned(evidence: Evidence) -> tuple[Finding, ...]:
@@ -202,7 +218,7 @@ def _owned(evidence: Evidence) -> tuple[Finding, ...]:
 
 def _by_actor(evidence: Evidence, name: str, kind: Kind, text: str) -> tuple[Finding, ...]:
     by_actor: dict[Actor, list[Act]] = {}
-    for act in _acts(evidence, kind):
+    for act in evidence.acts(kind):
         by_actor.setdefault(act.actor, []).append(act)
     return tuple(
         Finding(
@@ -215,10 +231,6 @@ def _by_actor(evidence: Evidence, name: str, kind: Kind, text: str) -> tuple[Fin
     )
 
 
-def _acts(evidence: Evidence, kind: Kind) -> list[Act]:
-    return [act for act in evidence.traced.acts if act.kind is kind] if evidence.traced else []
-
-
 def _outcome(act: Act) -> str:
     return f"{act.what} {act.target}: {act.outcome or 'done'}"
 
@@ -226,11 +238,6 @@ def _outcome(act: Act) -> str:
 def _effects(evidence: Evidence, name: str) -> tuple[Difference, ...]:
     built = evidence.last(name)
     return effects(evidence, built) if built is not None else ()
-
-
-def _failure(built: Built) -> str:
-    why = built.errors[0] if built.errors else "it does not say why"
-    return f"{built.step}: {why}" if built.step and built.step not in why else why
 
 
 def _texts(differing: Sequence[Difference]) -> tuple[str, ...]:
@@ -243,12 +250,17 @@ def _aspect(one: Difference) -> str:
 
 def _summary(differing: Sequence[Difference]) -> str:
     paths = dict.fromkeys((one.package, one.path) for one in differing)
-    # What follows from other files says the least.
-    own = [one for one in differing if one.path != "DEBIAN/md5sums"] or list(differing)
+    own = _own(differing)
     package, path = own[0].package, own[0].path
     aspects = ", ".join(_aspect(one) for one in own if (one.package, one.path) == (package, path))
     more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
     return f"{path} of {package} ({aspects}){more}"
+
+
+def _own(differing: Sequence[Difference]) -> list[Difference]:
+    """Those in files that do not follow from other files, as sums and Installed-Size do."""
+    derived = ("DEBIAN/md5sums", "DEBIAN/control")
+    return [one for one in differing if one.path not in derived] or list(differing)
 
 
 def _some(texts: Sequence[str]) -> str:
@@ -277,9 +289,7 @@ def _maker(traced: Traced | None, differing: Sequence[Difference]) -> Actor | No
 
 
 def _makers(writers: Mapping[str, Actor], differing: Sequence[Difference]) -> Iterator[Actor]:
-    for one in differing:
-        if one.path == "DEBIAN/md5sums":
-            continue
+    for one in _own(differing):
         for path, actor in writers.items():
             if path.startswith("debian/") and path.endswith(f"/{one.path}"):
                 yield actor

@@ -12,7 +12,8 @@ from bwbuild.config.settings import Workspace as WorkspaceChoice
 from bwbuild.deb.buildoptions import ALL, ANY, SOURCE, BuildOptions
 from bwbuild.errors import UsageError
 from bwbuild.sandbox.bwrap import HELPERS
-from bwbuild.sandbox.spec import Saved
+from bwbuild.sandbox.environment import FIXED
+from bwbuild.sandbox.spec import Guest, Saved, Tmpfs
 
 #: What the conditions of a build decide.
 _OWN = ("-j", "-J", "--jobs", "-tc", "--post-clean", "--rules-requires-root", "--as-root")
@@ -64,6 +65,8 @@ def build(inputs: Inputs, conditions: Conditions, *, cleaned: bool = False) -> P
     if conditions.rooted:
         words.append("--rules-requires-root")
     plan = _plan(inputs, *words)
+    if conditions.housed:
+        plan = _housed(plan)
     script = f'umask {conditions.umask:04o}; exec "$@"'
     return plan if conditions.umask == 0o022 else with_script(plan, script)
 
@@ -100,6 +103,14 @@ def with_script(plan: Plan, script: str) -> Plan:
     """The same with its command as the words of a shell script."""
     command = ("sh", "-c", script, "bwbuild", *plan.sandbox.command)
     return replace(plan, sandbox=replace(plan.sandbox, command=command))
+
+
+def _housed(plan: Plan) -> Plan:
+    """The same with a HOME that is there, at its usual place."""
+    sandbox = plan.sandbox
+    home = Tmpfs(Guest(FIXED["HOME"]), 0o1777, size=sandbox.ceilings.tmp)
+    # Before what seals the root.
+    return replace(plan, sandbox=replace(sandbox, mounts=(*sandbox.mounts[:-1], home, sandbox.mounts[-1])))
 
 
 def _as_root(plan: Plan, command: tuple[str, ...]) -> Plan:

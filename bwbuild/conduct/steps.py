@@ -22,6 +22,7 @@ from bwbuild.conduct.values import (
     Conditions,
     Evidence,
     Experiment,
+    Kind,
     Subject,
 )
 
@@ -56,9 +57,14 @@ def next_step(evidence: Evidence) -> Step | None:
     return _second(evidence) or _varied(evidence)
 
 
-def varied(subject: Subject) -> tuple[Experiment, ...]:
-    """The experiments to be made that need other conditions."""
-    return tuple(one for one in EXPERIMENTS if one.varies and subject.checks(one.name))
+def varied(evidence: Evidence) -> tuple[Experiment, ...]:
+    """The experiments that need other conditions; what was seen without a HOME needs none."""
+    housed = any(built.conditions.housed for tries in evidence.builds.values() for built in tries)
+    known = {"home"} if evidence.acts(Kind.HOME) and not housed else set()
+    subject = evidence.subject
+    return tuple(
+        one for one in EXPERIMENTS if one.varies and subject.checks(one.name) and one.name not in known
+    )
 
 
 def _is_traced(subject: Subject) -> bool:
@@ -70,7 +76,7 @@ def _excuse(evidence: Evidence) -> Step | None:
     subject = evidence.subject
     if _is_traced(subject) and not evidence.tries(UNTRACED):
         return Step(UNTRACED, subject.base, looked=True)
-    for experiment in (one for name in _EXCUSES for one in varied(subject) if one.name == name):
+    for experiment in (one for name in _EXCUSES for one in varied(evidence) if one.name == name):
         last = evidence.last(experiment.name)
         if last is None:
             return Step(experiment.name, experiment.differs(subject.base))
@@ -93,10 +99,13 @@ def _second(evidence: Evidence) -> Step | None:
 
 
 def _varied(evidence: Evidence) -> Step | None:
-    subject, experiments = evidence.subject, varied(evidence.subject)
+    subject, experiments = evidence.subject, varied(evidence)
     name = TOGETHER if len(experiments) > 1 else experiments[0].name if experiments else ""
     if experiments and not evidence.tries(name):
-        return Step(name, _together(experiments, subject.base))
+        conditions = _together(experiments, subject.base)
+        # Many write to HOME only where it is there. Who can't be traced, as a debugger, is not traced again.
+        traced = conditions.housed and not evidence.tries(UNTRACED)
+        return Step(name, conditions, traced=traced)
     if _is_moot(evidence):
         return Step(AGAIN, subject.base)
     together = evidence.last(TOGETHER)
@@ -122,7 +131,7 @@ def _is_moot(evidence: Evidence) -> bool:
 
 
 def _has_effects(evidence: Evidence) -> bool:
-    names = (SECOND, TOGETHER, *(one.name for one in varied(evidence.subject)))
+    names = (SECOND, TOGETHER, *(one.name for one in varied(evidence)))
     return any(effects(evidence, built) for built in map(evidence.last, names) if built is not None)
 
 

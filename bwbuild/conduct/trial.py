@@ -18,7 +18,7 @@ from bwbuild.conduct import listing, plans
 from bwbuild.conduct.acts import Places, Watcher
 from bwbuild.conduct.read import Reader
 from bwbuild.conduct.steps import Step, next_step
-from bwbuild.conduct.values import Built, Evidence, Listing, Subject
+from bwbuild.conduct.values import Built, Evidence, Kind, Listing, Subject
 from bwbuild.conduct.words import described
 from bwbuild.errors import BuildError, HostError, VerificationError
 from bwbuild.events import Observer, Section, fan_out
@@ -62,7 +62,7 @@ class Trial:
                     evidence = evidence.having(step.name, self._built(scratch, step))
                 else:
                     with self._scratch(plan) as other:
-                        evidence = evidence.having(step.name, self._built(other, step))
+                        evidence = self._built_anew(other, step, evidence)
         return evidence
 
     def _plan(self, step: Step) -> Plan:
@@ -86,8 +86,7 @@ class Trial:
             return evidence.having(step.name, replace(cleaned, whole=False))
         before = self._listing(scratch)
         scratches.clear(scratch)
-        workspace = self._plan(step).sandbox.workspace
-        watcher = Watcher(Places(workspace.inside, PurePosixPath(FIXED["HOME"]))) if step.traced else None
+        watcher = self._watcher(step)
         built = self._built(scratch, step, watcher)
         if self._is_split and built.succeeded:
             self._look(plans.handed_back(self.inputs), scratch)
@@ -95,7 +94,21 @@ class Trial:
             built = replace(built, succeeded=cleaned.succeeded, step=cleaned.step, errors=cleaned.errors)
         evidence = evidence.having(step.name, built)
         traced = watcher.traced() if watcher else evidence.traced
-        return replace(evidence, traced=traced, before=before, after=self._listing(scratch))
+        after = self._listing(scratch) if built.succeeded else None
+        return replace(evidence, traced=traced, before=before, after=after)
+
+    def _built_anew(self, scratch: Scratch, step: Step, evidence: Evidence) -> Evidence:
+        """A build in a fresh tree, in which a HOME may be."""
+        watcher = self._watcher(step)
+        evidence = evidence.having(step.name, self._built(scratch, step, watcher))
+        if watcher is None or evidence.traced is None:
+            return evidence
+        more = tuple(act for act in watcher.traced().acts if act.kind is Kind.HOME)
+        return replace(evidence, traced=replace(evidence.traced, acts=(*evidence.traced.acts, *more)))
+
+    def _watcher(self, step: Step) -> Watcher | None:
+        inside = self._plan(step).sandbox.workspace.inside
+        return Watcher(Places(inside, PurePosixPath(FIXED["HOME"]))) if step.traced else None
 
     def _built(self, scratch: Scratch, step: Step, watcher: Watcher | None = None) -> Built:
         plan = self._plan(step)

@@ -17,12 +17,14 @@ class Conditions:
     :ivar jobs: what dpkg-buildpackage is told.
     :ivar confined: it may use one processor only; else all that the caller may.
     :ivar rooted: its binary target runs as root, whatever Rules-Requires-Root says.
+    :ivar housed: HOME is there, empty and writable.
     """
 
     jobs: int
     confined: bool = False
     umask: int = 0o022
     rooted: bool = False
+    housed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +197,10 @@ class Evidence:
     def last(self, name: str) -> Built | None:
         """The last one."""
         return self.tries(name)[-1] if self.tries(name) else None
+
+    def acts(self, kind: Kind) -> tuple[Act, ...]:
+        """What was seen of that kind."""
+        return tuple(act for act in self.traced.acts if act.kind is kind) if self.traced else ()
 
     @property
     def reference(self) -> Built | None:

@@ -11,7 +11,7 @@ The JSON document has ``version`` 1 and these members:
 * ``findings``: each with ``name``, ``paragraph``, ``text``, ``evidence`` (a list of lines), and ``process``
   (null where it is not known) with ``command`` and ``target``, that of debian/rules it worked for;
 * ``builds``: what was built, by what for, each with ``name``, ``succeeded``, ``seconds``, ``jobs``,
-  ``one_processor``, ``umask`` and ``rooted``.
+  ``one_processor``, ``umask``, ``rooted`` and ``home_exists``.
 """
 
 from __future__ import annotations
@@ -169,6 +169,7 @@ def as_json(conduct: Conduct) -> dict[str, Any]:
                 "one_processor": built.conditions.confined,
                 "umask": f"{built.conditions.umask:04o}",
                 "rooted": built.conditions.rooted,
+                "home_exists": built.conditions.housed,
             }
             for name, tries in evidence.builds.items()
             for built in tries
@@ -235,4 +236,6 @@ def _conditions(conditions: Conditions) -> str:
         parts.append(f"umask {conditions.umask:04o}")
     if conditions.rooted:
         parts.append("debian/rules binary as root")
+    if conditions.housed:
+        parts.append("a HOME")
     return ", ".join(parts)

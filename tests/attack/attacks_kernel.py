@@ -89,7 +89,7 @@ def daemon(where: Field) -> Iterator[Scene]:
     def running(_: str) -> bool:
         # Those of the build end a moment after it.
         with suppress(AssertionError):
-            wait_for(lambda: not processes(mark), 3)
+            wait_for(lambda: not processes(mark), 10)
         found = processes(mark)
         for pid, _words in found:
             with suppress(ProcessLookupError):
@@ -108,48 +108,49 @@ def alone() -> Iterator[None]:
 
 
 def watched(program: str, answer: str, *words: str) -> Stage:
-    """A Python program of the host looks around for three seconds, while the attack is running."""
+    """A Python program of the host looks around as long as the attack is running: until its input ends."""
 
     @contextmanager
     def stage(where: Field) -> Iterator[Scene]:
         argv = [sys.executable, "-c", program, *words]
-        with alone(), subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as watcher:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        with alone(), subprocess.Popen(argv, text=True, **pipes) as watcher:
             try:
-                yield Scene(lambda _: watcher.communicate(timeout=30)[0].strip() == answer)
+                assert watcher.stdout is not None
+                assert watcher.stdout.readline() == "looking\n"
+                yield Scene(lambda _: watcher.communicate(timeout=60)[0].strip() == answer)
             finally:
                 watcher.kill()
 
     return stage
 
 
-#: Tries to take a lock for three seconds.
+#: Tries to take a lock.
 WATCH_LOCK = """
-import fcntl, sys, time
+import fcntl, select, sys
 stream = open(sys.argv[1], "rb")
-end = time.monotonic() + 3
-while time.monotonic() < end:
+print("looking", flush=True)
+while not select.select([sys.stdin], [], [], 0.02)[0]:
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         fcntl.flock(stream, fcntl.LOCK_UN)
     except BlockingIOError:
         print("locked")
         break
-    time.sleep(0.02)
 """
 
 
 #: Asks the kernel for what watches files, of which each user may have 128.
 WATCH_INOTIFY = """
-import ctypes, os, time
+import ctypes, os, select, sys
 libc = ctypes.CDLL(None, use_errno=True)
-end = time.monotonic() + 3
-while time.monotonic() < end:
+print("looking", flush=True)
+while not select.select([sys.stdin], [], [], 0.02)[0]:
     made = libc.inotify_init1(0)
     if made < 0:
         print("none left")
         break
     os.close(made)
-    time.sleep(0.02)
 """
 
 
@@ -164,15 +165,15 @@ def busy_host(where: Field) -> Iterator[Scene]:
             os.killpg(host.pid, signal.SIGKILL)
 
 
-#: Reads inotify's events of /usr/bin for two seconds.
+#: Reads inotify's events of /usr/bin until it has seen enough, or for four seconds.
 WATCH = """
 import ctypes, os, select, time
 libc = ctypes.CDLL(None, use_errno=True)
 watch = libc.inotify_init1(os.O_NONBLOCK)
 libc.inotify_add_watch(watch, b"/usr/bin", 0x20)
-end = time.monotonic() + 1.5
+end = time.monotonic() + 4
 seen = b""
-while (left := end - time.monotonic()) > 0:
+while b"env\\0" not in seen and (left := end - time.monotonic()) > 0:
     if select.select([watch], [], [], left)[0]:
         seen += os.read(watch, 65536)
 print("SEEN env" if b"env\\0" in seen else "nothing")

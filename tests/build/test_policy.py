@@ -88,6 +88,12 @@ PLANTED = {
     "home": Planted(
         build='mkdir -p "$HOME/.cache/tiny" || true', found={"home": "/nonexistent"}, by="mkdir -p"
     ),
+    "home-there": Planted(
+        build='test ! -d "$HOME" || touch "$HOME/made"', found={"home": "/nonexistent/made"}, by="touch"
+    ),
+    "home-used": Planted(
+        binary=f"test ! -d $HOME || install -m 644 seed {SHARE}/more", found={"home": "usr/share/tiny/more"}
+    ),
     "outside-beside": Planted(build="touch ../left", found={"outside": "left"}, by="touch ../left"),
     "outside-system": Planted(
         binary="touch /usr/share/left || true", found={"outside": "/usr/share/left"}, by="touch /usr"
@@ -191,7 +197,8 @@ def test_a_dsc_and_one_rule(desk: Desk) -> None:
     need("strace", "dpkg-source")
     Planted(build='mkdir "$HOME" || true').plant(desk.tree)
     subprocess.run(["dpkg-source", "--build", desk.tree], cwd=desk.parent, check=True, capture_output=True)
-    done = desk.run("policy", "--only", "home", "--json", "tiny_1.dsc", cwd=desk.parent)
+    # Nothing is published, so it does not matter where.
+    done = desk.run("policy", "--only", "home", "--json", desk.parent / "tiny_1.dsc", cwd=Path("/"))
     assert done.status == 15, done.both
     found = json.loads(done.out)
     assert [finding["process"]["command"] for finding in found["findings"]] == ["mkdir /nonexistent"]

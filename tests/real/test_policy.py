@@ -23,7 +23,7 @@ SOURCES: Mapping[str, tuple[str, ...]] = {
     "dash": (),
     "findlib": (),
     "golang-github-creack-pty": (),
-    "hello": (),
+    "hello": ("clean",),
     "hostname": (),
     "libhttp-daemon-perl": (),
     "libtry-tiny-perl": (),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -197,11 +198,20 @@ def test_two_at_once_make_it_once(cache: Cache) -> None:
 
 
 def test_who_waits_is_told(cache: Cache) -> None:
-    cache.during = lambda _: time.sleep(0.5)
+    waits = FORK.Event()
+    cache.during = lambda _: waits.wait(30) or None
     child = FORK.Process(target=cache.base)
     child.start()
     wait_for(lambda: cache.calls)
+
+    def told() -> None:
+        wait_for(lambda: cache.said)
+        waits.set()
+
+    listener = threading.Thread(target=told)
+    listener.start()
     cache.base()
+    listener.join()
     child.join()
     assert [notice.text for notice in cache.said] == [
         "another bwbuild makes the base of trixie; waiting for it"

@@ -45,7 +45,7 @@ DEB = "tiny_1_all.deb"
 BASE = Conditions(4)
 SUBJECT = Subject(base=BASE, builder=1500, chosen=NAMES)
 MEMBER = Member(FILE, 0, 0, "a", 1)
-APART = ("root", "processors", "umask")
+APART = ("home", "root", "processors", "umask")
 
 
 def contents(**more: Member) -> Contents:
@@ -95,7 +95,7 @@ def test_a_package_that_behaves_is_built_three_times() -> None:
     assert found(evidence) == {}
     together = evidence.last(TOGETHER)
     assert together is not None
-    assert together.conditions == Conditions(1, confined=True, umask=0o002, rooted=True)
+    assert together.conditions == Conditions(1, confined=True, umask=0o002, rooted=True, housed=True)
 
 
 def test_the_first_build_is_looked_at() -> None:
@@ -105,6 +105,7 @@ def test_the_first_build_is_looked_at() -> None:
 
 
 CAUSES: Mapping[str, Callable[[Conditions], bool]] = {
+    "home": lambda conditions: conditions.housed,
     "root": lambda conditions: conditions.rooted,
     "processors": lambda conditions: conditions.jobs == 1,
     "umask": lambda conditions: conditions.umask != 0o022,
@@ -211,10 +212,22 @@ def test_a_build_that_fails_with_many_jobs() -> None:
     assert found(evidence).keys() == {"processors"}
 
 
+@pytest.mark.parametrize("cause", ["root", "processors"])
+def test_a_build_that_fails_now_and_then_is_blamed_on_no_condition(cause: str) -> None:
+    def given(name: str, conditions: Conditions, number: int) -> Built:
+        return failed(conditions) if number == 0 else world(name, conditions)
+
+    subject = Subject(BASE, 1500, (cause, "reproducible"))
+    evidence = carried_out(given, subject)
+    assert evidence.order == (FIRST, cause, AGAIN)
+    assert found(evidence).keys() == {"reproducible"}
+
+
 def test_one_that_does_not_build_gets_no_blame_for_it() -> None:
     evidence = carried_out(lambda _, conditions, __: failed(conditions))
     assert evidence.order == (FIRST, UNTRACED, "root", "processors")
     assert found(evidence) == {}
+    assert found(replace(evidence, after={"out": Entry(FILE)})) == {}, "nobody has cleaned"
 
 
 def test_one_that_fails_under_a_tracer_only_goes_on_without() -> None:

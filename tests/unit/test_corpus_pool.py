@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 import pytest
+from support import wait_for
 
 from bwbuild.corpus.child import LONGEST_LINE, Heard
 from bwbuild.corpus.pool import Builder, Pool, Running
@@ -75,7 +76,7 @@ def test_progress_is_told() -> None:
 
     def build(job: Job, _share: int, watch: Watch) -> Build:
         watch.tell(Progress(step="dh_auto_build"))
-        time.sleep(0.6)
+        wait_for(lambda: "dh_auto_build" in notes.steps)
         return Build(job.key, Verdict.PASSED)
 
     pool(build).run(jobs(2), notes, Stop())

