@@ -13,6 +13,29 @@ from bwbuild.errors import InterruptedBuild
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+class Keyboard:
+    """Answers Ctrl-C while a command runs: the first one raises, later ones and those after it do nothing.
+
+    Whoever handles the first may so take his time, in whatever moment it comes.
+    """
+
+    def __init__(self) -> None:
+        self._over = False
+
+    def __call__(self, _number: int, _frame: FrameType | None) -> None:
+        """The handler.
+
+        :raises KeyboardInterrupt: it is the first one.
+        """
+        if not self._over:
+            self._over = True
+            raise KeyboardInterrupt
+
+    def end(self) -> None:
+        """The command has its result."""
+        self._over = True
+
+
 @contextmanager
 def interruptions() -> Iterator[None]:
     """Turn the first of INT, TERM and HUP into :class:`InterruptedBuild`; later ones are dropped.

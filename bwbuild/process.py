@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shlex
 import signal
@@ -11,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from bwbuild import tether
 from bwbuild.errors import BwbuildError, HostError
 
 Argv = Sequence[str | os.PathLike[str]]
@@ -74,12 +76,13 @@ def run(
     inherit_terminal: bool = False,
     timeout: float | None = None,
     pass_fds: Sequence[int] = (),
+    tie: bool = False,
 ) -> Completed:
     """Run a program of the host to its end and return what it wrote.
 
     Standard input is empty unless ``stdin`` holds bytes; with ``inherit_terminal`` the program has the
     caller's three streams instead (for a pinentry). ``timeout`` is in seconds. ``pass_fds`` are descriptors
-    that it inherits under their numbers.
+    that it inherits under their numbers. ``tie`` is for what starts a sandbox, see :func:`tied`.
 
     :raises HostError: the program is not installed.
     :raises BwbuildError: it exited with another status than 0 (unless ``check`` is false) or took too long.
@@ -87,20 +90,21 @@ def run(
     words = tuple(os.fspath(word) for word in argv)
     stream = None if inherit_terminal else subprocess.PIPE
     try:
-        with _starting(words[0], cwd):
-            child = subprocess.Popen(
-                words,
-                cwd=cwd,
-                env=env,
-                stdin=stream,
-                stdout=stream,
-                stderr=stream,
-                pass_fds=tuple(pass_fds),
-                # A terminal's Ctrl-C is for bwbuild alone: what it started to clean up must come to its end.
-                process_group=None if inherit_terminal else 0,
-            )
-        with _ended(child, group=not inherit_terminal):
-            output, error = child.communicate(None if inherit_terminal else (stdin or b""), timeout)
+        with _tied(env, tie=tie) as (inherited, environment):
+            with _starting(words[0], cwd):
+                child = subprocess.Popen(
+                    words,
+                    cwd=cwd,
+                    env=environment,
+                    stdin=stream,
+                    stdout=stream,
+                    stderr=stream,
+                    pass_fds=(*pass_fds, *inherited),
+                    # A terminal's Ctrl-C is for bwbuild alone: what it started to clean up has to end.
+                    process_group=None if inherit_terminal else 0,
+                )
+            with _ended(child, group=not inherit_terminal):
+                output, error = child.communicate(None if inherit_terminal else (stdin or b""), timeout)
     except subprocess.TimeoutExpired as late:
         raise HostError(f"{words[0]} did not end within {timeout} s", details=[pasteable(words)]) from late
     completed = Completed(words, child.returncode, output or b"", error or b"")
@@ -115,30 +119,33 @@ def follow(
     *,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
+    tie: bool = False,
 ) -> Completed:
     """Run a program to its end, whatever its exit status, and hand on each line that it writes as it comes.
 
-    Its input is empty; ``stdout`` of the result has both streams.
+    Its input is empty; ``stdout`` of the result has both streams; ``tie`` is as with :func:`run`.
 
     :raises HostError: the program is not installed.
     """
     words = tuple(os.fspath(word) for word in argv)
-    with _starting(words[0], cwd):
-        child = subprocess.Popen(
-            words,
-            cwd=cwd,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            process_group=0,
-        )
     written = []
-    with _ended(child):
-        assert child.stdout is not None  # noqa: S101 - for the type checker
-        for data in child.stdout:
-            written.append(data)
-            line(data.decode("utf-8", "replace").rstrip())
+    with _tied(env, tie=tie) as (inherited, environment):
+        with _starting(words[0], cwd):
+            child = subprocess.Popen(
+                words,
+                cwd=cwd,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=inherited,
+                process_group=0,
+            )
+        with _ended(child):
+            assert child.stdout is not None  # noqa: S101 - for the type checker
+            for data in child.stdout:
+                written.append(data)
+                line(data.decode("utf-8", "replace").rstrip())
     return Completed(words, child.returncode, b"".join(written), b"")
 
 
@@ -209,6 +216,52 @@ def start(
             pass_fds=tuple(pass_fds),
             process_group=None if interactive else 0,
         )
+
+
+@contextmanager
+def tied() -> Iterator[int]:
+    """A descriptor, of 20 or above: what inherits it is killed when this process is, in whatever moment.
+
+    A launcher finds it by ``tether.VARIABLE``.
+    """
+    told, tell = os.pipe()
+    end, other_end = os.pipe()
+    # The launchers' shells have uses of their own for low numbers.
+    rope = fcntl.fcntl(other_end, fcntl.F_DUPFD_CLOEXEC, 20)
+    os.close(other_end)
+    try:
+        with _starting("sh"):
+            waiting = subprocess.Popen(
+                ["sh", "-c", tether.SCRIPT],
+                cwd="/",
+                env={"PATH": "/usr/bin:/bin"},
+                stdin=told,
+                stdout=end,
+                stderr=subprocess.DEVNULL,
+                # Not for it is what a terminal sends to all that it has.
+                start_new_session=True,
+            )
+        try:
+            yield rope
+        finally:
+            with suppress(BrokenPipeError):  # somebody has killed it
+                os.write(tell, b"\n")
+            waiting.wait()
+    finally:
+        for descriptor in (told, tell, end, rope):
+            os.close(descriptor)
+
+
+@contextmanager
+def _tied(
+    env: Mapping[str, str] | None, *, tie: bool
+) -> Iterator[tuple[tuple[int, ...], Mapping[str, str] | None]]:
+    """What a program inherits that starts a sandbox, and its environment."""
+    if not tie:
+        yield (), env
+        return
+    with tied() as rope:
+        yield (rope,), {**(os.environ if env is None else env), tether.VARIABLE: str(rope)}
 
 
 @contextmanager

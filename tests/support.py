@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -256,6 +257,24 @@ def make_desk(top: Path, rules: Rules | None = None, program: Path = ROOT) -> De
     return desk
 
 
+def make_root(root: Path, *programs: str) -> None:
+    """A root file system of no suite, with a few ``programs`` of this machine and what they load."""
+    for name in ("etc", "usr/bin", "usr/sbin", "var/tmp", "tmp", "run", "proc", "dev", "home", "mnt"):
+        (root / name).mkdir(parents=True)
+    for name in ("bin", "sbin", "lib", "lib64"):
+        (root / name).symlink_to(f"usr/{name}")
+    for name in programs:
+        shutil.copy(f"/usr/bin/{name}", root / "usr/bin" / name)
+        listed = subprocess.run(["ldd", f"/usr/bin/{name}"], capture_output=True, text=True, check=True)
+        for library in re.findall(r"(/lib\S*)", listed.stdout):
+            place = root / "usr" / library.removeprefix("/")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(library, place)
+    files = {"passwd": "root:x:0:0:root:/root:/bin/sh\n", "group": "root:x:0:\n", "shadow": ""}
+    for name, text in files.items():
+        (root / "etc" / name).write_text(text, encoding="ascii")
+
+
 def discard(scratch: Path) -> None:
     """Remove a directory of scratch directories, whatever a failed test left there."""
     if not scratch.is_dir():
@@ -281,7 +300,7 @@ def snapshot(top: Path) -> dict[str, tuple[object, ...]]:
     return found
 
 
-def wait_for(what: Callable[[], object], seconds: float = 30) -> None:
+def wait_for(what: Callable[[], object], seconds: float = PATIENCE) -> None:
     """Wait until ``what`` returns something true."""
     end = time.monotonic() + seconds
     while not what():

@@ -28,6 +28,7 @@ from bwbuild.root.ground import Base
 from bwbuild.root.suite import of_this_machine
 from bwbuild.root.workplace import workplace
 from bwbuild.sandbox.runner import Outcome
+from bwbuild.sandbox.scope import NO_SCOPE, Scope
 from bwbuild.sandbox.spec import Identity
 
 Check = Callable[[Bench, Subject, tuple[str, ...]], Result]
@@ -57,8 +58,9 @@ def run(plan: Plan, verified: Verified, tell: Observer, results: list[Result]) -
                 cache=places.cache(plan.settings),
                 tell=tell,
                 output=lambda data: tell(Output(data)),
-                attend=partial(_Attendant, plan.limits, base.identity),
+                attend=partial(Attendant, plan.limits, plan.scope, base.identity),
                 ceilings=ceilings(plan.limits, plan.host),
+                scope=plan.scope,
                 fetch=plan.settings.fetch,
                 timeout=plan.settings.timeout,
             )
@@ -73,17 +75,22 @@ def run(plan: Plan, verified: Verified, tell: Observer, results: list[Result]) -
         results += [_broken(name, error, tell) for name in names[len(results) :]]
 
 
-class _Attendant:
+class Attendant:
     """Watches a check that works in ``place``: it may take what a build may."""
 
-    def __init__(self, limits: Limits, identity: Identity, place: Path) -> None:
+    def __init__(self, limits: Limits, scope: Scope, identity: Identity, place: Path) -> None:
         self._limits = limits
-        watched = Watched(limits, place, partial(scratches.taken, place, identity), WRITABLE)
+        taken = partial(scratches.taken, place, identity)
+        watched = Watched(limits, place, taken, WRITABLE, scoped=scope != NO_SCOPE)
         # The bench itself hands on what the check writes.
         self._watchdog = Watchdog(watched, lambda _: None)
         self.output, self.tick = self._watchdog.output, self._watchdog.tick
 
     def judge(self, outcome: Outcome) -> None:
+        """Return unless it was ended.
+
+        :raises BreachError: at a limit.
+        """
         breach = verdict.killed(outcome, self._watchdog.seen, self._limits, "the check")
         if breach is not None:
             raise BreachError(breach)

@@ -32,14 +32,10 @@ OF_DISK = frozenset({"disk", "disk-reserve"})
 def breach(outcome: Outcome, seen: Seen, excerpt: Excerpt, plan: Plan) -> Breach | None:
     """The limit at which the build was ended or failed; None if there was none."""
     bounds = plan.limits
-    if outcome.timed_out or outcome.ended:
-        return killed(outcome, seen, bounds)
-    if outcome.exit_code == 0 or not outcome.started:
-        return None
     if outcome.exit_code is None:
-        # The kernel ends a group as a whole; who else kills a sandbox has his own reasons.
-        ended = bounds.memory if seen.killed else None
-        return None if ended is None else limits.of_group(ended, seen.peak, plan.jobs)
+        return killed(outcome, seen, bounds, jobs=plan.jobs)
+    if outcome.exit_code == 0:
+        return None
     lines = (*excerpt.errors, *excerpt.tail)
     if bounds.processes is not None and (seen.refused or any(map(_NO_FORK.search, lines))):
         return limits.of_processes(bounds.processes, seen.tasks, killed=False)
@@ -47,11 +43,18 @@ def breach(outcome: Outcome, seen: Seen, excerpt: Excerpt, plan: Plan) -> Breach
     return _full(seen.full, complaints, bounds) if complaints else None
 
 
-def killed(outcome: Outcome, seen: Seen, bounds: Limits, what: str = "the build") -> Breach | None:
-    """The limit at which ``what`` was ended from outside; None if it was not."""
+def killed(
+    outcome: Outcome, seen: Seen, bounds: Limits, what: str = "the build", jobs: int | None = None
+) -> Breach | None:
+    """The limit at which ``what`` with so many ``jobs`` was ended from outside; None if it was not."""
     if outcome.timed_out:
         return limits.of_time(bounds.time or 0.0, outcome.seconds, what)
-    return seen.breach if outcome.ended else None
+    if outcome.ended:
+        return seen.breach
+    # The kernel ends a group as a whole; who else kills a sandbox has his own reasons.
+    if outcome.started and outcome.exit_code is None and seen.killed and bounds.memory is not None:
+        return limits.of_group(bounds.memory, seen.peak, jobs)
+    return None
 
 
 def _full(full: Collection[Guest], complaints: Sequence[str], bounds: Limits) -> Breach | None:

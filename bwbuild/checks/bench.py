@@ -18,6 +18,7 @@ from bwbuild.root.ground import Base, Layer
 from bwbuild.root.workplace import workplace
 from bwbuild.sandbox import runner
 from bwbuild.sandbox.identity import BUILD_USER
+from bwbuild.sandbox.scope import NO_SCOPE, Scope
 from bwbuild.sandbox.spec import NO_CEILINGS, Ceilings
 
 #: Bytes at the end of a check's output that are judged; all of it goes to the log.
@@ -133,7 +134,7 @@ class Bench:
 
     :ivar output: gets what they write.
     :ivar attend: makes the attendant of one that works in a directory.
-    :ivar ceilings: what the kernel lets each take.
+    :ivar ceilings: what the kernel lets each take; ``scope``: what starts it in a control group.
     :ivar timeout: seconds after which one is killed; None: never.
     """
 
@@ -143,6 +144,7 @@ class Bench:
     output: Callable[[bytes], None]
     attend: Callable[[Path], Attendant]
     ceilings: Ceilings = NO_CEILINGS
+    scope: Scope = NO_SCOPE
     fetch: bool = True
     timeout: float | None = None
 
@@ -219,6 +221,7 @@ class Bench:
                 shown={**room.shown, str(_ETC): place / "etc"},
                 capabilities=room.capabilities,
                 ceilings=self.ceilings,
+                scope=self.scope,
             )
             user = (str(identity.uid), str(identity.gid))
             prefix = () if room.as_root else ("setpriv", "--reuid", user[0], "--regid", user[1], *_DROPPED)

@@ -16,6 +16,7 @@ import click
 
 from bwbuild import __version__
 from bwbuild.errors import BwbuildError, ExitStatus, OutputError, UsageError
+from bwbuild.interrupt import Keyboard
 
 #: Commands and the modules that have them; a module is imported when its command runs.
 COMMANDS = {
@@ -102,14 +103,28 @@ def main(arguments: Sequence[str] | None = None, *, strict: bool = False) -> NoR
         # Paths of the host need not be UTF-8, and a name that can't be shown must not end a build.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments), strict=strict))
+    status = run(list(sys.argv[1:] if arguments is None else arguments), strict=strict)
+    # What is left to do is Python's own, which would show a traceback.
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    sys.exit(status)
 
 
 def run(arguments: list[str], *, strict: bool = False) -> int:
     """Run the command line and return its exit status; errors are told on standard error."""
+    keyboard = Keyboard()
     try:
         if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGINT, keyboard)
+        status = _status(arguments, strict=strict)
+        keyboard.end()
+        return status
+    except KeyboardInterrupt:
+        return ExitStatus.INTERRUPTED
+
+
+def _status(arguments: list[str], *, strict: bool) -> int:
+    try:
         _check_directory()
         directory = os.environ.get("GBP_BUILD_DIR")
         if strict or directory:
@@ -123,7 +138,7 @@ def run(arguments: list[str], *, strict: bool = False) -> int:
         return _told(error)
     except click.ClickException as error:
         return _told(UsageError(error.format_message(), hint="bwbuild --help"))
-    except (click.Abort, KeyboardInterrupt):
+    except click.Abort:
         return ExitStatus.INTERRUPTED
     except (BrokenPipeError, SystemExit):
         # Whoever read the output has enough, for which click exits; nothing more can be flushed into it.

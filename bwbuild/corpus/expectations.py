@@ -110,7 +110,10 @@ def parse(text: str) -> Expectation:
 
     :raises ValueError: as :func:`read`, without the file.
     """
-    table: dict[str, object] = tomllib.loads(text)
+    try:
+        table: dict[str, object] = tomllib.loads(text)
+    except RecursionError:  # the parser's own way through lists in lists
+        raise ValueError("it is nested too deeply") from None
     unknown = sorted(table.keys() - {field.name for field in fields(Expectation)})
     if unknown:
         raise ValueError(f"unknown key {unknown[0]!r}")

@@ -29,10 +29,15 @@ _KINDS = ("user", "pid", "net", "mnt", "ipc", "uts", "cgroup")
 _SECONDS = 20.0
 
 
-def attempt(argv: Argv, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> Answer:
-    """Run a command that may fail; one that is missing or never ends gives an answer too."""
+def attempt(
+    argv: Argv, env: Mapping[str, str] | None = None, cwd: Path | None = None, *, tie: bool = False
+) -> Answer:
+    """Run a command that may fail; one that is missing or never ends gives an answer too.
+
+    :param tie: it starts a sandbox.
+    """
     try:
-        done = run(argv, check=False, env=env, cwd=cwd, timeout=_SECONDS)
+        done = run(argv, check=False, env=env, cwd=cwd, timeout=_SECONDS, tie=tie)
     except HostError as error:
         return Answer(127, error.message)
     return Answer(done.returncode, (done.stderr + done.stdout).decode("utf-8", "replace"))

@@ -19,6 +19,7 @@ from bwbuild.host.mounts import type_of
 from bwbuild.root.space import FULL, full
 from bwbuild.sandbox import guard, runner
 from bwbuild.sandbox.overlays import OVERLAY_OPTIONS
+from bwbuild.sandbox.scope import NO_SCOPE, Scope
 from bwbuild.sandbox.script import in_namespace
 from bwbuild.sandbox.spec import NO_CEILINGS, Ceilings, Guest, Identity
 
@@ -32,7 +33,8 @@ WRITABLE = (Guest("/dev"), Guest("/run"), Guest("/tmp"), Guest("/var/tmp"))
 #: Says that everything is mounted.
 _ENTERED = "entered"
 #: The launcher's own variables do not get in; the runner knows of bwrap's first process.
-_CLEAN, _WATCHED = 'env -i PATH="$PATH"', 'bwrap --json-status-fd "$BWBUILD_STATUS"'
+_CLEAN = 'env -i PATH="$PATH"'
+_BWRAP, _WATCHED = f"bwrap {guard.TIED}", f'bwrap --json-status-fd "$BWBUILD_STATUS" {guard.TIED}'
 #: How mount begins to say that an overlay with an upper layer can't be had.
 _NO_UPPER_LAYER = re.compile(r"^mount: .*\bns/root:", re.MULTILINE)
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy")
@@ -62,6 +64,7 @@ class Chamber:
     :ivar shown: the same for those that are only read.
     :ivar capabilities: those of root inside.
     :ivar ceilings: what the kernel lets a program take that is watched.
+    :ivar scope: what starts such a program in a control group.
     """
 
     identity: Identity
@@ -75,6 +78,7 @@ class Chamber:
     environment: Mapping[str, str] = field(default_factory=dict)
     capabilities: str = CAPABILITIES
     ceilings: Ceilings = NO_CEILINGS
+    scope: Scope = NO_SCOPE
 
     def run(self, argv: Sequence[str], line: Callable[[str], None] | None = None) -> process.Completed:
         """Run a program of the root to its end; the caller judges its exit status.
@@ -85,9 +89,9 @@ class Chamber:
         self._give()
         words = ["sh", "-c", in_namespace(self.identity, self._lines(argv))]
         if line is None:
-            done = process.run(words, check=False, cwd=self.place)
+            done = process.run(words, check=False, cwd=self.place, tie=True)
         else:
-            done = process.follow(words, line, cwd=self.place)
+            done = process.follow(words, line, cwd=self.place, tie=True)
         if not (self.place / _ENTERED).exists():
             raise self._closed(done)
         return done
@@ -116,7 +120,7 @@ class Chamber:
         # Who opens /dev/stderr anew must own the pipe.
         own = "" if first_id is None else f"chown {first_id}:{first_id} /proc/self/fd/1 /proc/self/fd/2\n"
         script.write_bytes(os.fsencode(f'cd "$BWBUILD_SCRATCH"\n{own}{text}'))
-        launch = runner.Launch(script, self.place, timeout)
+        launch = runner.Launch(script, self.place, timeout, scope=self.scope)
         outcome = runner.run(launch, runner.Listeners(remember, tick=listeners.tick))
         if not (self.place / _ENTERED).exists():
             raise self._closed(process.Completed(("sh",), 1, b"", bytes(first)))
@@ -135,7 +139,7 @@ class Chamber:
         if terminal:
             copied = ("script", "--quiet", "--return", "--command", text, "/dev/null")
             words = ["setpriv", "--pdeathsig", "KILL", "env", "SHELL=/bin/sh", *copied]
-        done = process.run(words, check=False, cwd=self.place, inherit_terminal=True)
+        done = process.run(words, check=False, cwd=self.place, inherit_terminal=True, tie=True)
         if not (self.place / _ENTERED).exists():
             raise self._closed(done)
         return done.returncode
@@ -160,7 +164,7 @@ class Chamber:
             )
         return HostError("no root of a suite can be entered here", hint="bwbuild doctor", details=details)
 
-    def _lines(self, argv: Sequence[str], *, start: str = "bwrap", terminal: bool = False) -> Iterator[str]:
+    def _lines(self, argv: Sequence[str], *, start: str = _BWRAP, terminal: bool = False) -> Iterator[str]:
         yield "mkdir -p ns; mount -t tmpfs -o mode=755 bwbuild ns"
         yield f"mkdir ns/root ns/lower; mount --bind -- {shlex.quote(str(self.root))} ns/lower"
         layer = self.place if self.layer is None else self.layer

@@ -11,6 +11,7 @@ from bwbuild import process
 from bwbuild.errors import HostError
 from bwbuild.root.contents import Cover
 from bwbuild.root.regenerated import REGENERATED
+from bwbuild.sandbox.guard import TIED
 from bwbuild.sandbox.overlays import HIDE, OVERLAY_OPTIONS
 
 #: Seconds; all programs together take less than one.
@@ -70,7 +71,7 @@ class Remaking:
             (self.place / name).mkdir()
         words = ("unshare", "--user", "--map-root-user", "--mount", "--propagation", "private", "sh")
         script = "\n".join(self.script()).encode()
-        done = process.run(words, cwd=self.place, stdin=script, timeout=_LONGEST, check=False)
+        done = process.run(words, cwd=self.place, stdin=script, timeout=_LONGEST, check=False, tie=True)
         if done.returncode:
             said = tuple((done.stderr + done.stdout).decode("utf-8", "replace").splitlines())
             raise NoViewError("the view of the declared packages can't be mounted", details=said)
@@ -92,7 +93,8 @@ class Remaking:
         for cover in self.covers:
             yield from self._mount(cover)
         inside = "\n".join([_RUN, *self._commands()])
-        yield shlex.join([*self._bwrap(), "sh", "-c", inside])
+        clean = "env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8"
+        yield f"{clean} bwrap {TIED} {shlex.join([*self._bwrap(), 'sh', '-c', inside])}"
         for cover in self.covers:
             for number, path in self._below(cover):
                 inner = path.removeprefix(f"{cover.top}/")
@@ -129,8 +131,7 @@ class Remaking:
                 yield number, target.path
 
     def _bwrap(self) -> Iterator[str]:
-        yield from ("env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8")
-        yield from ("bwrap", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--die-with-parent")
+        yield from ("--unshare-pid", "--unshare-net", "--unshare-ipc", "--die-with-parent")
         yield from (
             "--new-session",
             "--cap-drop",

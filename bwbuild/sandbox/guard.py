@@ -5,10 +5,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Iterator
 
+from bwbuild import tether
 from bwbuild.sandbox import seccomp
 from bwbuild.sandbox.bwrap import FIRST_FILTER
 from bwbuild.sandbox.parcel import File
 from bwbuild.sandbox.spec import NO_CEILINGS, Ceilings, Filter, Restraints
+
+#: Goes behind bwrap where a launcher starts it: the first process inside keeps the tie.
+TIED = f'--sync-fd "${tether.VARIABLE}"'
 
 #: Run as root of the namespace. The limit counts for it and all below, and inside nobody may raise it again.
 NO_NESTING = "echo 0 > /proc/sys/user/max_user_namespaces"

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from bwbuild import process
+from bwbuild import process, tether
 from bwbuild.interrupt import undisturbed
 from bwbuild.sandbox import tracing
 from bwbuild.sandbox.scope import NO_SCOPE, Scope
@@ -45,14 +45,15 @@ class Launch:
     #: the descriptor of a pipe that its input comes from; None: it is empty
     stdin: int | None = None
 
-    def environment(self, status: int) -> dict[str, str]:
-        """The environment of the launcher; bwrap clears it for the build."""
+    def environment(self, status: int, tie: int) -> dict[str, str]:
+        """The environment of the launcher, with two descriptors; bwrap clears it for the build."""
         return {
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
             "LC_ALL": "C.UTF-8",
             "BWBUILD_SCRATCH": str(self.scratch),
             "BWBUILD_PARENT": str(os.getpid()),
             "BWBUILD_STATUS": str(status),
+            tether.VARIABLE: str(tie),
             "BWBUILD_SCRIPT": str(self.script),
             **dict(self.scope.address),
         }
@@ -91,13 +92,14 @@ def run(launch: Launch, listeners: Listeners) -> Outcome:
         _pipe() as output,
         _pipe() as error,
         _pipe() as status,
+        process.tied() as tie,
         tracing.opened(launch.scratch, listeners.trace) as trace,
     ):
         supervisor = None
         try:
             # Between its start and the one who ends it a signal would leave a sandbox behind.
             with undisturbed():
-                child = _start(launch, output, error if listeners.error else output, status)
+                child = _start(launch, (output, error if listeners.error else output), status, tie)
                 error.close_write_end()
                 ends = (output.read_end, error.read_end, status.read_end)
                 supervisor = Supervisor(child, ends, listeners, trace, interactive=launch.interactive)
@@ -123,13 +125,13 @@ def beside(launch: Launch, log: int) -> Iterator[Beside]:
     :param log: the descriptor of a file, which gets all that it writes.
     """
     process.adopt_orphans()
-    with _pipe() as output, _pipe() as error, _pipe() as status:
+    with _pipe() as output, _pipe() as error, _pipe() as status, process.tied() as tie:
         own = _Pipe(output.read_end, os.dup(log))
         supervisor = None
         try:
             with undisturbed():
                 output.close_write_end()
-                child = _start(launch, own, own, status)
+                child = _start(launch, (own, own), status, tie)
                 ends = (output.read_end, error.read_end, status.read_end)
                 supervisor = Supervisor(child, ends, Listeners(lambda _: None), None, interactive=False)
             yield Beside(child)
@@ -174,7 +176,8 @@ def _pipe() -> Iterator[_Pipe]:
         os.close(pipe.read_end)
 
 
-def _start(launch: Launch, output: _Pipe, error: _Pipe, status: _Pipe) -> process.Process[bytes]:
+def _start(launch: Launch, streams: tuple[_Pipe, _Pipe], status: _Pipe, tie: int) -> process.Process[bytes]:
+    output, error = streams
     # A larger pipe lets a chatty build run on while the log is written.
     with suppress(OSError):  # the kernel's limit per user may be reached; the default size works too
         fcntl.fcntl(output.read_end, fcntl.F_SETPIPE_SZ, 1 << 20)
@@ -183,9 +186,9 @@ def _start(launch: Launch, output: _Pipe, error: _Pipe, status: _Pipe) -> proces
     try:
         return process.start(
             launch.argv(),
-            env=launch.environment(inherited),
+            env=launch.environment(inherited, tie),
             output=(output.write_end, error.write_end),
-            pass_fds=[inherited],
+            pass_fds=[inherited, tie],
             interactive=launch.interactive,
             stdin=launch.stdin,
         )

@@ -1,12 +1,13 @@
 """Lowering of a sandbox to one shell script: what bwbuild runs is what ``--dry-run`` prints.
 
 The script has two halves. The first runs as the caller: it lays out the scratch directory and enters a user
-and mount namespace. The second, ``namespace``, is root there: it mounts overlays and starts bwrap. Three
+and mount namespace. The second, ``namespace``, is root there: it mounts overlays and starts bwrap. Four
 variables come from bwbuild and are unset by hand:
 
 * ``BWBUILD_SCRATCH``: the scratch directory; by hand a new one is made.
 * ``BWBUILD_PARENT``: the process id of bwbuild; if it is gone already, nothing starts.
 * ``BWBUILD_STATUS``: the file descriptor for bwrap's ``--json-status-fd``.
+* ``BWBUILD_TIE``: the one that ends all when bwbuild is killed, see :mod:`bwbuild.tether`.
 """
 
 from __future__ import annotations
@@ -216,7 +217,7 @@ def _namespace(sandbox: Sandbox) -> Iterator[str]:
         yield "mount -t sysfs -o ro,nosuid,nodev,noexec bwbuild ns/sys"
     yield from guard.lowered(sandbox.restraints, sandbox.ceilings)
     yield ": > started"
-    yield 'if [ -n "${BWBUILD_STATUS-}" ]; then set -- --json-status-fd "$BWBUILD_STATUS"; fi'
+    yield f'if [ -n "${{BWBUILD_STATUS-}}" ]; then set -- --json-status-fd "$BWBUILD_STATUS" {guard.TIED}; fi'
     saved = sandbox.workspace.saved
     memory = sandbox.workspace.memory is not None
     ends = not memory and (sandbox.workspace.layering is not Layering.MEMORY or saved is Saved.NEVER)

@@ -65,7 +65,7 @@ def launcher(host: Host, restraints: Restraints, small: Small) -> str:
     command = (*guard.limited(small.ceilings), *small.command)
     words = (*restraining, *_options(host, small), "--", *command)
     quoted = [f'"$BWBUILD_SCRATCH"/{w.name}' if isinstance(w, Scratch) else shlex.quote(w) for w in words]
-    bwrap = f'{guard.start(restraints)} --json-status-fd "$BWBUILD_STATUS"'
+    bwrap = f'{guard.start(restraints)} --json-status-fd "$BWBUILD_STATUS" {guard.TIED}'
     start = " ".join(["exec setpriv --pdeathsig KILL", bwrap, *quoted])
     lines = (
         "#!/bin/sh",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
 import pytest
 from catalogue import KINDS
 from field import Attack, Field, Way, attacked, fields
-from support import as_user, need
+from support import ROOT, as_user, need
 
 ATTACKS = [attack for attacks in KINDS.values() for attack in attacks]
 Make = Callable[..., AbstractContextManager[Field]]
@@ -54,3 +55,16 @@ def test_bwbuild_stops_it(make: Make, attack: Attack) -> None:
 def test_names_are_unique() -> None:
     names = [attack.name for attack in ATTACKS]
     assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_readme_counts_what_is_there(kind: str) -> None:
+    attacks, long = KINDS[kind], (ROOT / "docs" / "explanation.md").read_text()
+    lines = (
+        re.search(rf"^\| {re.escape(attack.what)} \|(.*)\|(.*)\|$", long, re.MULTILINE) for attack in attacks
+    )
+    rows = [line[1].split("|")[-1] for line in lines if line]
+    under_sbuild = f"{sum('succeeds' in row for row in rows)} of {len(rows)}" if rows else "none run"
+    under_script = sum(not attack.why_not for attack in attacks)
+    counts = (len(attacks), under_script, under_sbuild, sum(bool(attack.gap) for attack in attacks))
+    assert f"| {kind} | {' | '.join(map(str, counts))} |" in (ROOT / "README.md").read_text()

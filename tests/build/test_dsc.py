@@ -419,10 +419,11 @@ def test_unpacking_sees_no_more_than_it_needs(desk: Desk, here: Path) -> None:
         "PATH": "/usr/bin:/bin",
         "BWBUILD_SCRATCH": str(scratch),
         "BWBUILD_STATUS": "9",
+        "BWBUILD_TIE": "8",
         "SECRET": "hidden",
     }
     env["BWBUILD_PARENT"] = str(os.getpid())
-    argv = ["sh", "-c", 'exec 9> "$1"; . "$0"', script, desk.top / "status"]
+    argv = ["sh", "-c", 'exec 9> "$1" 8< /dev/null; . "$0"', script, desk.top / "status"]
     done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
     assert '"exit-code"' in (desk.top / "status").read_text("utf-8")
     assert [path.name for path in (scratch / "unpacked").iterdir()] == ["ok"]

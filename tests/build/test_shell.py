@@ -9,11 +9,12 @@ import select
 import termios
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support import PYTHON, Desk, Rules, make_desk, processes, wait_for
+from support import PATIENCE, PYTHON, Desk, Rules, make_desk, processes, wait_for
 
 PROMPT = b"READY> "
 
@@ -26,7 +27,7 @@ class Session:
     terminal: int
     seen: bytes = b""
 
-    def read(self, until: bytes, seconds: float = 20) -> bytes:
+    def read(self, until: bytes, seconds: float = PATIENCE) -> bytes:
         """What it writes, up to and with a pattern; the rest stays for the next call."""
         end = time.monotonic() + seconds
         while not (match := re.search(until, self.seen)):
@@ -59,7 +60,7 @@ class Session:
 
     def end(self) -> int:
         """Wait for the child; its exit status."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             # Looked at before the terminal is read, so that all it wrote is read after its end.
             pid, status = os.waitpid(self.pid, os.WNOHANG)
@@ -72,6 +73,22 @@ class Session:
                 self.pid = 0
                 return os.waitstatus_to_exitcode(status)
         raise AssertionError(f"it does not end: {self.seen!r}")
+
+
+def in_front(session: Session, name: str) -> bool:
+    """Whether a process of that name in the session's sandbox is the one that a key would interrupt."""
+    parents, found = {}, []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            before, _, after = path.read_text().rpartition(")")
+            _, parent, group, _, _, foreground = after.split()[:6]
+            parents[path.parent.name] = parent
+            if before.endswith(f"({name}") and group == foreground:
+                found.append(path.parent.name)
+    ancestors = set(found)
+    for _ in range(30):
+        ancestors |= {parents[pid] for pid in ancestors if pid in parents}
+    return str(session.pid) in ancestors
 
 
 def start(desk: Desk, *words: str) -> Session:
@@ -108,13 +125,13 @@ def test_job_control(session: Session) -> None:
     assert re.match(r"\[1\]\+  Running +sleep 100 &\n", session.command("jobs"))
     session.type("fg\n")
     session.read(rb"sleep 100\r\n")
-    time.sleep(0.3)
+    wait_for(lambda: in_front(session, "sleep"))
     session.type("\x1a")
     assert b"Stopped" in session.read(PROMPT)
     assert "Stopped" in session.command("jobs")
     session.type("fg\n")
     session.read(rb"sleep 100\r\n")
-    time.sleep(0.3)
+    wait_for(lambda: in_front(session, "sleep"))
     session.type("\x03")
     session.read(PROMPT)
     assert session.command("echo $?; jobs") == "130\n"

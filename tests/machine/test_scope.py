@@ -187,7 +187,6 @@ def test_processes(at: Any) -> None:
 def test_end_by_a_signal(at: Any, number: signal.Signals) -> None:
     desk = at(Rules(during="setsid sleep 600 & sleep 600"))
     begun = Started(desk, "-b", "--keep", "never")
-    # Killed while bwrap starts, bwbuild can leave it behind: it has not yet asked to die with its parent.
     wait_for(lambda: begun.names().count("sleep") == 2)
     begun.process.send_signal(number)
     done = begun.end()

@@ -20,7 +20,8 @@ PACKAGE = ROOT / "bwbuild"
 
 #: Rooms from the highest to the lowest; a module imports from its own and from lower ones.
 RANKS = {
-    "__main__": 0,
+    "__main__": -1,
+    "entry": 0,
     "cli": 1,
     "corpus": 2,
     "tryout": 2,
@@ -41,6 +42,7 @@ RANKS = {
     "process": 7,
     "units": 7,
     "errors": 8,
+    "tether": 8,
     "events": 8,
     "__init__": 9,
 }

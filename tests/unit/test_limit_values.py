@@ -189,10 +189,10 @@ def test_launcher_in_a_scope() -> None:
     around = scope(Manager((("XDG_RUNTIME_DIR", "/run/user/1500"),), 257), GIB, 100)
     launch = Launch(Path("/s/launch"), Path("/s"), scope=around)
     assert launch.argv() == (*around.words, "sh", "/s/launch")
-    assert launch.environment(20)["XDG_RUNTIME_DIR"] == "/run/user/1500"
+    assert launch.environment(20, 21)["XDG_RUNTIME_DIR"] == "/run/user/1500"
     plain = Launch(Path("/s/launch"), Path("/s"))
     assert plain.argv() == ("sh", "/s/launch")
-    assert "XDG_RUNTIME_DIR" not in plain.environment(20)
+    assert "XDG_RUNTIME_DIR" not in plain.environment(20, 21)
 
 
 def test_choice_of_a_scope() -> None:

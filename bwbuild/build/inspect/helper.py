@@ -21,6 +21,7 @@ from bwbuild.errors import HostError
 from bwbuild.events import Event, Output
 from bwbuild.host.facts import Host
 from bwbuild.sandbox import runner, small, unpack
+from bwbuild.sandbox.scope import NO_SCOPE, Scope, scope
 from bwbuild.sandbox.spec import Restraints
 
 #: Bytes of what the programs write that are remembered, and lines of them that are shown.
@@ -34,11 +35,14 @@ class Reader:
     host: Host
     restraints: Restraints
     limits: Limits
+    scope: Scope = NO_SCOPE
 
     @classmethod
     def of(cls, settings: Settings, host: Host) -> Reader:
         """By the settings of a build."""
-        return cls(host, for_unpacking(settings, host.architecture), resolve(settings, host))
+        limits = resolve(settings, host)
+        group = scope(host.manager if settings.limit_scope else None, *limits.grouped)
+        return cls(host, for_unpacking(settings, host.architecture), limits, group)
 
     def run(self, what: str, scratch: Scratch, command: Sequence[str]) -> tuple[int, tuple[str, ...]]:
         """Run a command that unpacks, see :func:`bwbuild.sandbox.unpack.launcher`.
@@ -53,8 +57,10 @@ class Reader:
             os.fsencode(unpack.launcher(self.host, self.restraints, ceiling, command))
         )
         taken = partial(scratches.size, scratch.path, scratch.record)
-        watched = Watched(self.limits, scratch.path, taken, small.WRITABLE)
-        launch = runner.Launch(scratch.path / "unpack", scratch.path, self.limits.time)
+        scoped = self.scope != NO_SCOPE
+        watched = Watched(self.limits, scratch.path, taken, small.WRITABLE, scoped=scoped)
+        script = scratch.path / "unpack"
+        launch = runner.Launch(script, scratch.path, self.limits.time, scope=self.scope)
         with passable(scratch.path):
             return _run(launch, watched, what)
 

@@ -71,15 +71,17 @@ def _look(program: str, passed: _Passed, look: Look, mounts: tuple[words.Mounted
     """Start it with a look in place of its command."""
     variable = marker()
     command, text = probe.on_input(look.command("inside"))
-    with Path(os.devnull).open("rb") as file:
+    with Path(os.devnull).open("rb") as file, process.tied() as tie:
         extra = file.fileno()
+        # As process 1 the command itself would have the tie.
+        tied = () if "--as-pid-1" in passed.options else ("--sync-fd", str(tie))
         done = process.run(
-            [program, *passed.options, "--", *command],
+            [program, *passed.options, *tied, "--", *command],
             check=False,
             stdin=text,
             env={**os.environ, variable: "1"},
             timeout=PATIENCE,
-            pass_fds=(*passed.read, *passed.others, extra),
+            pass_fds=(*passed.read, *passed.others, extra, *([tie] if tied else [])),
         )
     if done.returncode != 0:
         raise no_look(done.stderr.decode("utf-8", "replace"))

@@ -220,12 +220,12 @@ class _Workshop:
         (place / "namespace").write_text(f"set -e\n{lines}\n", encoding="utf-8")
         launch = "\n".join(["set -eu", "umask 022", *chown, *script.enter(self._identity), ""])
         (place / "launch").write_text(launch, encoding="utf-8")
-        return probes.attempt(["sh", "launch"], env=_environment(place), cwd=place)
+        return probes.attempt(["sh", "launch"], env=_environment(place), cwd=place, tie=True)
 
 
 def _environment(scratch: Path) -> dict[str, str]:
     """The launcher's environment: a bwrap elsewhere on the caller's PATH is of no use to a build."""
-    launch = runner.Launch(scratch, scratch).environment(0)
+    launch = runner.Launch(scratch, scratch).environment(0, 0)
     return {name: launch[name] for name in ("PATH", "LC_ALL", "BWBUILD_SCRATCH")}
 
 

@@ -1,0 +1,32 @@
+"""The program that ends a sandbox whose bwbuild was killed: a shell that waits beside it.
+
+The kernel's signal for a dead parent is not enough. bubblewrap asks for it when it has made its second
+process, which sleeps until the first one lets it go; if the parent is dead by then, or the first process dies
+in between, nobody ever ends what is left.
+"""
+
+#: The variable by which a launcher finds the tie, a descriptor. bwrap gets it as its ``--sync-fd``: the first
+#: process inside keeps it to the end, and no other has it there.
+VARIABLE = "BWBUILD_TIE"
+
+#: A line of its input says that nothing is left, the input's end without one that bwbuild was killed. Its
+#: output is the other end of the tie. Whoever has that is killed, again and again: he may just have forked.
+#: ``fdinfo`` says who has it, which other than ``fd`` the owner of a user namespace may read of all in it.
+SCRIPT = """\
+trap '' HUP INT QUIT TERM
+read -r _ && exit
+own=/proc/$$/fdinfo/1
+mount=$(grep ^mnt_id: $own) number=$(grep ^ino: $own)
+(
+  exec > /dev/null
+  for _ in $(seq 600); do
+    grep -rlsFx "${number:?}" /proc/[1-9]*/fdinfo | while IFS=/ read -r _ _ pid _ fd; do
+      if [ "$pid" != $$ ] && grep -qsFx "$mount" "/proc/$pid/fdinfo/$fd"; then kill -KILL "$pid"; fi
+    done
+    sleep 0.1
+  done
+  kill -KILL $$
+) &
+while read -r _; do :; done <&1
+kill -KILL $!
+"""
