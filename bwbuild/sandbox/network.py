@@ -16,16 +16,19 @@ from bwbuild.sandbox.spec import Network
 
 #: Where names are asked for inside: an address that is nobody's, which the helper answers for.
 NAMESERVER: Mapping[Network, str] = {Network.PASTA: "169.254.1.1", Network.SLIRP: "10.0.2.3"}
-#: The first process of the pid namespace. It works in ns, since pasta has given up the right to enter the
-#: scratch directory when it opens its files. $1 is the process that has to be its parent.
+#: The first process of the pid namespace. $1 is the process that has to be its parent, $2 the launcher. It is
+#: in ns, as its own /tmp: pasta has given up the right to enter the scratch directory when it opens files,
+#: and its profile of AppArmor lets it open those below /tmp.
 _HELPER = """\
 # Leads out of the sandbox's network; the first process of a pid namespace.
 set -u
 while read -r name value; do [ "$name" != PPid: ] || break; done < /proc/self/status
 # The signal for a dead parent is in force now; a parent that died before never sends it.
 [ "$value" = "$1" ] || exit 125
-cd ns
-read -r _ < go
+read -r _ < ns/go
+mount --rbind ns /tmp
+cd /tmp
+mount --bind "/proc/$2/ns/net" net
 {command} > said 2>&1
 cat said >&2
 echo failed > ready
@@ -48,12 +51,11 @@ mkfifo ns/go ns/ready
 if [ -n "${BWBUILD_CAPTURE-}" ]; then : > ns/capture; mount --bind capture ns/capture; fi
 setpriv --pdeathsig KILL sh -c '
   [ "$PPID" = "$1" ] || exit 125
-  exec unshare --pid --fork --kill-child=KILL sh network "$$"' sh $$ &
+  exec unshare --pid --mount --fork --kill-child=KILL sh network "$$" "$1"' sh $$ &
 exec unshare --net sh connected"""
 _CONNECTED = """\
 # In a network namespace of its own from here on, which the helper outside is led to.
 set -eu
-mount --bind /proc/self/ns/net ns/net
 echo > ns/go
 # A number is written when it is ready, by some without an end of the line or of the file.
 case $(head -c 1 ns/ready) in

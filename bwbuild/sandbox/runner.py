@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bwbuild import process, tether
@@ -47,8 +47,10 @@ class Launch:
     stdin: int | None = None
     #: what leads out of its network has processes of its own
     connected: bool = False
+    #: somebody looks at what goes over its interface
+    capturing: bool = False
 
-    def environment(self, status: int, tie: int, *, capturing: bool = False) -> dict[str, str]:
+    def environment(self, status: int, tie: int) -> dict[str, str]:
         """The environment of the launcher, with two descriptors; bwrap clears it for the build."""
         return {
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
@@ -58,7 +60,7 @@ class Launch:
             "BWBUILD_STATUS": str(status),
             tether.VARIABLE: str(tie),
             "BWBUILD_SCRIPT": str(self.script),
-            **({"BWBUILD_CAPTURE": "1"} if capturing else {}),
+            **({"BWBUILD_CAPTURE": "1"} if self.capturing else {}),
             **dict(self.scope.address),
         }
 
@@ -91,6 +93,7 @@ def run(launch: Launch, listeners: Listeners) -> Outcome:
     :raises HostError: it does not end even when killed.
     """
     begin = time.monotonic()
+    launch = replace(launch, capturing=listeners.traffic is not None)
     process.adopt_orphans()
     with (
         captured(launch.scratch, listeners.traffic),
@@ -104,9 +107,7 @@ def run(launch: Launch, listeners: Listeners) -> Outcome:
         try:
             # Between its start and the one who ends it a signal would leave a sandbox behind.
             with undisturbed():
-                streams = (output, error if listeners.error else output)
-                capturing = listeners.traffic is not None
-                child = _start(launch, streams, status, tie, capturing=capturing)
+                child = _start(launch, (output, error if listeners.error else output), status, tie)
                 error.close_write_end()
                 ends = (output.read_end, error.read_end, status.read_end)
                 supervisor = Supervisor(
@@ -197,9 +198,7 @@ def _pipe() -> Iterator[_Pipe]:
         os.close(pipe.read_end)
 
 
-def _start(
-    launch: Launch, streams: tuple[_Pipe, _Pipe], status: _Pipe, tie: int, *, capturing: bool = False
-) -> process.Process[bytes]:
+def _start(launch: Launch, streams: tuple[_Pipe, _Pipe], status: _Pipe, tie: int) -> process.Process[bytes]:
     output, error = streams
     # A larger pipe lets a chatty build run on while the log is written.
     with suppress(OSError):  # the kernel's limit per user may be reached; the default size works too
@@ -209,7 +208,7 @@ def _start(
     try:
         return process.start(
             launch.argv(),
-            env=launch.environment(inherited, tie, capturing=capturing),
+            env=launch.environment(inherited, tie),
             output=(output.write_end, error.write_end),
             pass_fds=[inherited, tie],
             interactive=launch.interactive,
