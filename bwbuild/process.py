@@ -49,6 +49,7 @@ def missing_program(name: str) -> HostError:
 PACKAGE_OF = {
     "bwrap": "bubblewrap",
     "newuidmap": "uidmap",
+    "pasta": "passt",
     "newgidmap": "uidmap",
     "debsign": "devscripts",
     "dpkg-buildpackage": "dpkg-dev",

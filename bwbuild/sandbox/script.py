@@ -16,7 +16,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from bwbuild.sandbox import bwrap, guard, overlays, traced
+from bwbuild.sandbox import bwrap, guard, network, overlays, traced
 from bwbuild.sandbox.overlays import OVERLAY_OPTIONS
 from bwbuild.sandbox.parcel import File, parcel
 from bwbuild.sandbox.spec import (
@@ -25,6 +25,7 @@ from bwbuild.sandbox.spec import (
     Identity,
     IdentityKind,
     Layering,
+    Network,
     Sandbox,
     Saved,
     Scratch,
@@ -94,7 +95,7 @@ def launcher(sandbox: Sandbox, etc_files: Mapping[str, str], title: str) -> str:
         *guard.described(sandbox.restraints.filters),
         *parcel(*_files(sandbox, etc_files)),
         *_lay_out(sandbox),
-        *enter(sandbox.identity, offline=sandbox.own_sys),
+        *enter(sandbox.identity, offline=sandbox.own_sys and sandbox.network is None),
     ]
     return "\n".join(lines) + "\n"
 
@@ -108,7 +109,7 @@ def _files(sandbox: Sandbox, etc_files: Mapping[str, str]) -> Iterator[File]:
     for name, text in sorted(etc_files.items()):
         yield File(f"etc/{name}", text)
     yield from guard.files(sandbox.restraints.filters)
-    yield File("namespace", "\n".join(_namespace(sandbox)))
+    yield from network.files(sandbox.network, _begin(sandbox), _namespace(sandbox))
 
 
 def inside_files() -> dict[str, str]:
@@ -137,12 +138,16 @@ def entry(identity: Identity, *, offline: bool = False) -> tuple[str, ...]:
     return (*words, "setpriv", "--reuid=0", "--regid=0", groups, "--pdeathsig", "KILL", "--")
 
 
-def in_namespace(identity: Identity, lines: Iterable[str]) -> str:
-    """A shell script that runs ``lines`` in the current directory as root of a namespace of ``identity``."""
+def in_namespace(identity: Identity, lines: Iterable[str], leading: Network | None = None) -> str:
+    """A shell script that runs ``lines`` in the current directory as root of a namespace of ``identity``.
+
+    :param leading: leads to other machines, out of a network namespace that the lines then have.
+    """
     own = [] if identity.outer_first is None else [f"chown {identity.outer_first}:{identity.outer_first} ."]
     # Root inside need not be the one who wrote the script that he reads.
-    file = File("namespace", "\n".join(["set -eu", *lines]))
-    return "\n".join(["set -eu", "umask 022", *parcel(file), *own, *enter(identity)]) + "\n"
+    first = ("set -eu", "mkdir -p ns; mount -t tmpfs -o mode=755 bwbuild ns")
+    files = network.files(leading, first if leading else first[:1], lines)
+    return "\n".join(["set -eu", "umask 022", *parcel(*files), *own, *enter(identity)]) + "\n"
 
 
 def _lay_out(sandbox: Sandbox) -> Iterator[str]:
@@ -194,13 +199,16 @@ def enter(identity: Identity, *, offline: bool = False) -> Iterator[str]:
     yield f"exec {unshare} sh -c {shlex.quote(f'{wait}; exec setpriv {then}')}"
 
 
-def _namespace(sandbox: Sandbox) -> Iterator[str]:
+def _begin(sandbox: Sandbox) -> Iterator[str]:
     yield "# Root of a user and mount namespace of its own from here on."
     yield "set -eu"
     # The signal for a dead parent is in force now; a parent that died before never sends it.
     yield '[ -z "${BWBUILD_PARENT-}" ] || [ "$PPID" = "$BWBUILD_PARENT" ] || exit 125'
     yield 'cd "$BWBUILD_SCRATCH"'
     yield f"mount -t tmpfs -o mode=755{_size(sandbox.ceilings.layer)} bwbuild ns"
+
+
+def _namespace(sandbox: Sandbox) -> Iterator[str]:
     # From here no mount inside tells where the scratch directory is.
     yield "cp -r inside ns/inside"
     yield f"mkdir {' '.join(_directories(sandbox))}"
