@@ -42,6 +42,7 @@ def learn(source: str, *, trim: bool, more: bool, as_json: bool, **parameters: A
     from bwbuild.build import inputs, session  # noqa: PLC0415 - --help needs none of them
     from bwbuild.build.plan import make_plan  # noqa: PLC0415
     from bwbuild.build.start import decide  # noqa: PLC0415
+    from bwbuild.cli.prompt import asking  # noqa: PLC0415
     from bwbuild.cli.terminal import show_progress  # noqa: PLC0415
     from bwbuild.config.settings import Sign, View  # noqa: PLC0415
     from bwbuild.events import notices  # noqa: PLC0415
@@ -53,9 +54,14 @@ def learn(source: str, *, trim: bool, more: bool, as_json: bool, **parameters: A
             "a build that sees only what was learned has nothing new to teach",
             hint="leave out --view learned; --more adds to the profile",
         )
+    if more and settings.dist is not None:
+        raise UsageError(
+            "a profile is of the packages of this machine, and -d builds on those of a suite",
+            hint="leave out --more, or -d",
+        )
     tracing.check()  # before what may take minutes
     progress = partial(show_progress, verbosity=settings.verbosity)
-    wanted = inputs.Wanted(decide(source), dpkg_options())
+    wanted = inputs.Wanted(decide(source), dpkg_options(), ask=asking())
     with inputs.read(wanted, settings, os.environ, notices(progress)) as found:
         plan = session.with_trace(make_plan(found), looks=more)
         report, learned = _learned(plan, settings, more=more)
@@ -78,7 +84,7 @@ def _learned(plan: Plan, settings: Settings, *, more: bool) -> tuple[Report, Lea
         output = settings.output or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bwbuild-")))
         screen = stack.enter_context(terminal(settings.verbosity))
         log = settings.log or plan.output
-        plan = replace(plan, output=output, settings=replace(settings, log=log))
+        plan = replace(plan, output=output, settings=replace(plan.settings, log=log))
         around = execute.Surroundings(
             base=places.scratch(settings),
             tell=screen,
@@ -93,11 +99,13 @@ def _learned(plan: Plan, settings: Settings, *, more: bool) -> tuple[Report, Lea
         show_report(report, settings.verbosity)
         return report, learned
     verdict, made = study.study(plan, seen, os.environ)
+    learned = replace(learned, verdict=verdict)
+    if plan.ground is not None:
+        return report, learned  # a view of a base has all of it
     if known is not None:
         known.check(made.packages)
         made = known.with_more(made)
-    path = profile.write(made)
-    return report, replace(learned, verdict=verdict, profile=(path, len(made.paths)))
+    return report, replace(learned, profile=(profile.write(made), len(made.paths)))
 
 
 def _trimmed(plan: Plan, settings: Settings, report: Report, verdict: Verdict) -> Trimmed:

@@ -13,12 +13,15 @@ from bwbuild.deb.buildoptions import ALL, ANY, SOURCE, BuildOptions
 from bwbuild.errors import UsageError
 from bwbuild.sandbox.bwrap import HELPERS
 from bwbuild.sandbox.environment import FIXED
-from bwbuild.sandbox.spec import Guest, Saved, Tmpfs
+from bwbuild.sandbox.spec import Bind, Guest, Mount, Saved, Scratch, Tmpfs
 
 #: What the conditions of a build decide.
 _OWN = ("-j", "-J", "--jobs", "-tc", "--post-clean", "--rules-requires-root", "--as-root")
 #: As dpkg-buildpackage does it: patches that were not applied before are not applied afterwards.
 _CLEANED = 'dpkg-source --before-build . && "$@" && exec dpkg-source --after-build .'
+#: What the kernel says of the processors, for who counts them without asking which he may use. It lies among
+#: bwbuild's helpers.
+ONLINE, ONE = Scratch("ns/inside/online"), "0\n"
 #: Fewer would not show what goes wrong when jobs run at once.
 FEWEST_JOBS = 2
 
@@ -66,7 +69,9 @@ def build(inputs: Inputs, conditions: Conditions, *, cleaned: bool = False) -> P
         words.append("--rules-requires-root")
     plan = _plan(inputs, *words)
     if conditions.housed:
-        plan = _housed(plan)
+        plan = _with_mount(plan, Tmpfs(Guest(FIXED["HOME"]), 0o1777, size=plan.sandbox.ceilings.tmp))
+    if conditions.confined and inputs.host.processors.on > 1:
+        plan = _with_mount(plan, Bind(ONLINE, Guest("/sys/devices/system/cpu/online")))
     script = f'umask {conditions.umask:04o}; exec "$@"'
     return plan if conditions.umask == 0o022 else with_script(plan, script)
 
@@ -105,12 +110,10 @@ def with_script(plan: Plan, script: str) -> Plan:
     return replace(plan, sandbox=replace(plan.sandbox, command=command))
 
 
-def _housed(plan: Plan) -> Plan:
-    """The same with a HOME that is there, at its usual place."""
-    sandbox = plan.sandbox
-    home = Tmpfs(Guest(FIXED["HOME"]), 0o1777, size=sandbox.ceilings.tmp)
+def _with_mount(plan: Plan, mount: Mount) -> Plan:
     # Before what seals the root.
-    return replace(plan, sandbox=replace(sandbox, mounts=(*sandbox.mounts[:-1], home, sandbox.mounts[-1])))
+    *mounts, sealed = plan.sandbox.mounts
+    return replace(plan, sandbox=replace(plan.sandbox, mounts=(*mounts, mount, sealed)))
 
 
 def _as_root(plan: Plan, command: tuple[str, ...]) -> Plan:

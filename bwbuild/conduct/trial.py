@@ -127,7 +127,7 @@ class Trial:
         watchdog = Watchdog(Watched.of_build(plan, scratch), fan_out(scanner, self.tell))
         take = watcher.feed if watcher else None
         listeners = runner.Listeners(watchdog.output, tick=watchdog.tick, trace=take)
-        with _one_processor() if step.conditions.confined else nullcontext():
+        with _one_processor(scratch) if step.conditions.confined else nullcontext():
             outcome = session.launch(plan, scratch, listeners, plan.limits.time)
         excerpt = scanner.excerpt()
         built = Built(step.conditions, succeeded=True, seconds=outcome.seconds)
@@ -185,8 +185,11 @@ def _errors(excerpt: Excerpt) -> tuple[str, ...]:
 
 
 @contextmanager
-def _one_processor() -> Iterator[None]:
-    """Whatever is started meanwhile may use one processor alone, and mostly counts no other."""
+def _one_processor(scratch: Scratch) -> Iterator[None]:
+    """Whatever is started meanwhile may use one processor alone, and counts no other."""
+    helpers = scratch.path / "inside"
+    helpers.mkdir(mode=0o755, exist_ok=True)
+    (helpers / plans.ONLINE.name.rpartition("/")[2]).write_text(plans.ONE, encoding="ascii")
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(allowed)})
     try:

@@ -16,7 +16,8 @@ RELATIONS = frozenset(
 )
 #: Fields that differ with every rebuild, or follow from what is compared by itself.
 _PASSING = frozenset(("Version", "Installed-Size", "Build-Ids", "Source"))
-_BUILD_ID = re.compile(r"/\.build-id/[0-9a-f]{2}/[0-9a-f]+(\.debug)?")
+#: With the directory, which is called after the id too.
+_BUILD_ID = re.compile(r"/\.build-id/[0-9a-f]{2}(/([0-9a-f]+(\.debug)?)?|$)")
 
 
 def differences(old: Sequence[set[str]], new: Sequence[set[str]]) -> list[str]:

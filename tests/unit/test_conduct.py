@@ -428,6 +428,18 @@ def test_plans_differ_by_their_conditions() -> None:
     assert words_of(Conditions(4, umask=0o002)) == f'sh -c umask 0002; exec "$@" bwbuild {plain} -J4'
 
 
+def test_one_processor_is_all_that_can_be_counted() -> None:
+    mounts = plans.build(inputs("-b"), Conditions(1, confined=True, housed=True)).sandbox.mounts
+    usual = plans.build(inputs("-b"), Conditions(1)).sandbox.mounts
+    assert [str(mount.target) for mount in mounts if mount not in usual] == [
+        "/nonexistent",
+        "/sys/devices/system/cpu/online",
+    ]
+    assert mounts[-1] == usual[-1]
+    one = replace(HOST, processors=Processors(1, 1))
+    assert plans.build(inputs("-b", host=one), Conditions(1, confined=True)).sandbox.mounts == usual
+
+
 def test_no_build_is_in_memory_alone() -> None:
     workspace = plans.build(inputs("-b"), BASE).sandbox.workspace
     assert workspace.memory is None

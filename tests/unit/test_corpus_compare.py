@@ -18,7 +18,11 @@ MIB = 1 << 20
 PACKAGE = Package(
     "x_1.0-1_amd64.deb",
     (("Package", "x"), ("Version", "1.0-1"), ("Depends", "libc6 (>= 2.3), y (= 1.0-1)"), ("Section", "misc")),
-    ("-rwxr-xr-x root/root 17 ./usr/bin/x", "-rw-r--r-- root/root 3 ./usr/lib/debug/.build-id/ab/cd12.debug"),
+    (
+        "-rwxr-xr-x root/root 17 ./usr/bin/x",
+        "-rw-r--r-- root/root 3 ./usr/lib/debug/.build-id/ab/cd12.debug",
+        "drwxr-xr-x root/root 0 ./usr/lib/debug/.build-id/ab/",
+    ),
 )
 GOOD = Build(
     "x",
@@ -75,7 +79,7 @@ PLANTED = {
     Change.NEWLY_FAILING: (GOOD, BAD),
     Change.NEWLY_PASSING: (BAD, GOOD),
     Change.STILL_FAILING: (BAD, BAD),
-    Change.FILES: (GOOD, held(files=("-rwsr-xr-x root/root 17 ./usr/bin/x", PACKAGE.files[1]))),
+    Change.FILES: (GOOD, held(files=("-rwsr-xr-x root/root 17 ./usr/bin/x", *PACKAGE.files[1:]))),
     Change.DEPENDENCIES: (GOOD, with_field("Depends", "libc6 (>= 2.4), y (= 1.0-1)")),
     Change.CONTROL: (GOOD, with_field("Section", "utils")),
     Change.SIZE: (GOOD, replace(GOOD, artifacts=(replace(GOOD.artifacts[0], size=1_100_000),))),
@@ -114,7 +118,11 @@ def test_a_new_upload_changes_nothing_by_its_version() -> None:
     new = replace(
         with_field("Depends", "libc6 (>= 2.3), y (= 1.0-2)"), version="1.0-2", artifacts=GOOD.artifacts
     )
-    files = (PACKAGE.files[0], "-rw-r--r-- root/root 3 ./usr/lib/debug/.build-id/12/34ef.debug")
+    files = (
+        PACKAGE.files[0],
+        "-rw-r--r-- root/root 3 ./usr/lib/debug/.build-id/12/34ef.debug",
+        "drwxr-xr-x root/root 0 ./usr/lib/debug/.build-id/12/",
+    )
     new = replace(new, packages=(replace(new.packages[0], name="x_1.0-2_amd64.deb", files=files),))
     assert changes(compare([run(GOOD)], [run(new)])) == {"x": set()}
 

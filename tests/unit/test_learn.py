@@ -21,6 +21,9 @@ from bwbuild.build.learn.trim import Tried as Without
 from bwbuild.build.learn.trim import Trimmed
 from bwbuild.build.learn.words import Learned
 from bwbuild.errors import ConfigurationError
+from bwbuild.root.contents import Cover
+from bwbuild.root.learned import SMALL, narrowed
+from bwbuild.root.views import View
 
 BEGIN = b'1<bwrap> execve("/run/bwbuild/init", ["init"], 0x1 /* 1 var */) = 0\n'
 
@@ -155,6 +158,16 @@ def test_a_package_without_files_is_what_it_needs() -> None:
     assert use(found) == [Use.THROUGH]
 
 
+def test_what_every_build_has_is_what_it_needs() -> None:
+    found = facts(
+        Asked("Build-Depends", "perl", "perl"),
+        evidence={"perl-modules": ["/usr/share/perl/5.36/strict.pm by sh"]},
+        depends={"perl": frozenset({"perl-modules"})},
+        builtin=frozenset({"perl", "perl-modules"}),
+    )
+    assert use(found) == [Use.THROUGH]
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -204,6 +217,20 @@ def test_one_that_a_declared_program_runs_is_its_business() -> None:
         depends={"a": frozenset({"b"})},
         programs={"a": frozenset({"a"}), "b": frozenset({"b"})},
         starters={"a": frozenset({"make"}), "b": frozenset({"a"})},
+    )
+    assert transitive(found) == []
+
+
+def test_a_library_that_a_used_program_loads_is_its_business() -> None:
+    found = facts(
+        Asked("Build-Depends", "cmake", "cmake"),
+        evidence={
+            "cmake": ["/usr/bin/cmake by dh"],
+            "libuv1": ["/usr/lib/x86_64-linux-gnu/libuv.so.1 by dh"],
+            "cmake-data": ["/usr/share/cmake/x by cc1"],
+        },
+        depends={"cmake": frozenset({"libuv1", "cmake-data"})},
+        sources={"cmake": "cmake", "cmake-data": "cmake", "libuv1": "libuv1"},
     )
     assert transitive(found) == []
 
@@ -367,3 +394,32 @@ def test_a_failed_build_says_nothing_of_dependencies() -> None:
     learned = Learned("x", "1", "declared", Seen({}, {}))
     assert "failed" in "\n".join(line.text for line in words.lines(learned))
     assert words.as_json(learned)["built"] is False
+
+
+# --- the view
+
+
+def test_what_no_build_opened_is_hidden(tmp_path: Path) -> None:
+    usr, place = tmp_path / "usr", tmp_path / "view"
+    for name in ("bin", "share/big", "share/small", "lib/never"):
+        (usr / name).mkdir(parents=True)
+    for number in range(SMALL + 5):
+        (usr / f"share/big/{number}").touch()
+    for name in ("bin/used", "bin/masked", "share/small/used", "share/small/other", "lib/never/x"):
+        (usr / name).touch()
+    for number in range(SMALL):
+        (usr / f"bin/program{number}").touch()
+    for name in ("usr/bin", "etc", "dpkg/info"):
+        (place / name).mkdir(parents=True)
+    for name in ("etc/used", "etc/passwd", "dpkg/status", "dpkg/info/x.list", "usr/bin/link"):
+        (place / name).touch()
+    view = View(place, {}, (), (Cover("usr", str(usr)),), (), (), "")
+    shown = {f"{usr}/bin/used", f"{usr}/share/small/used", f"{usr}/share/big/1", "/etc/used"}
+    found = narrowed(view, shown)
+    hidden = set(found.hidden[str(usr)])
+    assert {"lib", "bin/masked", "bin/program0", "bin/link", "share/big/2"} <= hidden
+    # The neighbours in a small directory are shown, and what is on the way.
+    assert not {"bin", "share", "share/small/other", "bin/used", "share/big/1"} & hidden
+    assert found.hidden["/etc"] == ()  # used, and passwd, which the sandbox has itself
+    assert found.hidden["/var/lib/dpkg"] == ("info/x.list",)
+    assert f"{usr}/share" in found.paths

@@ -24,7 +24,6 @@ _PASSING = re.compile(
 _KINDS = (
     ("headers", re.compile(r"/usr/include/.*|/usr/lib/gcc/.*/include/.*")),
     ("pkg-config", re.compile(r".*/pkgconfig/[^/]+\.pc")),
-    ("libraries", re.compile(r"/usr/lib/.*\.(?:so(?:\.[\d.]+)?|a|la|o)")),
     ("Perl", re.compile(r"/usr/(?:share|lib)/.*perl.*")),
     ("Python", re.compile(r"/usr/(?:lib|share)/python.*")),
     ("Ruby", re.compile(r"/usr/(?:lib|share)/(?:.*/)?(?:ruby|rubygems).*")),
@@ -34,7 +33,10 @@ _KINDS = (
     ("Go", re.compile(r"/usr/share/gocode/.*")),
     ("Rust", re.compile(r"/usr/share/cargo/.*")),
     ("JavaScript", re.compile(r"/usr/(?:share|lib)/(?:.*/)?(?:nodejs|node_modules)/.*")),
+    ("libraries", re.compile(r"/usr/lib/.*\.(?:so(?:\.[\d.]+)?|a|la|o)")),
 )
+#: Libraries that programs load; who links with one has the package with the name that ends in .so.
+_LOADED = re.compile(r"/usr/lib/(?:[^/]+/)?lib[^/]+\.so\.[\d.]+")
 _PROGRAM = re.compile(r"/(?:usr/)?(?:s?bin|games)/.*")
 #: Programs that do what others tell them.
 _OBEDIENT = frozenset(
@@ -99,6 +101,7 @@ class Facts:
     :ivar programs: the name of a process -> ids of the packages that have a program of that name that ran.
     :ivar starters: the name of a process -> those of processes that started it.
     :ivar own: the names of processes that are scripts and programs of the build.
+    :ivar sources: id -> name of the source package.
     :ivar unknown: scripts of the build whose interpreter is not known, by the names of their processes.
     :ivar shipping: ids of packages that have programs.
     """
@@ -111,6 +114,7 @@ class Facts:
     programs: Mapping[str, frozenset[str]] = field(default_factory=dict)
     starters: Mapping[str, frozenset[str]] = field(default_factory=dict)
     own: frozenset[str] = frozenset()
+    sources: Mapping[str, str] = field(default_factory=dict)
     unknown: frozenset[str] = frozenset()
     shipping: frozenset[str] = frozenset()
 
@@ -187,7 +191,10 @@ def _entry(asked: Asked, facts: Facts) -> Entry:
     if (script := _may_interpret(package, facts)) is not None:
         return Entry(*known, Use.USED, f"it may be what runs {script}")
     needed = asked.only - {package}
-    if asked.is_meta:
+    if package in facts.builtin:
+        # It stays without being declared, as perl does; what it stands for are packages that it needs.
+        needed |= facts.depends.get(package, frozenset())
+    elif asked.is_meta:
         # What it stands for may be there without it today, and not on another day or machine.
         needed |= reachable(package, facts.depends) - facts.builtin - {package}
     through = sorted(_strongly(needed, facts))
@@ -229,7 +236,16 @@ def _undeclared(package: str, evidence: Iterable[Evidence], facts: Facts) -> Und
 
 
 def _is_explained(package: str, found: Evidence, facts: Facts) -> bool:
-    """Whether those who used it, or one who started them, are of a package that needs it."""
+    """Whether those who used it, or one who started them, are of a package that needs it.
+
+    Or whether it is a library, or a part of another used package, and such a package needs it.
+    """
+    loaded = _LOADED.fullmatch(found.path) is not None
+    source = facts.sources.get(package)
+    for other in _strongly(facts.evidence, facts):
+        related = loaded or (source is not None and facts.sources.get(other) == source)
+        if other != package and related and package in reachable(other, facts.depends):
+            return True
     return bool(found.processes) and all(
         any(
             owner == package or package in reachable(owner, facts.depends)

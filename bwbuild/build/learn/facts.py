@@ -58,6 +58,7 @@ def gather(found: Dependencies, used: Used, seen: Seen, files: Files, plan: Plan
         programs=_programs(seen, files, whose),
         starters=_starters(seen),
         own=frozenset(process_name(p) for p in seen.started if not p.startswith("/")),
+        sources={package.id: package.source for package in packages},
         unknown=frozenset(used.unknown),
         shipping=_shipping(found.database, asked, book) if used.unknown else frozenset(),
     )

@@ -64,14 +64,15 @@ def test_what_is_there_through_others_only(document: dict[str, Any]) -> None:
     assert found["libtcl8.6"]["through"].startswith("expect:")
 
 
-def test_programs_and_writes(document: dict[str, Any]) -> None:
+def test_programs_writes_and_the_network(document: dict[str, Any]) -> None:
     started = {item["program"]: item["started_by"] for item in document["programs"]}
     assert started["/usr/bin/xmllint"] == ["rules"]
     # The root side is traced too: dpkg-deb runs there, or what makes the package does.
     assert "/usr/bin/dpkg-deb" in started
     tried = {item["what"]: (item["process"], item["error"]) for item in document["writes"]}
     assert tried == {"/usr/share/never": ("mkdir", "EROFS")}
-    assert document["names"] == document["addresses"] == []
+    assert document["names"] == [{"process": "getent", "what": "www.example.org", "error": ""}]
+    assert {(item["process"], item["what"]) for item in document["addresses"]} == {("getent", "127.0.0.1:53")}
 
 
 @pytest.mark.usefixtures("document")
@@ -97,7 +98,7 @@ def test_what_it_misses_is_named_and_more_adds_it(learner: Desk, tmp_path: Path)
     shutil.copytree(tree(learner), changed)
     rules = changed / "debian/rules"
     rules.write_text(rules.read_text().replace("xmllint --version", "xmllint --version\n\tgetfacl --version"))
-    words = ("-b", "--no-sign", "--view", "learned")
+    words = ("-b", "--no-sign", "--view", "learned", "--keep", "never")
     done = learner.run(*words, cwd=changed)
     assert done.status == 10
     assert "usr/bin/getfacl is in acl" in done.err
@@ -116,6 +117,7 @@ def test_without_a_profile_the_command_is_named(learner: Desk) -> None:
     assert learner.run("learn", "-B", "--more", cwd=tree(learner)).status == 3
     assert learner.run("learn", "--view", "learned", cwd=tree(learner)).status == 2
     assert learner.run("-b", "--view", "learned", "-d", "nosuch", cwd=tree(learner)).status == 3
+    assert learner.run("learn", "--more", "-d", "nosuch", cwd=tree(learner)).status == 2
 
 
 def test_interrupted_it_leaves_nothing(learner: Desk) -> None:
@@ -161,7 +163,7 @@ def test_a_failed_build_teaches_nothing_of_dependencies(learner: Desk, tmp_path:
     changed = tmp_path / "learned-1"
     shutil.copytree(tree(learner), changed)
     (changed / "hello.c").write_text("wrong\n")
-    done = learner.run("learn", "-B", cwd=changed)
+    done = learner.run("learn", "-B", "--keep", "never", cwd=changed)
     assert done.status == 10
     assert "nothing is said of its dependencies" in done.out
     assert learner.run("-B", "--view", "learned", cwd=changed).status == 3
