@@ -22,8 +22,8 @@ _BETWEEN = frozenset({"dpkg-source", "dpkg-genbuildinfo", "dpkg-genchanges", "dp
 #: Where targets may write, and devices and processes, which are no files that stay.
 _FREE = ("/tmp", "/var/tmp", "/dev", "/proc")
 _ARTIFACTS = (".deb", ".udeb", ".ddeb", ".changes", ".buildinfo")
-#: Who made a name that was there already made nothing, and what was not there was not removed.
-_NOTHING = frozenset({"EEXIST", "ENOENT"})
+#: What was opened is nothing that can be written, or it is tried again.
+_NO_FILE = frozenset({"EISDIR", "ENXIO", "EINTR"})
 _DNS = 53
 _OWN_NAMES = re.compile(r"(?:.*\.)?(?:localhost|localdomain|bwbuild)|.*\.in-addr\.arpa|.*\.ip6\.arpa")
 #: How many acts and writers are kept, and characters of a command line.
@@ -73,9 +73,8 @@ class Watcher:
             self._note_exec(line)
             self._note_sent(line)
             self._note_given(line)
-            removes = b" unlink" in line[:64]
             for event in self._parser.feed(line + b"\n"):
-                self._note(event, removes=removes)
+                self._note(event, line[:64])
 
     def traced(self) -> Traced:
         """What was seen so far."""
@@ -108,7 +107,7 @@ class Watcher:
             actor = self._actor(int(found[1]), "")
             self._keep(Act(Kind.ROOT, found[2].decode(), path, actor, found[4].decode()))
 
-    def _note(self, event: Event, *, removes: bool) -> None:
+    def _note(self, event: Event, head: bytes) -> None:
         match event.kind:
             case parse.Kind.CONNECT:
                 host, _, port = event.subject.rpartition(":")
@@ -119,7 +118,7 @@ class Watcher:
                     actor = self._actor(event.pid, event.process)
                     self._keep(Act(Kind.NETWORK, "ask for the address of", event.subject, actor))
             case parse.Kind.WRITE | parse.Kind.CHANGE:
-                self._note_path(event, removes=removes)
+                self._note_path(event, head)
 
     def _note_address(self, address: str, port: int, pid: int, what: str, error: str) -> None:
         if _is_here(address) or port == 0:
@@ -127,15 +126,15 @@ class Watcher:
         target = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
         self._keep(Act(Kind.NETWORK, what, target, self._actor(pid, ""), error))
 
-    def _note_path(self, event: Event, *, removes: bool) -> None:
+    def _note_path(self, event: Event, head: bytes) -> None:
         path = event.real or event.subject
         is_change = event.kind is parse.Kind.CHANGE
-        if not path.startswith("/") or (is_change and event.error in _NOTHING):
+        if not path.startswith("/") or event.error in (_nothing(head) if is_change else _NO_FILE):
             return
         place = PurePosixPath(path)
         actor = self._actor(event.pid, event.process)
         if place.is_relative_to(self._places.tree):
-            if not event.error and not removes and len(self._writers) < _MOST_WRITERS:
+            if not event.error and b" unlink" not in head and len(self._writers) < _MOST_WRITERS:
                 self._writers[str(place.relative_to(self._places.tree))] = actor
             return
         what = "change" if is_change else "open to write"
@@ -156,6 +155,12 @@ class Watcher:
         if not act.actor.target or len(self._acts) >= _MOST_ACTS:
             return
         self._acts.setdefault((act.kind, act.target, act.actor), act)
+
+
+def _nothing(head: bytes) -> frozenset[str]:
+    """Errors of a call that made what was there already, or removed what was not."""
+    makes = any(name in head for name in (b" mk", b" link", b" symlink"))
+    return frozenset({"EEXIST"} if makes else {"EEXIST", "ENOENT"})
 
 
 def _is_here(address: str) -> bool:

@@ -66,15 +66,20 @@ def test_home_and_outside() -> None:
     cwd = b"AT_FDCWD</build/x/tiny-1>"
     lines = (
         b'mkdir("/nonexistent", 0777) = -1 EROFS (Read-only file system)',
+        b'mkdir("/nonexistent/.y", 0777) = -1 ENOENT (No such file or directory)',
         b'openat(%s, "/usr/share/x", O_WRONLY|O_CREAT, 0666) = -1 EROFS (Read-only file system)' % cwd,
         b'openat(%s, "../beside", O_WRONLY|O_CREAT, 0666) = 3</build/x/beside>' % cwd,
+        b'openat(%s, "/nonexistent/.x", O_WRONLY|O_CREAT, 0666) = -1 ENOENT (No such file or directory)'
+        % cwd,
         b'creat("/etc/x", 0644) = -1 EACCES (Permission denied)',
         b'unlinkat(%s, "/var/lib/x", 0) = -1 EROFS (Read-only file system)' % cwd,
     )
     assert acts(*lines) == [
         (Kind.HOME, "/nonexistent", "EROFS"),
+        (Kind.HOME, "/nonexistent/.y", "ENOENT"),
         (Kind.OUTSIDE, "/usr/share/x", "EROFS"),
         (Kind.OUTSIDE, "/build/x/beside", ""),
+        (Kind.HOME, "/nonexistent/.x", "ENOENT"),
         (Kind.OUTSIDE, "/etc/x", "EACCES"),
         (Kind.OUTSIDE, "/var/lib/x", "EROFS"),
     ]
@@ -92,6 +97,7 @@ def test_what_may_be_written() -> None:
         b" = -1 EROFS (Read-only file system)" % cwd,
         b'unlinkat(%s, "/etc/none", 0) = -1 ENOENT (No such file or directory)' % cwd,
         b'mkdir("relative", 0777) = 0',
+        b'openat(%s, "/usr/share", O_RDWR|O_CREAT, 0666) = -1 EISDIR (Is a directory)' % cwd,
     )
     assert acts(*lines) == []
 
