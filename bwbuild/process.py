@@ -49,6 +49,7 @@ def missing_program(name: str) -> HostError:
 PACKAGE_OF = {
     "bwrap": "bubblewrap",
     "newuidmap": "uidmap",
+    "pasta": "passt",
     "newgidmap": "uidmap",
     "debsign": "devscripts",
     "dpkg-buildpackage": "dpkg-dev",
@@ -61,6 +62,7 @@ PACKAGE_OF = {
     "strace": "strace",
     "unshare": "util-linux",
     "xdg-dbus-proxy": "xdg-dbus-proxy",
+    "xpra": "xpra",
     "Xephyr": "xserver-xephyr",
     "Xvfb": "xvfb",
 }

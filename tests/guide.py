@@ -14,7 +14,14 @@ PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 #: What a newcomer types on a bare machine; each page finds what the ones before it installed.
 TYPED = (
     *("docs/tutorial.md", "README.md", "docs/explanation.md", "docs/how-to.md", "docs/reference.md"),
-    *("docs/policy.md", "docs/corpus.md", "docs/reports.md", "docs/cluster.md", "docs/trying.md"),
+    *(
+        "docs/policy.md",
+        "docs/corpus.md",
+        "docs/reports.md",
+        "docs/cluster.md",
+        "docs/trying.md",
+        "docs/permissions.md",
+    ),
 )
 
 #: How a block of commands is run: on a bare machine, or by continuous integration itself.

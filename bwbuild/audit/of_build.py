@@ -52,7 +52,7 @@ def facts_of_build(sandbox: Sandbox, setting: Setting) -> Facts:
         users=_users(sandbox, root=setting.root),
         # The launcher makes the namespace where a helper leads out of it.
         shared=facts.shared - ({"net"} if sandbox.network else set()),
-        network=sandbox.network,
+        network=sandbox.network is not None,
         sockets=(*facts.sockets, *_sockets(line)),
         nesting=restraints.nesting,
         capabilities=frozenset() if sandbox.broker else facts.capabilities,

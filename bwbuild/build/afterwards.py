@@ -22,11 +22,13 @@ from bwbuild.deb.names import binary_file
 from bwbuild.errors import BwbuildError, InterruptedBuild
 from bwbuild.events import Level, Notice, Observer, Output, Section, Step, Text
 from bwbuild.handover.artifacts import Verified
+from bwbuild.permissions.words import NETWORK
 from bwbuild.root import bases
 from bwbuild.root.chamber import WRITABLE
 from bwbuild.root.ground import Base
 from bwbuild.root.suite import of_this_machine
 from bwbuild.root.workplace import workplace
+from bwbuild.sandbox.pcap import Traffic
 from bwbuild.sandbox.runner import Outcome
 from bwbuild.sandbox.scope import NO_SCOPE, Scope
 from bwbuild.sandbox.spec import Identity
@@ -42,12 +44,19 @@ _COPY = ("cp", "--reflink=auto", "--no-preserve=ownership")
 _FINE = frozenset({Verdict.PASS, Verdict.INFO, Verdict.NONE})
 
 
-def run(plan: Plan, verified: Verified, tell: Observer, results: list[Result]) -> None:
+def run(
+    plan: Plan,
+    verified: Verified,
+    tell: Observer,
+    results: list[Result],
+    traffic: Traffic | None = None,
+) -> None:
     """Run the checks of the settings one after the other, and add what each found to ``results``.
 
     One that can't be carried out is among them, and the next ones follow all the same.
 
     :param tell: the log, and the terminal.
+    :param traffic: reads what the source's own tests send where they have the network.
     """
     tell(Section("Post Build"))
     names = asked.checks(plan.settings)
@@ -63,6 +72,9 @@ def run(plan: Plan, verified: Verified, tell: Observer, results: list[Result]) -
                 scope=plan.scope,
                 fetch=plan.settings.fetch,
                 timeout=plan.settings.timeout,
+                permits=plan.test_permits,
+                traffic=traffic,
+                grants=_granting(plan),
             )
             for name in names:
                 tell(Section(name, 3))
@@ -73,6 +85,12 @@ def run(plan: Plan, verified: Verified, tell: Observer, results: list[Result]) -
         raise
     except BwbuildError as error:
         results += [_broken(name, error, tell) for name in names[len(results) :]]
+
+
+def _granting(plan: Plan) -> str:
+    """What grants the network to the tests: for good where the source asks for it."""
+    asks = any(item.permission == NETWORK and item.request for item in plan.decisions)
+    return f"bwbuild grant {plan.source.name} {NETWORK}" if asks else f"--allow {NETWORK}"
 
 
 class Attendant:

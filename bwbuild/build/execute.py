@@ -23,6 +23,7 @@ from bwbuild.build.record.report import Artifact, Kept, Package, Phase, Report, 
 from bwbuild.build.record.summary import after_build, summary
 from bwbuild.build.scan import OutputScanner
 from bwbuild.build.scratch import Scratch
+from bwbuild.build.using import Using
 from bwbuild.build.watch.limits import Breach, BreachError, Reached, of_disk, of_log
 from bwbuild.build.watch.resources import ChildTimes, Peak
 from bwbuild.build.watch.watchdog import Watchdog, Watched
@@ -36,6 +37,7 @@ from bwbuild.handover.publish import check_output, publish
 from bwbuild.handover.sign import sign
 from bwbuild.host.doctor import Finding
 from bwbuild.interrupt import interruptions
+from bwbuild.permissions.asked import Purpose
 from bwbuild.root.views import database_stamp
 from bwbuild.sandbox import runner
 from bwbuild.sandbox.spec import Layering
@@ -97,8 +99,9 @@ class Build:
             self.phases.append(Phase("install", plan.ground.layer.seconds))
         self.log = log
         self._listen()
+        self.using = Using(plan)
         self.history = History(self.tell)
-        self.peak = Peak()
+        self.peak: Peak = Peak()
         self.reached: Reached | None = None
         self.kept: Kept = Kept()
         self.signature: Signature = Signature()
@@ -133,7 +136,7 @@ class Build:
         report = account(self, failure)
         wall = time.monotonic() - clock
         resources = Resources.measured(wall, ChildTimes.now().since(before), self.peak, self.disk)
-        report = replace(report, resources=resources, finished=datetime.now(UTC))
+        report = replace(report, resources=resources, finished=datetime.now(UTC), **self.using.account(self))
         self._record(report)
         for event in summary(report):
             self.log(event)
@@ -223,14 +226,20 @@ class Build:
             from bwbuild.build import afterwards  # noqa: PLC0415 - needs bases, as most builds do not
 
             with self._phase("checks"):
-                afterwards.run(self.plan, verified, fan_out(self.log, self.around.tell), self.checks)
+                tell = fan_out(self.log, self.around.tell)
+                afterwards.run(self.plan, verified, tell, self.checks, self.using.traffic.get(Purpose.TESTS))
 
     def _run_sandbox(self, scratch: Scratch) -> None:
         self.tell(Section("Build"))
         for event in sections.command(self.plan):
             self.tell(event)
         watchdog = Watchdog(Watched.of_build(self.plan, scratch), self.tell)
-        listeners = runner.Listeners(watchdog.output, tick=watchdog.tick, trace=self.around.trace)
+        listeners = runner.Listeners(
+            watchdog.output,
+            tick=watchdog.tick,
+            trace=self.around.trace,
+            traffic=self.using.listener(Purpose.BUILD),
+        )
         with self._phase("build"):
             outcome = session.launch(self.plan, scratch, listeners, self.plan.limits.time)
         seen = watchdog.seen

@@ -37,7 +37,7 @@ def notes_on(inputs: Inputs, chosen: Chosen) -> tuple[Notice, ...]:
     """All notes, in their order."""
     return (
         *_entry_notes(chosen.entry),
-        *permitted.notes(inputs.source.name, inputs.decisions),
+        *permitted.notes(inputs.decisions),
         *_weakenings(inputs, chosen.identity),
         *chosen.workspace,
         *(Notice(Level.INFO, note) for note in chosen.jobs),

@@ -6,11 +6,12 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from bwbuild.build import compilercache
 from bwbuild.build.watch.limits import Limits
 from bwbuild.config.permits import limit
 from bwbuild.config.settings import Settings
 from bwbuild.events import Level, Notice
-from bwbuild.permissions.answers import Answer, Decision, Why, Wishes, denied
+from bwbuild.permissions.answers import Answer, Decision, Why, Wishes
 from bwbuild.permissions.asked import Purpose, Request
 from bwbuild.permissions.words import FOREIGN_ABI, RAW_SYNC, USERNS, Permission
 
@@ -31,7 +32,8 @@ def wishes(settings: Settings, kept: Mapping[Request, Answer]) -> Wishes:
     """What the user said beforehand, the older options for the same things among it."""
     older = ((FOREIGN_ABI, settings.foreign_abi), (RAW_SYNC, not settings.suppress_sync))
     more = (permission for permission, is_given in older if is_given)
-    return Wishes(tuple(dict.fromkeys((*settings.allow, *more))), settings.deny, kept)
+    cache = compilercache.permission(settings)
+    return Wishes(tuple(dict.fromkeys((*settings.allow, *more, *cache))), settings.deny, kept)
 
 
 def applied(settings: Settings, permissions: Collection[Permission]) -> Settings:
@@ -62,14 +64,12 @@ def senseless(permission: Permission) -> str:
     return _SENSELESS.get(permission.value, "") if permission.key == "socket" else ""
 
 
-def notes(source: str, decisions: Collection[Decision]) -> Iterator[Notice]:
-    """What is said before a build: what it has, and what it was denied."""
+def notes(decisions: Collection[Decision]) -> Iterator[Notice]:
+    """What is said before a build of what it has; what it was denied is said when that is decided."""
     for decision in decisions:
         told = decision.purpose is Purpose.BUILD or decision.request is not None
         if decision.granted and told and decision.permission not in _TOLD:
             yield _given(decision)
-    for decision in denied(decisions):
-        yield Notice(Level.INFO, denial(source, decision))
 
 
 def denial(source: str, decision: Decision) -> str:

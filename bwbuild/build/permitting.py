@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bwbuild.build import permitted, persist, places
+from bwbuild.build import compilercache, permitted, persist, places
 from bwbuild.build.plan import Inputs, choose_identity
 from bwbuild.config.layers import user_file
 from bwbuild.config.permits import limit
@@ -34,9 +34,10 @@ from bwbuild.permissions.answers import (
 )
 from bwbuild.permissions.asked import Purpose, Request
 from bwbuild.permissions.grants import Grant
-from bwbuild.permissions.words import NETWORK, Permission
+from bwbuild.permissions.words import Permission
 from bwbuild.sandbox.environment import FIXED
 from bwbuild.sandbox.permits import Available, permits, persist_variable
+from bwbuild.sandbox.spec import Network
 
 #: Asks the user about requests of the source called so; what he does not answer is denied.
 Ask = Callable[[str, tuple[Request, ...]], Mapping[Request, Answer]]
@@ -54,14 +55,20 @@ def opened(inputs: Inputs, ask: Ask | None, tell: Tell) -> Iterator[Inputs]:
     :raises PermissionsError: what the source can't do without is not granted.
     """
     decisions = _decided(inputs, ask, tell)
-    given = granted(decisions)
+    given, of_tests = granted(decisions), granted(decisions, Purpose.TESTS)
+    if inputs.command or not inputs.settings.autopkgtest:
+        of_tests = ()
+    both = tuple(dict.fromkeys((*given, *of_tests)))
     with ExitStack() as stack:
-        available = _available(inputs, given, stack, tell)
+        available = _available(inputs, both, stack, tell)
         yield replace(
             inputs,
             settings=permitted.applied(inputs.settings, given),
             decisions=decisions,
-            permits=permits(given, available),
+            options=compilercache.declared(inputs.options, inputs.settings),
+            permits=compilercache.connected(permits(given, available), inputs.settings),
+            test_permits=permits(of_tests, available),
+            granted_paths=available.paths,
         )
 
 
@@ -110,6 +117,10 @@ def _decided(inputs: Inputs, ask: Ask | None, tell: Tell) -> tuple[Decision, ...
     decisions = decide(requests, wishes, answers)
     _remember(path, name, decisions, tell)
     _check(inputs, decisions)
+    for item in denied(decisions):
+        # Without a terminal, warnings are what is shown.
+        level = Level.WARNING if item.why is Why.UNASKED and not inputs.command else Level.INFO
+        tell(Notice(level, permitted.denial(name, item)))
     return decisions
 
 
@@ -131,8 +142,6 @@ def _remember(path: Path, source: str, decisions: Iterable[Decision], tell: Tell
 def _check(inputs: Inputs, decisions: tuple[Decision, ...]) -> None:
     for item in decisions:
         why = permitted.senseless(item.permission)
-        if item.permission == NETWORK:
-            why = "nothing here connects a sandbox to it"
         if item.granted and why:
             raise ConfigurationError(f"{item.permission} can't be granted to a build", hint=why)
     missing = unmet(decisions)
@@ -185,6 +194,7 @@ def _available(inputs: Inputs, given: tuple[Permission, ...], stack: ExitStack, 
             if identity is not None
         },
         by_group=found.by_group,
+        network=Network(found.network) if found.network else None,
     )
 
 
@@ -196,8 +206,3 @@ def _check_names(given: tuple[Permission, ...], names: list[str]) -> None:
     for variable in variables:
         if variables.count(variable) > 1:
             raise ConfigurationError(f"two of persist={', persist='.join(names)} would be {variable}")
-
-
-def for_tests(decisions: tuple[Decision, ...]) -> tuple[Permission, ...]:
-    """What the tests after a build are given."""
-    return granted(decisions, Purpose.TESTS)

@@ -9,7 +9,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,6 +78,8 @@ def remove(place: Path, identity: Identity) -> bool:
             if process.run(words, check=False).returncode != 0:
                 process.run([*_entry(identity), *words])
             process.run(("rm", "-rf", "--one-file-system", "--", place))
+            with suppress(OSError):  # the source keeps others
+                place.parent.rmdir()
     return free
 
 

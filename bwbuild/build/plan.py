@@ -25,7 +25,7 @@ from bwbuild.errors import ConfigurationError
 from bwbuild.events import Notice
 from bwbuild.host.facts import Host
 from bwbuild.permissions.answers import Decision
-from bwbuild.permissions.words import USERNS
+from bwbuild.permissions.words import USERNS, Permission
 from bwbuild.root import etc
 from bwbuild.root.ground import Ground
 from bwbuild.root.learned import Narrowing
@@ -35,6 +35,7 @@ from bwbuild.sandbox import identity as identities
 from bwbuild.sandbox import script
 from bwbuild.sandbox.bwrap import HELPERS
 from bwbuild.sandbox.environment import build_environment
+from bwbuild.sandbox.network import NAMESERVER
 from bwbuild.sandbox.permits import NO_PERMITS, Permits
 from bwbuild.sandbox.policy import Request, RootView, compose
 from bwbuild.sandbox.scope import Scope, scope
@@ -90,6 +91,9 @@ class Inputs:
     #: what was asked and granted, and what the build's part of it comes to here
     decisions: tuple[Decision, ...] = ()
     permits: Permits = NO_PERMITS
+    #: what the part of the tests comes to, and which path a permission for one means
+    test_permits: Permits = NO_PERMITS
+    granted_paths: Mapping[Permission, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +132,9 @@ class Plan:
     #: what was asked and granted, and what the build's part of it comes to here
     decisions: tuple[Decision, ...] = ()
     permits: Permits = NO_PERMITS
+    #: what the part of the tests comes to, and which path a permission for one means
+    test_permits: Permits = NO_PERMITS
+    granted_paths: Mapping[Permission, Path] = field(default_factory=dict)
 
     @property
     def scope(self) -> Scope:
@@ -215,7 +222,7 @@ def make_plan(inputs: Inputs) -> Plan:
         settings=settings,
         host=inputs.host,
         sandbox=sandbox,
-        etc_files=etc.files(*_accounts(inputs), (user, identity.uid, identity.gid)),
+        etc_files=etc.files(*_accounts(inputs), (user, identity.uid, identity.gid), _nameserver(sandbox)),
         architecture=inputs.options.architecture(inputs.host.architecture),
         output=settings.output or inputs.output or source.tree.parent,
         origs=inputs.origs,
@@ -230,6 +237,8 @@ def make_plan(inputs: Inputs) -> Plan:
         jobs=jobs.number,
         decisions=inputs.decisions,
         permits=inputs.permits,
+        test_permits=inputs.test_permits,
+        granted_paths=inputs.granted_paths,
     )
 
 
@@ -264,6 +273,10 @@ def _accounts(inputs: Inputs) -> tuple[str, str]:
     """The texts of passwd and group that the system inside begins with."""
     found = inputs.ground or inputs.host
     return found.passwd, found.group
+
+
+def _nameserver(sandbox: Sandbox) -> str | None:
+    return None if sandbox.network is None else NAMESERVER[sandbox.network]
 
 
 def _entry(inputs: Inputs) -> Entry | None:

@@ -75,7 +75,8 @@ def launch(
     script.write_bytes(os.fsencode(plan.script))
     try:
         interactive = plan.sandbox.interactive
-        launch = runner.Launch(script, scratch.path, timeout, interactive, plan.scope)
+        connected = plan.sandbox.network is not None
+        launch = runner.Launch(script, scratch.path, timeout, interactive, plan.scope, connected)
         return runner.run(launch, listeners)
     finally:
         if plan.sandbox.workspace.layering is Layering.NONE:

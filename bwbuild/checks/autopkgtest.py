@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from bwbuild.checks.bench import HOME, TREE, Bench, Ended, Room, Subject, unmet
 from bwbuild.checks.result import LONGEST, MOST, Count, OwnTest, Result, Verdict, broken, counted
-from bwbuild.checks.testcontrol import Group, Reader, together
+from bwbuild.checks.testcontrol import Group, Reader, of_the_network, together
 from bwbuild.errors import DependencyError
 from bwbuild.events import Level, Notice
 from bwbuild.root.extra import Given, gathered
@@ -58,7 +58,14 @@ def check(bench: Bench, subject: Subject, options: tuple[str, ...]) -> Result:
         return broken(NAME, ended.why or f"the source can't be read: {ended.text[-200:]}", ended.seconds)
     if not ended.text.strip():
         return Result(NAME, Verdict.NONE, "the source has no tests")
-    reader = Reader(bench.built(subject), subject.build_depends, bench.base.suite.architecture)
+    network = bench.permits.network is not None
+    if not network and (names := of_the_network(ended.text)):
+        text = (
+            f"denied: the network, which {', '.join(names)} of the tests would need; {bench.grants} grants it"
+        )
+        bench.tell(Notice(Level.WARNING, text))
+    native = bench.base.suite.architecture
+    reader = Reader(bench.built(subject), subject.build_depends, native, network=network)
     return _in_groups(_Run(bench, subject, options), reader.groups(ended.text))
 
 
@@ -81,17 +88,19 @@ class _Run:
             return self._in(layer, names)
 
     def _in(self, layer: Layer, names: tuple[str, ...]) -> Ended:
-        subject = self.subject
+        subject, permits = self.subject, self.bench.permits
+        network = "run" if permits.network else "skip"
         source = subject.inside(subject.dsc) if subject.dsc else f"{TREE}/"
         words = (
-            *(NAME, "--no-built-binaries", "--needs-internet=skip", "--no-apt-fallback"),
+            *(NAME, "--no-built-binaries", f"--needs-internet={network}", "--no-apt-fallback"),
+            *(f"--env={name}={value}" for name, value in permits.environment.items()),
             *(f"--user={BUILD_USER}", f"--output-dir={HOME}/tests"),
             *(f"--test-name={name}" for name in names),
             *self.options,
             source,
             *_BED,
         )
-        return self.bench.run(words, Room((layer,), subject.shown, as_root=True))
+        return self.bench.run(words, Room((layer,), subject.shown, as_root=True, permits=permits))
 
 
 def _in_groups(run: _Run, groups: tuple[Group, ...]) -> Result:

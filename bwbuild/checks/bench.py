@@ -18,6 +18,9 @@ from bwbuild.root.ground import Base, Layer
 from bwbuild.root.workplace import workplace
 from bwbuild.sandbox import runner
 from bwbuild.sandbox.identity import BUILD_USER
+from bwbuild.sandbox.network import NAMESERVER
+from bwbuild.sandbox.pcap import Traffic
+from bwbuild.sandbox.permits import NO_PERMITS, Permits
 from bwbuild.sandbox.scope import NO_SCOPE, Scope
 from bwbuild.sandbox.spec import NO_CEILINGS, Ceilings
 
@@ -88,10 +91,11 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What a check has around it, without the network in any case.
+    """What a check has around it, without the network unless that is among its permits.
 
     :ivar layers: over the base, the uppermost first.
     :ivar shown: directories that are only read: inside -> outside. ``binds``: those that are written.
+    :ivar permits: what it was granted.
     :ivar as_root: it is root of the chamber; otherwise an ordinary user without any capability.
     """
 
@@ -100,6 +104,7 @@ class Room:
     binds: Mapping[str, Path] = field(default_factory=dict)
     as_root: bool = False
     capabilities: str = CAPABILITIES
+    permits: Permits = NO_PERMITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +141,8 @@ class Bench:
     :ivar attend: makes the attendant of one that works in a directory.
     :ivar ceilings: what the kernel lets each take; ``scope``: what starts it in a control group.
     :ivar timeout: seconds after which one is killed; None: never.
+    :ivar permits: what the source's own tests were granted; ``traffic`` reads what they send.
+    :ivar grants: the command that grants the network to them.
     """
 
     base: Base
@@ -147,6 +154,9 @@ class Bench:
     scope: Scope = NO_SCOPE
     fetch: bool = True
     timeout: float | None = None
+    permits: Permits = NO_PERMITS
+    traffic: Traffic | None = None
+    grants: str = ""
 
     @contextmanager
     def tools(self, depends: str, extra: Extra | None = None) -> Iterator[Layer]:
@@ -209,7 +219,7 @@ class Bench:
             for name in ("chamber", "etc"):
                 (place / name).mkdir()
                 (place / name).chmod(0o755)
-            for name, text in self._etc().items():
+            for name, text in self._etc(room.permits).items():
                 (place / "etc" / name).write_text(text, encoding="utf-8")
                 (place / "etc" / name).chmod(0o644)
             chamber = Chamber(
@@ -221,12 +231,13 @@ class Bench:
                 shown={**room.shown, str(_ETC): place / "etc"},
                 capabilities=room.capabilities,
                 ceilings=self.ceilings,
+                permits=room.permits,
                 scope=self.scope,
             )
             user = (str(identity.uid), str(identity.gid))
             prefix = () if room.as_root else ("setpriv", "--reuid", user[0], "--regid", user[1], *_DROPPED)
             attendant = self.attend(place)
-            listeners = runner.Listeners(take, tick=attendant.tick)
+            listeners = runner.Listeners(take, tick=attendant.tick, traffic=self._listener())
             command = ("sh", "-c", _PREPARE, "sh", *user, *prefix, *words)
             outcome = chamber.watch(command, listeners, self.timeout)
             attendant.judge(outcome)
@@ -234,11 +245,18 @@ class Bench:
         why = "it was killed" if outcome.exit_code is None else ""
         return Ended(outcome.exit_code or 0, text, outcome.seconds, why)
 
-    def _etc(self) -> Mapping[str, str]:
+    def _listener(self) -> Callable[[bytes], None] | None:
+        if self.traffic is None:
+            return None
+        self.traffic.restart()
+        return self.traffic.feed
+
+    def _etc(self, permits: Permits) -> Mapping[str, str]:
         own = self.base.root / "etc"
         passwd, group = ((own / name).read_text(encoding="utf-8") for name in ("passwd", "group"))
         user = (BUILD_USER, self.base.identity.uid, self.base.identity.gid)
-        files = etc.files(passwd, group, user)
+        nameserver = NAMESERVER[permits.network] if permits.network else None
+        files = etc.files(passwd, group, user, nameserver)
         # Programs of users write to their home.
         passwd = files["passwd"].replace(":build user:/nonexistent:", f":build user:{HOME}:")
         return {**files, "passwd": passwd}

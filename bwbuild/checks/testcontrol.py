@@ -13,6 +13,7 @@ from bwbuild.deb.relations import parse, reduce
 UNMET = frozenset(
     {"isolation-container", "isolation-machine", "needs-internet", "needs-reboot", "breaks-testbed"}
 )
+_NETWORK = "needs-internet"
 #: Marks a paragraph that is no test.
 _HINT = "hint-testsuite-triggers"
 _FILE = "debian/tests/control"
@@ -66,16 +67,23 @@ def packages(text: str) -> tuple[Package, ...]:
     )
 
 
+def of_the_network(text: str) -> tuple[str, ...]:
+    """The names of the tests that say that they need it."""
+    return tuple(name for names, item in _tests(text) if _NETWORK in _restrictions(item) for name in names)
+
+
 @dataclass(frozen=True, slots=True)
 class Reader:
     """Expands what tests depend on.
 
     :ivar build_depends: the fields of the source, separated by commas.
+    :ivar network: they have it.
     """
 
     built: tuple[Package, ...]
     build_depends: str
     architecture: str
+    network: bool = False
 
     def groups(self, text: str) -> tuple[Group, ...]:
         """The groups of tests that can be tried here, in the order of the file.
@@ -85,13 +93,10 @@ class Reader:
         return tuple(self._groups(text))
 
     def _groups(self, text: str) -> Iterator[Group]:
-        commands = 0
-        for item in paragraphs(text):
-            restrictions = frozenset(_words(item.get("restrictions", "")))
-            names = tuple(_words(item.get("tests", "")))
-            if "test-command" in item:
-                commands, names = commands + 1, (_name(item) or f"command{commands + 1}",)
-            if not names or restrictions & {*UNMET, _HINT}:
+        unmet = UNMET - {_NETWORK} if self.network else UNMET
+        for names, item in _tests(text):
+            restrictions = _restrictions(item)
+            if restrictions & {*unmet, _HINT}:
                 continue
             asked = item.get("depends", "@")
             if "needs-recommends" in restrictions:
@@ -125,6 +130,21 @@ def together(groups: Sequence[Group]) -> str:
     """The relations of all groups at once."""
     texts = chain(*(group.depends.split(", ") for group in groups if group.depends))
     return ", ".join(dict.fromkeys(texts))
+
+
+def _tests(text: str) -> Iterator[tuple[tuple[str, ...], dict[str, str]]]:
+    """The names of each paragraph's tests, and the paragraph."""
+    commands = 0
+    for item in paragraphs(text):
+        names = tuple(_words(item.get("tests", "")))
+        if "test-command" in item:
+            commands, names = commands + 1, (_name(item) or f"command{commands + 1}",)
+        if names:
+            yield names, item
+
+
+def _restrictions(item: dict[str, str]) -> frozenset[str]:
+    return frozenset(_words(item.get("restrictions", "")))
 
 
 def _words(text: str) -> list[str]:

@@ -67,6 +67,7 @@ def _json(found: Audit) -> str:
             "label": found.score.label,
             "probed": found.sight is not None,
             "findings": rows,
+            "permissions": [item.plain() for item in found.permissions],
         },
         indent=2,
     )
@@ -103,7 +104,26 @@ def _lines(found: Audit) -> list[Line]:
         lines.append(Line(f"{left}  {found.probed(finding):9}  {visible(finding.state)}", _style(finding)))
         if finding.badness:
             lines += _details(found, finding, " " * (width + 33))
-    lines += _verdict(found)
+    return [*lines, *_permissions(found), *_verdict(found)]
+
+
+def _permissions(found: Audit) -> list[Line]:
+    from bwbuild.audit.permitted import explained  # noqa: PLC0415
+    from bwbuild.build.record.log import visible  # noqa: PLC0415
+    from bwbuild.build.record.summary import Line  # noqa: PLC0415
+    from bwbuild.permissions.exposes import exposure  # noqa: PLC0415
+
+    lines = [Line("    PERMISSIONS", "bold")] if found.permissions else []
+    for item in found.permissions:
+        permission, request = item.decision.permission, item.decision.request
+        grave = exposure(permission).grave
+        style = ("bold red" if grave else "yellow") if item.decision.granted else ""
+        lines.append(Line(f"{'x' if item.decision.granted else ' '}   {visible(item.state)}", style))
+        rows = [
+            ("reason", request.reason if request else ""),
+            *(("exposes", e) for e in explained(permission)),
+        ]
+        lines += [Line(f"        {name + ':':9}{visible(text)}") for name, text in rows if text]
     return lines
 
 

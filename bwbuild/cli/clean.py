@@ -17,8 +17,11 @@ from bwbuild.cli.options import configuration, with_settings
 from bwbuild.units import human_duration, human_size
 
 if TYPE_CHECKING:
+    from bwbuild.build import persist
     from bwbuild.build.scratch import Record
+    from bwbuild.config.settings import Settings
     from bwbuild.root import bases, layers, views
+    from bwbuild.sandbox.spec import Identity
     from bwbuild.tryout import homes
 
 
@@ -54,6 +57,8 @@ def clean(*, remove: bool, homes: bool, profiles: bool, older_than: float, **par
     """List what builds left behind, kept workspaces and those of builds that were killed, and the cache.
 
     The cache has views, which are what builds see of this machine, bases of suites, layers of packages over
+    them, downloaded packages, and what sources keep between their builds by the permission persist=NAME. All
+    of it is made or fetched again when it is needed.
     them and downloaded packages. All of it is made or fetched again when it is needed. What is in a home of
     bwbuild try is not, so homes are listed and removed with --homes alone. Profiles of bwbuild learn are
     listed, and removed with --profiles.
@@ -75,6 +80,7 @@ def clean(*, remove: bool, homes: bool, profiles: bool, older_than: float, **par
         _bases(cache / "bases"),
         _downloads(cache / "archives", before),
         _choices(cache, before),
+        _persisted(cache, settings),
     )
     total = _listed(chain(left, (entry for entry in cached if entry.since <= before)), remove)
     if total and remove:
@@ -199,6 +205,28 @@ def _downloads(place: Path, before: float) -> Iterator[Entry]:
         what, size = f"{len(found)} downloaded packages", sum(archive.size for archive in found)
         remove = partial(archives.remove, place, before)
         yield Entry(what, str(place), size, found[0].used, remove, archives.in_use(place))
+
+
+def _persisted(cache: Path, settings: Settings) -> Iterator[Entry]:
+    """Directories that stay between the builds of a source."""
+    from bwbuild.build import persist  # noqa: PLC0415 - --help does not need it
+
+    if not (cache / "persist").is_dir():
+        return
+    from bwbuild.build.plan import choose_identity  # noqa: PLC0415
+    from bwbuild.host.facts import read_host  # noqa: PLC0415
+
+    identity = choose_identity(read_host(), settings)
+    for item in persist.stored(cache, identity):
+        remove = partial(_without_persisted, item, identity)
+        what = f"persist={item.name} of {item.source}"
+        yield Entry(what, str(item.path), item.size, item.used, remove, item.in_use)
+
+
+def _without_persisted(item: persist.Stored, identity: Identity) -> int:
+    from bwbuild.build import persist  # noqa: PLC0415
+
+    return item.size if persist.remove(item.path, identity) else 0
 
 
 def _choices(cache: Path, before: float) -> Iterator[Entry]:

@@ -28,7 +28,7 @@ WATCHED = ("limit.silence", "limit.disk", "limit.disk-reserve", "limit.log")
 #: Settings that decide about the sandbox; every command that makes one takes them.
 SANDBOX = (
     *("workspace", "workspace-memory", "build-path", "view", *SUITE),
-    *("identity", "build-as", "allow", "deny", "foreign-abi", "seccomp", "suppress-sync"),
+    *("identity", "build-as", "allow", "deny", "compiler-cache", "foreign-abi", "seccomp", "suppress-sync"),
     *(key for key in OPTIONS if key.startswith("limit.") and key not in WATCHED),
     *("keep", "scratch", "cache"),
 )

@@ -58,6 +58,14 @@ class BuildAs(Enum):
     ROOT = "root"
 
 
+class CompilerCache(Enum):
+    """What remembers compilations from one build of a source to its next."""
+
+    NONE = "none"
+    CCACHE = "ccache"
+    SCCACHE = "sccache"
+
+
 class Keep(Enum):
     """When the workspace of a build stays."""
 
@@ -186,6 +194,12 @@ class Settings:
     )
     deny: tuple[Permission, ...] = option(
         "deny", Several(Permit()), (), "Deny the build PERMISSION, whoever asks for it or grants it."
+    )
+    compiler_cache: CompilerCache = option(
+        "compiler-cache",
+        Choice(CompilerCache),
+        CompilerCache.NONE,
+        "Remember compilations between the builds of a source, each for itself.",
     )
     foreign_abi: bool = option(
         "foreign-abi", Switch(), False, "Let programs of the machine's other ABIs run, as of i386 on amd64."

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,8 +17,11 @@ from pathlib import Path
 
 from bwbuild.errors import ConfigurationError, HostError
 from bwbuild.host.sockets import first_below
-from bwbuild.permissions.words import Permission
+from bwbuild.permissions.words import NETWORK, Permission
 
+#: What leads out of a network namespace, the better one first; it opens the device.
+_HELPERS, _TUN = ("pasta", "slirp4netns"), Path("/dev/net/tun")
+_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _DEVICES = {"kvm": "/dev/kvm", "dri": "/dev/dri", "fuse": "/dev/fuse"}
 #: Names in / that the sandbox fills itself; below /tmp and /var/tmp there may be a path of the machine's.
 _OWN = frozenset(
@@ -68,6 +72,7 @@ class Found:
     paths: Mapping[Permission, Path] = field(default_factory=dict)
     sockets: Mapping[str, Path] = field(default_factory=dict)
     by_group: bool = False
+    network: str = ""
 
 
 def look(granted: Iterable[Permission], around: Around) -> Found:
@@ -83,6 +88,7 @@ def look(granted: Iterable[Permission], around: Around) -> Found:
         devices=devices,
         paths={item: _path(item, around) for item in wanted if item.key == "filesystem"},
         by_group=any(map(_by_group, nodes)),
+        network=_helper() if NETWORK in wanted else "",
     )
 
 
@@ -117,6 +123,22 @@ def expanded(value: str, around: Around) -> Path:
         return Path(value)
     top = around.home if where == "~" else _xdg(where, around)
     return top / below if below else top
+
+
+def _helper() -> str:
+    """The program that leads out of a network namespace."""
+    found = next((name for name in _HELPERS if shutil.which(name, path=_PATH)), "")
+    if not found:
+        raise HostError(
+            f"{NETWORK} is granted, but neither {' nor '.join(_HELPERS)} is installed",
+            hint="sudo apt install passt",
+        )
+    if not os.access(_TUN, os.R_OK | os.W_OK):
+        raise HostError(
+            f"{NETWORK} is granted, but {found} could not open {_TUN}",
+            hint="in a container, pass the device in; else udev lets everybody open it: chmod 666",
+        )
+    return found
 
 
 def _device(item: Permission) -> tuple[Path, ...]:

@@ -187,4 +187,6 @@ def _shown(text: str) -> str:
 
 
 def _wrong(what: str, hint: str = "") -> SourceError:
-    return SourceError(f"{FILE}: {what}", hint=hint or "man bwbuild-permissions says what such a file has")
+    return SourceError(
+        f"{FILE}: {what}", hint=hint or "man bwbuild.toml says what such a file has: REQUESTS OF A SOURCE"
+    )

@@ -12,9 +12,10 @@ import json
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from bwbuild.errors import ConfigurationError
@@ -31,13 +32,14 @@ _LARGEST = 8 << 20
 class Grant:
     """An answer to a request of the source called ``source``: always or never; no: it waits for one.
 
-    :ivar since: the day, as ``2026-01-31``.
+    :ivar since: the day, as ``2026-01-31``; ``used``: that of the last build that is known to have used it.
     """
 
     source: str
     request: Request
     answer: Answer
     since: str
+    used: str = ""
 
     def plain(self) -> dict[str, object]:
         """As JSON has it."""
@@ -49,6 +51,7 @@ class Grant:
             "required": self.request.required,
             "answer": self.answer.value,
             "since": self.since,
+            "used": self.used,
         }
 
 
@@ -107,6 +110,20 @@ def add(path: Path, new: Iterable[Grant]) -> None:
         return (*kept_ones, *added)
 
     _change(path, changed)
+
+
+def mark_used(path: Path, source: str, requests: Collection[Request]) -> None:
+    """Remember of those kept answers that what they granted was used today.
+
+    :raises ConfigurationError: it can't be read or written.
+    """
+    today = datetime.now(UTC).date().isoformat()
+
+    def is_meant(grant: Grant) -> bool:
+        return grant.source == source and grant.request in requests and grant.used != today
+
+    if any(map(is_meant, load(path))):
+        _change(path, lambda old: tuple(replace(g, used=today) if is_meant(g) else g for g in old))
 
 
 def remove(path: Path, wanted: Callable[[Grant], bool]) -> tuple[Grant, ...]:
@@ -181,7 +198,10 @@ def _grant(entry: Mapping[str, object]) -> Grant:
     answer = Answer(entry["answer"])
     if not (isinstance(source, str) and isinstance(reason, str) and isinstance(since, str)):
         raise TypeError("a field is no text")
+    used = entry.get("used", "")
+    if not isinstance(used, str):
+        raise TypeError("a field is no text")
     if not isinstance(required, bool) or answer is Answer.ONCE:
         raise ValueError("an answer that is not kept")
     request = Request(parse(str(entry["permission"])), reason, Purpose(entry["for"]), required)
-    return Grant(source, request, answer, since)
+    return Grant(source, request, answer, since, used)

@@ -18,7 +18,9 @@ from bwbuild.errors import BwbuildError, HostError
 from bwbuild.host.mounts import type_of
 from bwbuild.root.space import FULL, full
 from bwbuild.sandbox import guard, runner
+from bwbuild.sandbox.bwrap import mount_words
 from bwbuild.sandbox.overlays import OVERLAY_OPTIONS
+from bwbuild.sandbox.permits import NO_PERMITS, Permits
 from bwbuild.sandbox.scope import NO_SCOPE, Scope
 from bwbuild.sandbox.script import in_namespace
 from bwbuild.sandbox.spec import NO_CEILINGS, Ceilings, Guest, Identity
@@ -64,6 +66,7 @@ class Chamber:
     :ivar shown: the same for those that are only read.
     :ivar capabilities: those of root inside.
     :ivar ceilings: what the kernel lets a program take that is watched.
+    :ivar permits: what one that is watched was granted.
     :ivar scope: what starts such a program in a control group.
     """
 
@@ -78,6 +81,7 @@ class Chamber:
     environment: Mapping[str, str] = field(default_factory=dict)
     capabilities: str = CAPABILITIES
     ceilings: Ceilings = NO_CEILINGS
+    permits: Permits = NO_PERMITS
     scope: Scope = NO_SCOPE
 
     def run(self, argv: Sequence[str], line: Callable[[str], None] | None = None) -> process.Completed:
@@ -115,13 +119,15 @@ class Chamber:
                 first.extend(data)
 
         start = " ".join((_CLEAN, *guard.limited(self.ceilings), _WATCHED))
-        text = in_namespace(self.identity, self._lines(argv, start=start))
+        text = in_namespace(self.identity, self._lines(argv, start=start), self.permits.network)
         first_id = self.identity.outer_first
         # Who opens /dev/stderr anew must own the pipe.
         own = "" if first_id is None else f"chown {first_id}:{first_id} /proc/self/fd/1 /proc/self/fd/2\n"
         script.write_bytes(os.fsencode(f'cd "$BWBUILD_SCRATCH"\n{own}{text}'))
-        launch = runner.Launch(script, self.place, timeout, scope=self.scope)
-        outcome = runner.run(launch, runner.Listeners(remember, tick=listeners.tick))
+        connected = self.permits.network is not None
+        launch = runner.Launch(script, self.place, timeout, scope=self.scope, connected=connected)
+        traffic = listeners.traffic if connected else None
+        outcome = runner.run(launch, runner.Listeners(remember, tick=listeners.tick, traffic=traffic))
         if not (self.place / _ENTERED).exists():
             raise self._closed(process.Completed(("sh",), 1, b"", bytes(first)))
         return outcome
@@ -185,7 +191,7 @@ class Chamber:
 
     def _bwrap(self, *, terminal: bool) -> Iterator[str]:
         yield from ("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup")
-        if not self.network:
+        if not self.network and self.permits.network is None:
             yield "--unshare-net"
         if not terminal:
             yield "--new-session"
@@ -204,8 +210,13 @@ class Chamber:
         if self.network:
             for path in ("/etc/resolv.conf", "/etc/hosts"):
                 yield from ("--ro-bind-try", path, path)
+        yield from self._directories()
+        yield from ("--chdir", "/", "--")
+
+    def _directories(self) -> Iterator[str]:
         for inside, outside in self.binds.items():
             yield from ("--bind", str(outside), inside)
         for inside, outside in self.shown.items():
             yield from ("--ro-bind", str(outside), inside)
-        yield from ("--chdir", "/", "--")
+        for mount in self.permits.mounts:
+            yield from map(str, mount_words(mount))

@@ -67,11 +67,14 @@ rpc: files
 """
 
 
-def files(passwd: str, group: str, user: tuple[str, int, int]) -> dict[str, str]:
+def files(
+    passwd: str, group: str, user: tuple[str, int, int], nameserver: str | None = None
+) -> dict[str, str]:
     """The files that lie over the host's /etc: name -> content.
 
     :param passwd: the host's passwd; accounts of its system stay, those of its people do not.
     :param user: name, uid and gid of the build user inside.
+    :param nameserver: the address where names are asked for; None: nowhere.
     """
     name, uid, gid = user
     home = "/nonexistent:/bin/sh"
@@ -84,7 +87,7 @@ def files(passwd: str, group: str, user: tuple[str, int, int]) -> dict[str, str]
         else "".join(_system(group, set(), "")),
         "hosts": HOSTS,
         "hostname": "bwbuild\n",
-        "resolv.conf": "",
+        "resolv.conf": "" if nameserver is None else f"nameserver {nameserver}\n",
         "nsswitch.conf": NSSWITCH,
         "machine-id": "",
     }

@@ -18,8 +18,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bwbuild.permissions.words import Permission
-from bwbuild.sandbox.spec import Bind, Directory, Guest, Mount
+from bwbuild.permissions.words import NETWORK, Permission
+from bwbuild.sandbox.spec import Bind, Directory, Guest, Mount, Network
 
 #: Where sockets are inside, and directories that stay.
 PLACE, PERSIST = Guest("/run/bwbuild-permits"), Guest("/run/bwbuild-persist")
@@ -40,6 +40,7 @@ class Available:
     :ivar paths: permission for a path -> the path, absolute and without a link.
     :ivar sockets: word -> the socket; for ``x11`` it is called X and a number.
     :ivar persist: name -> a private directory of this source.
+    :ivar network: what can lead to other machines; not None where that is granted.
     :ivar by_group: a device lets the caller in by one of his groups, which the build then keeps.
     """
 
@@ -49,6 +50,7 @@ class Available:
     sockets: Mapping[str, Path] = field(default_factory=dict)
     persist: Mapping[str, Path] = field(default_factory=dict)
     by_group: bool = False
+    network: Network | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +60,14 @@ class Permits:
     :ivar mounts: after all others but the last, which seals ``/``.
     :ivar environment: goes over the sandbox's own.
     :ivar secret: names of those variables whose values no log shows.
-    :ivar network: it reaches other machines.
+    :ivar network: what leads to other machines; None: nothing does.
     :ivar groups: the caller's supplementary groups stay.
     """
 
     mounts: tuple[Mount, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     secret: frozenset[str] = frozenset()
-    network: bool = False
+    network: Network | None = None
     groups: bool = False
 
 
@@ -80,7 +82,7 @@ def permits(granted: Iterable[Permission], available: Available) -> Permits:
         mounts=tuple(_mounts(wanted, available)),
         environment=environment,
         secret=frozenset(item.value for item in wanted if item.key == "env") & environment.keys(),
-        network=Permission("share", "network") in wanted,
+        network=available.network if NETWORK in wanted else None,
         groups=available.by_group,
     )
 

@@ -12,12 +12,13 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bwbuild import process, tether
 from bwbuild.interrupt import undisturbed
 from bwbuild.sandbox import tracing
+from bwbuild.sandbox.capture import captured
 from bwbuild.sandbox.scope import NO_SCOPE, Scope
 from bwbuild.sandbox.supervisor import Listeners, Running, Supervisor
 
@@ -44,6 +45,10 @@ class Launch:
     scope: Scope = NO_SCOPE
     #: the descriptor of a pipe that its input comes from; None: it is empty
     stdin: int | None = None
+    #: what leads out of its network has processes of its own
+    connected: bool = False
+    #: somebody looks at what goes over its interface
+    capturing: bool = False
 
     def environment(self, status: int, tie: int) -> dict[str, str]:
         """The environment of the launcher, with two descriptors; bwrap clears it for the build."""
@@ -55,6 +60,7 @@ class Launch:
             "BWBUILD_STATUS": str(status),
             tether.VARIABLE: str(tie),
             "BWBUILD_SCRIPT": str(self.script),
+            **({"BWBUILD_CAPTURE": "1"} if self.capturing else {}),
             **dict(self.scope.address),
         }
 
@@ -87,8 +93,10 @@ def run(launch: Launch, listeners: Listeners) -> Outcome:
     :raises HostError: it does not end even when killed.
     """
     begin = time.monotonic()
+    launch = replace(launch, capturing=listeners.traffic is not None)
     process.adopt_orphans()
     with (
+        captured(launch.scratch, listeners.traffic),
         _pipe() as output,
         _pipe() as error,
         _pipe() as status,
@@ -102,7 +110,14 @@ def run(launch: Launch, listeners: Listeners) -> Outcome:
                 child = _start(launch, (output, error if listeners.error else output), status, tie)
                 error.close_write_end()
                 ends = (output.read_end, error.read_end, status.read_end)
-                supervisor = Supervisor(child, ends, listeners, trace, interactive=launch.interactive)
+                supervisor = Supervisor(
+                    child,
+                    ends,
+                    listeners,
+                    trace,
+                    interactive=launch.interactive,
+                    connected=launch.connected,
+                )
             supervisor.watch(math.inf if launch.timeout is None else begin + launch.timeout)
         except BaseException:
             if supervisor is not None:
@@ -133,7 +148,14 @@ def beside(launch: Launch, log: int) -> Iterator[Beside]:
                 output.close_write_end()
                 child = _start(launch, (own, own), status, tie)
                 ends = (output.read_end, error.read_end, status.read_end)
-                supervisor = Supervisor(child, ends, Listeners(lambda _: None), None, interactive=False)
+                supervisor = Supervisor(
+                    child,
+                    ends,
+                    Listeners(lambda _: None),
+                    None,
+                    interactive=False,
+                    connected=launch.connected,
+                )
             yield Beside(child)
         finally:
             error.close_write_end()

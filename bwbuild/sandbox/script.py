@@ -16,15 +16,15 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from bwbuild.sandbox import bwrap, guard, overlays, traced
+from bwbuild.sandbox import bwrap, guard, handing, network, overlays, traced
 from bwbuild.sandbox.overlays import OVERLAY_OPTIONS
 from bwbuild.sandbox.parcel import File, parcel
 from bwbuild.sandbox.spec import (
     Given,
-    Handed,
     Identity,
     IdentityKind,
     Layering,
+    Network,
     Sandbox,
     Saved,
     Scratch,
@@ -42,15 +42,6 @@ if ! [ -e started ]; then
   (cd {tree} && find . -mindepth 1 -maxdepth 1 {skip} \\
     -exec cp -a --no-preserve=ownership -t "$BWBUILD_SCRATCH/tree" -- {{}} +)
 fi
-"""
-
-# mount(8) does nothing for whom it takes for an ordinary user. 4096 is MS_BIND.
-_BIND = """\
-import ctypes, os, sys
-source, target = map(os.fsencode, sys.argv[1:])
-libc = ctypes.CDLL(None, use_errno=True)
-if libc.mount(source, target, None, ctypes.c_ulong(4096), None):
-    sys.exit(f"{sys.argv[1]} can't be mounted: {os.strerror(ctypes.get_errno())}")
 """
 
 # No link that an earlier build left in the layer is followed. The time of the last change counts, which
@@ -94,7 +85,7 @@ def launcher(sandbox: Sandbox, etc_files: Mapping[str, str], title: str) -> str:
         *guard.described(sandbox.restraints.filters),
         *parcel(*_files(sandbox, etc_files)),
         *_lay_out(sandbox),
-        *enter(sandbox.identity, offline=sandbox.own_sys),
+        *enter(sandbox.identity, offline=sandbox.own_sys and sandbox.network is None),
     ]
     return "\n".join(lines) + "\n"
 
@@ -108,7 +99,7 @@ def _files(sandbox: Sandbox, etc_files: Mapping[str, str]) -> Iterator[File]:
     for name, text in sorted(etc_files.items()):
         yield File(f"etc/{name}", text)
     yield from guard.files(sandbox.restraints.filters)
-    yield File("namespace", "\n".join(_namespace(sandbox)))
+    yield from network.files(sandbox.network, _begin(sandbox), _namespace(sandbox))
 
 
 def inside_files() -> dict[str, str]:
@@ -137,12 +128,16 @@ def entry(identity: Identity, *, offline: bool = False) -> tuple[str, ...]:
     return (*words, "setpriv", "--reuid=0", "--regid=0", groups, "--pdeathsig", "KILL", "--")
 
 
-def in_namespace(identity: Identity, lines: Iterable[str]) -> str:
-    """A shell script that runs ``lines`` in the current directory as root of a namespace of ``identity``."""
+def in_namespace(identity: Identity, lines: Iterable[str], leading: Network | None = None) -> str:
+    """A shell script that runs ``lines`` in the current directory as root of a namespace of ``identity``.
+
+    :param leading: leads to other machines, out of a network namespace that the lines then have.
+    """
     own = [] if identity.outer_first is None else [f"chown {identity.outer_first}:{identity.outer_first} ."]
     # Root inside need not be the one who wrote the script that he reads.
-    file = File("namespace", "\n".join(["set -eu", *lines]))
-    return "\n".join(["set -eu", "umask 022", *parcel(file), *own, *enter(identity)]) + "\n"
+    first = ("set -eu", "mkdir -p ns; mount -t tmpfs -o mode=755 bwbuild ns")
+    files = network.files(leading, first if leading else first[:1], lines)
+    return "\n".join(["set -eu", "umask 022", *parcel(*files), *own, *enter(identity)]) + "\n"
 
 
 def _lay_out(sandbox: Sandbox) -> Iterator[str]:
@@ -194,13 +189,16 @@ def enter(identity: Identity, *, offline: bool = False) -> Iterator[str]:
     yield f"exec {unshare} sh -c {shlex.quote(f'{wait}; exec setpriv {then}')}"
 
 
-def _namespace(sandbox: Sandbox) -> Iterator[str]:
+def _begin(sandbox: Sandbox) -> Iterator[str]:
     yield "# Root of a user and mount namespace of its own from here on."
     yield "set -eu"
     # The signal for a dead parent is in force now; a parent that died before never sends it.
     yield '[ -z "${BWBUILD_PARENT-}" ] || [ "$PPID" = "$BWBUILD_PARENT" ] || exit 125'
     yield 'cd "$BWBUILD_SCRATCH"'
     yield f"mount -t tmpfs -o mode=755{_size(sandbox.ceilings.layer)} bwbuild ns"
+
+
+def _namespace(sandbox: Sandbox) -> Iterator[str]:
     # From here no mount inside tells where the scratch directory is.
     yield "cp -r inside ns/inside"
     yield f"mkdir {' '.join(_directories(sandbox))}"
@@ -211,7 +209,7 @@ def _namespace(sandbox: Sandbox) -> Iterator[str]:
         yield from overlays.lines(overlay)
     yield from _tree(sandbox)
     for handed in sandbox.handed:
-        yield from _handed(handed, sandbox.identity)
+        yield from handing.lines(handed, sandbox.identity)
     if sandbox.own_sys:
         # As the machine's own may be: a mount with more rights than that is refused.
         yield "mount -t sysfs -o ro,nosuid,nodev,noexec bwbuild ns/sys"
@@ -270,14 +268,6 @@ def _given(given: Given) -> Iterator[str]:
     yield f"mount --bind -- {place} ns/{given.name}"
 
 
-def _handed(handed: Handed, identity: Identity) -> Iterator[str]:
-    yield f"mkdir -p {handed.place.name}; chown {identity.uid}:{identity.gid} {handed.place.name}"
-    user = f"--reuid={identity.uid} --regid={identity.gid} --clear-groups"
-    capability = "--inh-caps=+sys_admin --ambient-caps=+sys_admin"
-    words = shlex.join((str(handed.source), handed.place.name))
-    yield f"setpriv {user} {capability} -- python3 -I -c {shlex.quote(_BIND)} {words}"
-
-
 def _tree(sandbox: Sandbox) -> Iterator[str]:
     workspace = sandbox.workspace
     if workspace.layering not in (Layering.OVERLAY, Layering.MEMORY):
@@ -329,7 +319,12 @@ def _bwrap_command(sandbox: Sandbox, *, ends: bool) -> Iterator[str]:
     start += f" {bwrap.TOLD}> told" if sandbox.attended else ""
     if sandbox.traced:
         start = f"{shlex.join(sandbox.traced)} --output={traced.PLACE} {start}"
-    if ends:
+    if sandbox.traced and sandbox.network is not None:
+        # strace waits for all children of its process, and what leads to the network would be one.
+        yield "status=0"
+        yield f"setpriv --pdeathsig KILL {start} || status=$?"
+        yield from ('exit "$status"',) if ends else ()
+    elif ends:
         yield f"exec {start}"
     else:
         yield "status=0"

@@ -225,6 +225,13 @@ class Ceilings:
 NO_CEILINGS = Ceilings()
 
 
+class Network(Enum):
+    """What leads out of the network namespace of a sandbox to which the network was granted."""
+
+    PASTA = "pasta"
+    SLIRP = "slirp4netns"
+
+
 @dataclass(frozen=True, slots=True)
 class Handed:
     """A directory that its owner alone may enter, root of the namespace not, as one of FUSE.
@@ -258,8 +265,8 @@ class Sandbox:
     ceilings: Ceilings = NO_CEILINGS
     #: the namespace has a /sys of its own
     own_sys: bool = False
-    #: it reaches other machines, by a helper that the launcher starts
-    network: bool = False
+    #: what leads to other machines, which the launcher starts; None: nothing does
+    network: Network | None = None
     #: the caller's supplementary groups stay the build's
     groups: bool = False
     hostname: str = "localhost"

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from bwbuild import process
 from bwbuild.errors import HostError
 from bwbuild.sandbox import tracing
+from bwbuild.sandbox.groups import await_group
 
 #: Seconds that a killed sandbox may take until its last process is gone and its layer is saved.
 GRACE = 60.0
@@ -42,13 +43,14 @@ class Listeners:
 
     ``output`` gets bytes as they come, of both streams unless ``error`` takes the second; ``tick`` is called
     now and then, and when it returns true the sandbox is killed. ``trace`` gets strace's lines of a sandbox
-    that is ``traced``.
+    that is ``traced``, ``traffic`` in a thread of its own what goes over the interface of a connected one.
     """
 
     output: Callable[[bytes], None]
     error: Callable[[bytes], None] | None = None
     tick: Callable[[Running], bool] = _ignore
     trace: Callable[[bytes], object] | None = None
+    traffic: Callable[[bytes], None] | None = None
 
 
 class Supervisor:
@@ -65,6 +67,7 @@ class Supervisor:
         trace: tracing.Trace | None,
         *,
         interactive: bool,
+        connected: bool = False,
     ) -> None:
         self.started = False
         self.exit_code: int | None = None
@@ -72,6 +75,7 @@ class Supervisor:
         self.ended = False
         self._child = child
         self._interactive = interactive
+        self._connected = connected
         self._output, self._error, self._status = ends
         self._listeners = listeners
         self._trace = trace
@@ -147,6 +151,10 @@ class Supervisor:
         while self._read_status():
             pass
         self._child.wait()
+        # What leads out of the network comes here as an orphan, and is killed by the kernel. An interactive
+        # one shares the caller's process group.
+        if self._connected and not self._interactive and not await_group(self._child.pid, GRACE):
+            raise HostError("the helper of the network does not end", hint="look for pasta with ps")
         if self._first is not None:
             ready, _, _ = select.select([self._first], [], [], GRACE)
             if ready:

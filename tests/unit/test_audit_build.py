@@ -200,7 +200,7 @@ def audit() -> Audit:
 
 def test_json() -> None:
     document = json.loads(_json(audit()))
-    assert set(document) == {"subject", "exposure", "label", "probed", "findings"}
+    assert set(document) == {"subject", "exposure", "label", "probed", "findings", "permissions"}
     assert document["exposure"] == result(plan()).exposure
     assert document["probed"] is False
     assert len(document["findings"]) == len(ASSESSMENTS)

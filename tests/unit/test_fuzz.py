@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import signal
 import tomllib
@@ -22,9 +23,12 @@ from bwbuild.build.scan import OutputScanner, shown
 from bwbuild.config.layers import from_environment, from_toml, read_configuration
 from bwbuild.deb import changes, clearsign, database, names, paragraph, relations, signature, source
 from bwbuild.deb import dsc as dsc_files
-from bwbuild.errors import BwbuildError
+from bwbuild.errors import BwbuildError, ConfigurationError, SourceError
 from bwbuild.lookup.messages import MESSAGES
 from bwbuild.lookup.search import find, wants
+from bwbuild.permissions import asked, grants
+from bwbuild.permissions.words import parse as parse_permission
+from bwbuild.sandbox.pcap import Traffic
 
 #: The same inputs in every run; other ones with ``--hypothesis-seed=N`` and without ``derandomize``.
 settings.register_profile(
@@ -543,3 +547,78 @@ def test_deep_settings(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(BwbuildError):
         read_configuration({}, {}, path)
+
+
+TABLE = st.fixed_dictionaries(
+    {},
+    optional={
+        "permission": st.one_of(
+            st.text(max_size=50),
+            st.integers(),
+            st.sampled_from(["share=network", "filesystem=~/.ssh", "filesystem=/a/../b", "limit=memory:8G"]),
+        ),
+        "reason": st.one_of(st.text(max_size=600), st.lists(st.integers(), max_size=3)),
+        "for": st.one_of(st.sampled_from(["build", "tests"]), st.text(max_size=5)),
+        "required": st.one_of(st.booleans(), st.text(max_size=5)),
+        "other": st.integers(),
+    },
+)
+
+
+@given(st.lists(TABLE, max_size=5))
+def test_what_a_source_asks_for(tables: list[dict[str, Any]]) -> None:
+    """Whatever stands there is refused by name, or a request that can be shown as it is."""
+    text = "".join(
+        "[[request]]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in table.items())
+        for table in tables
+    )
+    with suppress(SourceError):
+        for request in asked.requests(text.encode("utf-8", "surrogatepass")):
+            assert request.reason.isprintable()
+            assert str(request).isprintable()
+            assert parse_permission(str(request.permission)) == request.permission
+
+
+@given(st.binary(max_size=2000))
+def test_bytes_that_ask(data: bytes) -> None:
+    with suppress(SourceError):
+        asked.requests(data)
+
+
+@given(st.text(max_size=100))
+def test_any_text_as_a_permission(text: str) -> None:
+    with suppress(ValueError):
+        found = parse_permission(text)
+        assert str(found).isprintable()
+        assert ".." not in str(found.value).split("/")
+        assert parse_permission(str(found)) == found
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"a." * 2000 + b"b = 1\n", b"a = " + b"[\n" * 20000, b"[" + b"a." * 2000 + b"b]\n" * 15, b'"' * 60000],
+)
+def test_slow_files_that_ask(content: bytes) -> None:
+    with bounded(), suppress(SourceError):
+        asked.requests(content)
+
+
+@given(st.binary(max_size=3000), st.integers(1, 500))
+def test_any_traffic(data: bytes, step: int) -> None:
+    head = bytes.fromhex("d4c3b2a1020004000000000000000000ffff000001000000")
+    record = len(data).to_bytes(4, "little")
+    stream = head + bytes(8) + record + record + data
+    traffic = Traffic()
+    for place in range(0, len(stream), step):
+        traffic.feed(stream[place : place + step])
+    for name in traffic.contacts.names:
+        assert name.isprintable()
+
+
+@given(st.binary(max_size=500))
+def test_any_file_of_grants(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    path = tmp_path_factory.mktemp("grants") / grants.NAME
+    path.write_bytes(data)
+    path.chmod(0o600)
+    with suppress(ConfigurationError):
+        grants.load(path)

@@ -13,6 +13,7 @@ import pytest
 
 from bwbuild.cli.main import COMMANDS
 from bwbuild.config.layers import from_toml
+from bwbuild.permissions.asked import requests
 
 BLOCKS = [block for page in guide.PAGES for block in guide.blocks(page)]
 each = pytest.mark.parametrize("block", BLOCKS, ids=[block.where for block in BLOCKS])
@@ -50,7 +51,9 @@ def test_what_continuous_integration_runs() -> None:
 @each
 def test_settings_are_read(block: guide.Block) -> None:
     text = "\n".join(block.lines)
-    if block.language == "toml":
+    if block.language == "toml" and "[[request]]" in text:
+        assert requests(text.encode())
+    elif block.language == "toml":
         assert from_toml(tomllib.loads(text), block.where).values
     elif block.language == "ini":
         parser = configparser.ConfigParser()

@@ -21,7 +21,7 @@ from bwbuild.permissions.asked import Request
 from bwbuild.permissions.words import Permission, parse
 from bwbuild.sandbox import bwrap
 from bwbuild.sandbox.permits import NO_PERMITS, Available, permits
-from bwbuild.sandbox.spec import Bind, Directory, Guest
+from bwbuild.sandbox.spec import Bind, Directory, Guest, Network
 
 KVM, READ, WRITE = (parse(text) for text in ("device=kvm", "filesystem=/srv/a/b", "filesystem=/srv/a/b:rw"))
 
@@ -85,8 +85,8 @@ def test_mounts_come_after_all_but_the_seal() -> None:
 
 
 def test_the_network_is_the_launchers() -> None:
-    sandbox = plan(permits=permits((parse("share=network"),), Available())).sandbox
-    assert sandbox.network
+    sandbox = plan(permits=permits((parse("share=network"),), Available(network=Network.PASTA))).sandbox
+    assert sandbox.network is Network.PASTA
     assert "net" not in sandbox.namespaces
 
 
@@ -115,12 +115,12 @@ def test_limits_are_raised_only(before: int | None, after: int | None) -> None:
 def test_notes() -> None:
     asked = Request(parse("share=network"), "to fetch")
     kept = {asked: Answer.ALWAYS}
-    (given,) = permitted.notes("tiny", decide((asked,), Wishes(kept=kept)))
+    (given,) = permitted.notes(decide((asked,), Wishes(kept=kept)))
     assert given.level is Level.WARNING
     assert given.text.startswith("granted, always: share=network: it reaches all machines")
-    (refused,) = permitted.notes("tiny", decide((asked,), Wishes()))
-    assert refused.level is Level.INFO
-    assert refused.text == (
+    (refused,) = decide((asked,), Wishes())
+    assert list(permitted.notes((refused,))) == []
+    assert permitted.denial("tiny", refused) == (
         "denied, nobody was asked: share=network (to fetch); bwbuild grant tiny share=network grants it"
     )
 

@@ -123,6 +123,9 @@ def test_json_has_every_field_with_its_name() -> None:
         "view": "declared",
         "workspace": {"kind": "private", "layering": "overlay"},
         "weakenings": ["the network is allowed"],
+        "permissions": [],
+        "network": None,
+        "network_of_tests": None,
         "limit": {"name": "log", "value": 4096, "peak": 5000.5},
         "log": "/out/hello.build",
         "failure": {

@@ -18,9 +18,11 @@ from bwbuild.checks.result import Result
 from bwbuild.errors import BwbuildError, ExitStatus
 
 if TYPE_CHECKING:
+    from bwbuild.build.record.uses import Use
     from bwbuild.build.watch.limits import Reached
     from bwbuild.build.watch.resources import ChildTimes, Peak
     from bwbuild.lookup.search import Found
+    from bwbuild.sandbox.pcap import Contacts
 
 #: The version of the JSON form: it changes when a field goes or means something else, not when one is added.
 FORMAT_VERSION = 1
@@ -189,6 +191,9 @@ class Report:
     :ivar checks: what lintian, autopkgtest and piuparts found, as far as they were asked for.
     :ivar identity: ``range`` or ``single``; ``view``: ``declared``, ``host`` or ``learned``.
     :ivar weakenings: what the user allowed beyond the defaults, one sentence each.
+    :ivar permissions: what the source asked for and what was given, in their order.
+    :ivar network: who was contacted by the build where the network was granted; ``network_of_tests``: by
+        its tests; None where it was not granted or nothing shows it.
     :ivar limit: the limit that ended the build, or that it came to; None if there is none.
     :ivar log: the log file; None if none was written.
     :ivar failure: None exactly if the status is success.
@@ -220,6 +225,9 @@ class Report:
     view: str = ""
     workspace: Workspace | None = None
     weakenings: tuple[str, ...] = ()
+    permissions: tuple[Use, ...] = ()
+    network: Contacts | None = None
+    network_of_tests: Contacts | None = None
     limit: Reached | None = None
     log: Path | None = None
     failure: Failure | None = None

@@ -58,7 +58,9 @@ def environment(plan: Plan) -> Iterator[Event]:
 def command(plan: Plan) -> Iterator[Event]:
     """The heading of the build's output."""
     yield Section("User Environment", 3)
-    yield Text("\n".join(f"{name}={value}" for name, value in sorted(plan.sandbox.environment.items())))
+    secret = dict.fromkeys(plan.permits.secret, "(granted; no log has its value)")
+    environment = {**plan.sandbox.environment, **secret}
+    yield Text("\n".join(f"{name}={value}" for name, value in sorted(environment.items())))
     yield Section("dpkg-buildpackage", 3)
     yield Field("Command", pasteable(plan.sandbox.command))
 

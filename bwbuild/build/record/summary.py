@@ -9,6 +9,7 @@ from bwbuild.build.record import findings
 from bwbuild.build.record.findings import Line
 from bwbuild.build.record.log import visible
 from bwbuild.build.record.report import Artifact, Report, utc
+from bwbuild.build.record.uses import short
 from bwbuild.errors import ExitStatus
 from bwbuild.events import Event, Field, Level, Notice, Section, Text
 from bwbuild.units import human_duration, human_size, long_stopwatch
@@ -152,6 +153,9 @@ def _facts(report: Report) -> list[Line]:
         "Signature": report.signature.key or unsigned,
         **{result.check.capitalize(): result.text for result in report.checks},
         "Weakened": "; ".join(report.weakenings),
+        "Permits": "; ".join(map(str, report.permissions)),
+        "Network": short(report.network),
+        "Of tests": short(report.network_of_tests),
         "Log": str(report.log or ""),
         "Kept": str(report.kept.scratch or ""),
         "Shell": report.kept.shell,

@@ -21,8 +21,10 @@ from bwbuild.audit.of_build import Setting, facts_of_build, mounts_of_build
 from bwbuild.audit.score import Finding, Score, score
 from bwbuild.build import inputs, places, session
 from bwbuild.build import scratch as scratches
+from bwbuild.build.permitting import store
 from bwbuild.build.plan import Plan, make_plan
 from bwbuild.build.start import Start, Tree
+from bwbuild.build.study.standing import Standing, standings
 from bwbuild.build.study.tiny import tiny_tree
 from bwbuild.build.watch.limits import Limits
 from bwbuild.config.settings import Settings, Sign
@@ -31,6 +33,7 @@ from bwbuild.deb.source import find_tree
 from bwbuild.errors import HostError, SourceError
 from bwbuild.events import Tell
 from bwbuild.host.doctor import advice
+from bwbuild.permissions import grants
 from bwbuild.sandbox.runner import Listeners
 from bwbuild.sandbox.scope import NO_SCOPE
 
@@ -53,6 +56,7 @@ class Audit:
     :ivar looked: what it looked at, as assessments name it.
     :ivar evidence: names of what was found, where that says more: field -> text.
     :ivar line: a bwrap command line was scored, not a build.
+    :ivar permissions: what the source asks for and what is given.
     """
 
     subject: str
@@ -62,6 +66,7 @@ class Audit:
     looked: frozenset[str] = frozenset()
     evidence: Mapping[str, str] = field(default_factory=dict)
     line: bool = False
+    permissions: tuple[Standing, ...] = ()
 
     def probed(self, finding: Finding) -> str:
         """What the probe says: ``confirmed``, ``seen`` where bwrap's words say something else, or nothing."""
@@ -128,10 +133,15 @@ def audit_build(
             plan = make_plan(found)
             subject = f"a build of {plan.title if given else 'a made-up source, since no tree is here'}"
             facts = facts_of_build(plan.sandbox, setting(plan, found.home))
+            asked = _standings(plan) if plan.decisions else ()
             if not probing:
-                return judged(subject, facts)
+                return replace(judged(subject, facts), permissions=asked)
             look = Look(plan.host.architecture, found.home, plan.source.tree)
-            return audited(subject, facts, _look(plan, look, tell))
+            return replace(audited(subject, facts, _look(plan, look, tell)), permissions=asked)
+
+
+def _standings(plan: Plan) -> tuple[Standing, ...]:
+    return standings(plan.decisions, plan.source.name, grants.load(store(os.environ)))
 
 
 def limited(limits: Limits) -> frozenset[str]:

@@ -1,0 +1,131 @@
+"""What a build did with permissions: asked, granted, denied, used, as far as it is known. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bwbuild.events import Event, Section, Text
+from bwbuild.permissions.answers import Decision
+from bwbuild.permissions.asked import Purpose
+from bwbuild.permissions.words import NETWORK, Permission
+
+if TYPE_CHECKING:
+    from bwbuild.sandbox.pcap import Contacts
+
+#: How many addresses the terminal shows.
+_SHOWN = 8
+#: What ``used`` may say; what was denied has nothing there.
+YES, NO, UNKNOWN = "yes", "no", "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A permission and what became of it.
+
+    :ivar permission: as ``share=network``.
+    :ivar purpose: ``build`` or ``tests``.
+    :ivar asked: the source asks for it; ``reason`` and ``required`` are what it says then.
+    :ivar granted: whether it is; ``why``: who decided it, and when.
+    :ivar used: ``yes``, ``no``, or ``unknown`` where nothing shows it; empty where it was denied or no such
+        thing ran.
+    """
+
+    permission: str
+    purpose: str
+    asked: bool
+    granted: bool
+    why: str
+    reason: str = ""
+    required: bool = False
+    used: str = ""
+
+    def __str__(self) -> str:
+        tests = " for the tests" if self.purpose == Purpose.TESTS.value else ""
+        asked = "" if self.asked else "not asked for, "
+        words = {YES: ", used", NO: ", not used", UNKNOWN: ", unknown whether used"}
+        state = "granted" if self.granted else "denied"
+        return f"{self.permission}{tests}: {asked}{state}, {self.why}{words.get(self.used, '')}"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was seen of the use of permissions.
+
+    :ivar network: purpose -> who was contacted; a purpose is missing where nobody looked.
+    :ivar written: permissions in whose directories something was written.
+    :ivar limits: permission for a limit -> whether that was needed.
+    :ivar ran: the purposes that came to run.
+    """
+
+    network: Mapping[Purpose, Contacts]
+    written: Collection[Permission] = ()
+    limits: Mapping[Permission, bool] | None = None
+    ran: Collection[Purpose] = tuple(Purpose)
+
+
+def uses(decisions: Collection[Decision], seen: Seen) -> tuple[Use, ...]:
+    """One for each decision but for what was given to tests unasked and never ran."""
+    return tuple(
+        _use(item, seen)
+        for item in decisions
+        if item.request is not None or item.purpose is Purpose.BUILD or item.purpose in seen.ran
+    )
+
+
+def _use(item: Decision, seen: Seen) -> Use:
+    request = item.request
+    return Use(
+        permission=str(item.permission),
+        purpose=item.purpose.value,
+        asked=request is not None,
+        granted=item.granted,
+        why=item.why.value,
+        reason=request.reason if request else "",
+        required=item.required,
+        used=_used(item, seen) if item.granted and item.purpose in seen.ran else "",
+    )
+
+
+def _used(item: Decision, seen: Seen) -> str:
+    if item.permission == NETWORK and item.purpose in seen.network:
+        return YES if seen.network[item.purpose] else NO
+    if item.permission in seen.written:
+        return YES
+    needed = (seen.limits or {}).get(item.permission)
+    return UNKNOWN if needed is None else YES if needed else NO
+
+
+def lines(contacts: Contacts) -> Iterator[str]:
+    """All names and addresses."""
+    for name in contacts.names:
+        yield f"asked for {name}"
+    for address in contacts.addresses:
+        yield f"sent to {address}"
+    if not contacts.complete:
+        yield "and more, which was too much to be kept"
+    if not contacts:
+        yield "nobody was contacted"
+
+
+def events(found: Collection[Use], network: Mapping[Purpose, Contacts]) -> Iterator[Event]:
+    """The section of the log about it."""
+    if not found:
+        return
+    yield Section("Permissions")
+    yield Text("\n".join(f"{use}{f' ({use.reason})' if use.reason else ''}" for use in found))
+    for purpose, contacts in network.items():
+        yield Section(f"Network of the {purpose.value}", 3)
+        yield Text("\n".join(lines(contacts)))
+
+
+def short(contacts: Contacts | None) -> str:
+    """The contacts in one line; empty where nobody looked."""
+    if contacts is None:
+        return ""
+    shown = [str(address) for address in contacts.addresses[:_SHOWN]]
+    known = {address.name for address in contacts.addresses}
+    shown += [f"{name} (asked for)" for name in contacts.names if name not in known][:_SHOWN]
+    more = len(contacts.addresses) - _SHOWN
+    return ", ".join([*shown, *([f"{more} more in the log"] if more > 0 else [])]) or "nobody was contacted"

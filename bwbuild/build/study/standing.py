@@ -1,0 +1,54 @@
+"""How the permissions of a source stand before a build: asked, granted, denied, and whether use was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from bwbuild.audit.permitted import explained
+from bwbuild.permissions.answers import Decision
+from bwbuild.permissions.exposes import exposure
+from bwbuild.permissions.grants import Grant
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One permission.
+
+    :ivar used: the day of the last build that is known to have used it; empty: none is.
+    """
+
+    decision: Decision
+    used: str = ""
+
+    @property
+    def state(self) -> str:
+        """It in one line."""
+        asked = "asked for" if self.decision.request else "not asked for"
+        used = ""
+        if self.decision.granted:
+            used = f", used on {self.used}" if self.used else ", no use was seen"
+        return f"{asked}; {self.decision}{used}"
+
+    def plain(self) -> dict[str, object]:
+        """As JSON has it."""
+        decision = self.decision
+        request = decision.request
+        return {
+            "permission": str(decision.permission),
+            "purpose": decision.purpose.value,
+            "asked": request is not None,
+            "reason": request.reason if request else "",
+            "required": decision.required,
+            "granted": decision.granted,
+            "why": decision.why.value,
+            "used": self.used or None,
+            "exposes": list(explained(decision.permission)),
+            "grave": exposure(decision.permission).grave,
+        }
+
+
+def standings(decisions: Iterable[Decision], source: str, kept: Collection[Grant]) -> tuple[Standing, ...]:
+    """All of a source's."""
+    used = {grant.request: grant.used for grant in kept if grant.source == source}
+    return tuple(Standing(item, used.get(item.request, "") if item.request else "") for item in decisions)

@@ -1,0 +1,133 @@
+"""Looking at what a build does with its permissions: at the network while it runs, at files afterwards."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bwbuild.build.permitting import store
+from bwbuild.build.record.uses import YES, Seen, Use, events, uses
+from bwbuild.build.watch.limits import resolve
+from bwbuild.build.watch.resources import Peak
+from bwbuild.config.permits import limit
+from bwbuild.errors import ConfigurationError
+from bwbuild.events import Level, Notice, Observer
+from bwbuild.permissions import grants
+from bwbuild.permissions.asked import Purpose
+from bwbuild.permissions.words import Permission
+from bwbuild.sandbox.pcap import Contacts, Traffic
+from bwbuild.sandbox.permits import PERSIST, Permits
+from bwbuild.sandbox.spec import Bind, Guest, Network
+
+if TYPE_CHECKING:
+    from bwbuild.build.execute import Build
+    from bwbuild.build.plan import Plan
+
+#: Files that are looked at for the time of their last change.
+_MOST = 20000
+
+
+class Using:
+    """What is seen of the use of a plan's permissions while its build runs."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._began = datetime.now(UTC).timestamp()
+        #: what reads the interface of each; there is none where nothing shows what goes over it
+        self.traffic: dict[Purpose, Traffic] = {}
+        for purpose, permits in ((Purpose.BUILD, plan.permits), (Purpose.TESTS, plan.test_permits)):
+            if permits.network is Network.PASTA:
+                self.traffic[purpose] = Traffic()
+
+    def listener(self, purpose: Purpose) -> Callable[[bytes], None] | None:
+        """What takes the traffic of that one; None: nobody looks."""
+        traffic = self.traffic.get(purpose)
+        if traffic is None:
+            return None
+        traffic.restart()
+        return traffic.feed
+
+    def account(self, build: Build) -> dict[str, Any]:
+        """What the report of ``build`` says of them; the log has it too."""
+        phases = {phase.name for phase in build.phases}
+        ran = tuple(p for p, name in ((Purpose.BUILD, "build"), (Purpose.TESTS, "checks")) if name in phases)
+        found, network = self.uses(build.peak, build.disk, ran), self.network(ran)
+        self.record(found, ran, build.log, build.tell)
+        return {
+            "permissions": found,
+            "network": network.get(Purpose.BUILD),
+            "network_of_tests": network.get(Purpose.TESTS),
+        }
+
+    def network(self, ran: tuple[Purpose, ...]) -> dict[Purpose, Contacts]:
+        """Who was contacted by those that ran, as far as somebody looked."""
+        return {purpose: self.traffic[purpose].contacts for purpose in ran if purpose in self.traffic}
+
+    def uses(self, peak: Peak, disk: int | None, ran: tuple[Purpose, ...]) -> tuple[Use, ...]:
+        """What became of each permission."""
+        if not self._plan.decisions:
+            return ()
+        seen = Seen(self.network(ran), tuple(self._written()), dict(self._limits(peak, disk)), ran)
+        return uses(self._plan.decisions, seen)
+
+    def record(self, found: tuple[Use, ...], ran: tuple[Purpose, ...], log: Observer, tell: Observer) -> None:
+        """Write it into the log, and remember of what was granted for good that it was used."""
+        for event in events(found, self.network(ran)):
+            log(event)
+        used = {(use.permission, use.purpose) for use in found if use.used == YES and use.asked}
+        if not used:
+            return
+        requests = {item.request for item in self._plan.decisions if item.request and item.granted}
+        wanted = {r for r in requests if (str(r.permission), r.purpose.value) in used}
+        try:
+            grants.mark_used(store(os.environ), self._plan.source.name, wanted)
+        except ConfigurationError as error:
+            tell(Notice(Level.INFO, f"the use of permissions is not remembered: {error.message}"))
+
+    def _written(self) -> Iterator[Permission]:
+        for permission, place in _writable(self._plan):
+            if _changed_since(place, self._began):
+                yield permission
+
+    def _limits(self, peak: Peak, disk: int | None) -> Iterator[tuple[Permission, bool]]:
+        plan = self._plan
+        usual = resolve(plan.settings, plan.host)
+        took = {"memory": peak.memory or None, "disk": disk}
+        for permission in plan.settings.allow:
+            name = limit(permission)[0] if permission.key == "limit" else ""
+            least, most = getattr(usual, name, None) if name else None, took.get(name)
+            if least is not None and most is not None:
+                yield permission, most > least
+
+
+def _writable(plan: Plan) -> Iterator[tuple[Permission, Path]]:
+    both: tuple[Permits, ...] = (plan.permits, plan.test_permits)
+    binds = {mount.target: mount for permits in both for mount in permits.mounts if isinstance(mount, Bind)}
+    for item in dict.fromkeys(decision.permission for decision in plan.decisions if decision.granted):
+        target = PERSIST / item.value if item.key == "persist" else Guest("/nonexistent")
+        if item.key == "filesystem" and item.writable:
+            target = Guest(plan.granted_paths.get(item, Path("/nonexistent")))
+        bind = binds.get(target)
+        if bind is not None and bind.writable and isinstance(bind.source, Path):
+            yield item, bind.source
+
+
+def _changed_since(place: Path, when: float) -> bool:
+    """Whether something at or below ``place`` was changed since; what can't be looked at does not count."""
+    seen = 0
+    with suppress(OSError):
+        if place.stat().st_ctime >= when:
+            return True
+    for directory, _, names in os.walk(place):
+        for name in (".", *names):
+            seen += 1
+            with suppress(OSError):
+                if os.lstat(os.path.join(directory, name)).st_ctime >= when:  # noqa: PTH118 - in a hurry
+                    return True
+        if seen > _MOST:
+            return False
+    return False
