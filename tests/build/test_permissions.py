@@ -6,8 +6,11 @@ import json
 import os
 import pty
 import select
+import shutil
 import signal
+import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -157,6 +160,33 @@ def test_what_is_given_unasked(desk: Desk) -> None:
     assert not (data / "new").exists()
     desk.inside(f"touch {data}/new", "--allow", "filesystem=~/data:rw")
     assert (data / "new").exists()
+
+
+#: Says what becomes of a connection to each of the two sockets.
+CONNECTS = """\
+use Socket;
+for my $place ($ENV{WAYLAND_DISPLAY}, $ENV{PULSE_SERVER} =~ s/^unix://r) {
+    socket(my $socket, PF_UNIX, SOCK_STREAM, 0);
+    print connect($socket, sockaddr_un($place)) ? "connected\\n" : "$!\\n";
+}
+"""
+
+
+def test_sockets_of_the_session(desk: Desk) -> None:
+    runtime = Path(tempfile.mkdtemp(prefix="bwbuild-runtime-"))  # the path of a socket is short
+    try:
+        (runtime / "pulse").mkdir()
+        with socket.socket(socket.AF_UNIX) as one, socket.socket(socket.AF_UNIX) as other:
+            for listener, name in ((one, "wayland-0"), (other, "pulse/native")):
+                listener.bind(str(runtime / name))
+                listener.listen()
+            options = ("--allow", "socket=wayland", "--allow", "socket=pulseaudio")
+            words = ("run", *options, "--", "perl", "-e", CONNECTS)
+            done = desk.ok(*words, env={"XDG_RUNTIME_DIR": str(runtime)})
+            assert done.out == "connected\nconnected\n"
+            assert desk.run(*words).status == 4  # no session, no socket
+    finally:
+        shutil.rmtree(runtime)
 
 
 def test_no_log_has_a_variable_that_may_be_secret(desk: Desk) -> None:
