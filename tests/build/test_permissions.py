@@ -201,6 +201,8 @@ def test_no_log_has_a_variable_that_may_be_secret(desk: Desk) -> None:
 )
 def test_what_no_build_gets(permission: str, desk: Desk) -> None:
     ask(desk, HOSTILE.format(permission=permission))
+    assert desk.run("grant", ".", permission).status in (0, 2)
+    desk.run("revoke", ".")
     for words in ((), ("--allow", permission)):
         done = desk.run("-b", "--no-sign", *words)
         assert done.status in (3, 7), done.both
@@ -331,3 +333,11 @@ def test_the_audit_says_how_they_stand(desk: Desk) -> None:
     text = desk.ok("audit", "--no-probe").out
     assert "asked for; persist=cache: granted, always, no use was seen" in text
     assert "asked for; allow=userns: denied, nobody was asked" in text
+
+
+def test_a_display_is_never_granted(desk: Desk) -> None:
+    ask(desk, HOSTILE.format(permission="socket=x11").replace("true", "false"))
+    done = desk.ok("-b", "--no-sign")
+    assert "denied, nobody was asked: socket=x11 (it is needed); who draws on your display" in done.err
+    done = desk.run("grant", ".", "socket=x11")
+    assert (done.status, "xvfb-run" in done.err) == (2, True)
