@@ -62,6 +62,7 @@ PACKAGE_OF = {
     "strace": "strace",
     "unshare": "util-linux",
     "xdg-dbus-proxy": "xdg-dbus-proxy",
+    "xpra": "xpra",
     "Xephyr": "xserver-xephyr",
     "Xvfb": "xvfb",
 }

@@ -112,7 +112,7 @@ def compose(program: Program) -> Sandbox:
         *program.permits.mounts,  # at places that no earlier run can have changed
         ReadOnly(Guest("/")),
     )
-    kept = ("pid", "ipc", "uts", "cgroup") + (() if program.permits.network else ("net",))
+    kept = ("pid", "ipc", "uts", "cgroup") + ("net",) * (program.permits.network is None)
     environment = {**program.environment, **program.permits.environment}
     return Sandbox(
         identity=program.identity,

@@ -16,12 +16,11 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from bwbuild.sandbox import bwrap, guard, network, overlays, traced
+from bwbuild.sandbox import bwrap, guard, handing, network, overlays, traced
 from bwbuild.sandbox.overlays import OVERLAY_OPTIONS
 from bwbuild.sandbox.parcel import File, parcel
 from bwbuild.sandbox.spec import (
     Given,
-    Handed,
     Identity,
     IdentityKind,
     Layering,
@@ -43,15 +42,6 @@ if ! [ -e started ]; then
   (cd {tree} && find . -mindepth 1 -maxdepth 1 {skip} \\
     -exec cp -a --no-preserve=ownership -t "$BWBUILD_SCRATCH/tree" -- {{}} +)
 fi
-"""
-
-# mount(8) does nothing for whom it takes for an ordinary user. 4096 is MS_BIND.
-_BIND = """\
-import ctypes, os, sys
-source, target = map(os.fsencode, sys.argv[1:])
-libc = ctypes.CDLL(None, use_errno=True)
-if libc.mount(source, target, None, ctypes.c_ulong(4096), None):
-    sys.exit(f"{sys.argv[1]} can't be mounted: {os.strerror(ctypes.get_errno())}")
 """
 
 # No link that an earlier build left in the layer is followed. The time of the last change counts, which
@@ -219,7 +209,7 @@ def _namespace(sandbox: Sandbox) -> Iterator[str]:
         yield from overlays.lines(overlay)
     yield from _tree(sandbox)
     for handed in sandbox.handed:
-        yield from _handed(handed, sandbox.identity)
+        yield from handing.lines(handed, sandbox.identity)
     if sandbox.own_sys:
         # As the machine's own may be: a mount with more rights than that is refused.
         yield "mount -t sysfs -o ro,nosuid,nodev,noexec bwbuild ns/sys"
@@ -278,14 +268,6 @@ def _given(given: Given) -> Iterator[str]:
     yield f"mount --bind -- {place} ns/{given.name}"
 
 
-def _handed(handed: Handed, identity: Identity) -> Iterator[str]:
-    yield f"mkdir -p {handed.place.name}; chown {identity.uid}:{identity.gid} {handed.place.name}"
-    user = f"--reuid={identity.uid} --regid={identity.gid} --clear-groups"
-    capability = "--inh-caps=+sys_admin --ambient-caps=+sys_admin"
-    words = shlex.join((str(handed.source), handed.place.name))
-    yield f"setpriv {user} {capability} -- python3 -I -c {shlex.quote(_BIND)} {words}"
-
-
 def _tree(sandbox: Sandbox) -> Iterator[str]:
     workspace = sandbox.workspace
     if workspace.layering not in (Layering.OVERLAY, Layering.MEMORY):
@@ -337,7 +319,12 @@ def _bwrap_command(sandbox: Sandbox, *, ends: bool) -> Iterator[str]:
     start += f" {bwrap.TOLD}> told" if sandbox.attended else ""
     if sandbox.traced:
         start = f"{shlex.join(sandbox.traced)} --output={traced.PLACE} {start}"
-    if ends:
+    if sandbox.traced and sandbox.network is not None:
+        # strace waits for all children of its process, and what leads to the network would be one.
+        yield "status=0"
+        yield f"setpriv --pdeathsig KILL {start} || status=$?"
+        yield from ('exit "$status"',) if ends else ()
+    elif ends:
         yield f"exec {start}"
     else:
         yield "status=0"

@@ -48,7 +48,7 @@ class Small:
     """
 
     command: Sequence[str]
-    mounts: tuple[Bind, ...]
+    mounts: tuple[Mount, ...]
     start: Guest | None = None
     tmp: int | None = None
     anonymous: bool = False

@@ -16,8 +16,8 @@ from bwbuild.host import permitted as machine
 from bwbuild.permissions.words import Permission
 from bwbuild.sandbox import program
 from bwbuild.sandbox.permits import Available, Permits, permits
-from bwbuild.sandbox.spec import Bind, Handed, Scratch
-from bwbuild.tryout import bus, displays
+from bwbuild.sandbox.spec import Bind, Handed, Network, Scratch
+from bwbuild.tryout import bus, displays, xpra
 from bwbuild.tryout.bus import Calls, Proxy
 from bwbuild.tryout.displays import AUTHORITY, Display
 from bwbuild.tryout.grants import Granted
@@ -67,7 +67,9 @@ def opened(asked: Asked, granted: Granted, station: Station, name: str) -> Itera
             sockets["x11"] = display.socket
             wanted.append(Permission("socket", "x11"))
         found = machine.look(wanted, _around(station.settings, environment))
-        available = Available(environment, found.devices, found.paths, sockets, {}, found.by_group)
+        network = Network(found.network) if found.network else None
+        devices, by_group = found.devices, found.by_group
+        available = Available(environment, devices, found.paths, sockets, {}, by_group, network)
         own = permits(wanted, available)
         yield Desktop(
             _with(own, granted, display, proxy), display, proxy, _documents(environment, proxy), found.paths
@@ -84,6 +86,8 @@ def _display(
         raise UsageError("--screenshot takes the picture of an Xvfb", hint="leave out --x11")
     if server == "xvfb":
         return displays.hidden(station)
+    if server == "xpra":
+        return xpra.opened(station, environment)
     return displays.nested(station, f"{name} (bwbuild try)", environment)
 
 

@@ -77,7 +77,7 @@ def hidden(station: Station) -> Iterator[Display]:
     :raises HostError: it is not installed or does not start.
     """
     words = ("Xvfb", ":0", "-screen", "0", f"{SCREEN}x24", "-fbdir", "/screen")
-    memory = _made(station, "x11", "screen")
+    memory = made(station, "x11", "screen")
     mounts = (Bind(Scratch("screen"), Guest("/screen"), writable=True),)
     with _served(station, words, mounts, 0) as (socket, cookie, helper):
         yield Display(socket, station.place / "x11" / "cookie", cookie, helper, memory / "Xvfb_screen0")
@@ -89,13 +89,8 @@ def nested(station: Station, title: str, environment: Mapping[str, str]) -> Iter
 
     :raises HostError: there is no display, or it is not installed or does not start.
     """
-    outer, number = _outer(environment)
+    _, number, mounts = outer_display(environment)
     own = 0 if number != 0 else 1
-    cookie_file = environment.get("XAUTHORITY") or str(Path(environment.get("HOME", "/")) / ".Xauthority")
-    mounts = (
-        Bind(outer, SOCKETS / f"X{number}"),
-        Bind(Path(cookie_file), Guest("/outer-authority"), optional=True),
-    )
     words = (
         *("env", f"DISPLAY=:{number}", "XAUTHORITY=/outer-authority"),
         *("Xephyr", f":{own}", "-screen", SCREEN, "-resizeable", "-no-host-grab", "-title", title),
@@ -104,8 +99,11 @@ def nested(station: Station, title: str, environment: Mapping[str, str]) -> Iter
         yield Display(socket, station.place / "x11" / "cookie", cookie, helper)
 
 
-def _outer(environment: Mapping[str, str]) -> tuple[Path, int]:
-    """The socket of the caller's display, and its number."""
+def outer_display(environment: Mapping[str, str]) -> tuple[Path, int, tuple[Bind, ...]]:
+    """The socket of the caller's display, its number, and what a client of it in a small sandbox needs.
+
+    :raises HostError: there is none on this machine.
+    """
     display = environment.get("DISPLAY", "")
     hint = "without a display: --screenshot FILE.png shows it to nobody and takes a picture"
     if not display:
@@ -116,20 +114,20 @@ def _outer(environment: Mapping[str, str]) -> tuple[Path, int]:
     path = Path(str(SOCKETS), f"X{match[1]}")
     if not path.is_socket():
         raise HostError(f"DISPLAY is {display!r}, but there is no server at {path}", hint=hint)
-    return path, int(match[1])
+    home = Path(environment.get("HOME", "/"))
+    cookie = Path(environment.get("XAUTHORITY") or home / ".Xauthority")
+    binds = (Bind(path, SOCKETS / path.name), Bind(cookie, Guest("/outer-authority"), optional=True))
+    return path, int(match[1]), binds
 
 
 @contextmanager
 def _served(
     station: Station, words: tuple[str, ...], mounts: tuple[Bind, ...], number: int
 ) -> Iterator[tuple[Path, bytes, Helper]]:
-    cookie = x11.new_cookie()
-    place, sockets = station.place / "x11", _made(station, "x11", "sockets")
+    place, sockets = station.place / "x11", made(station, "x11", "sockets")
     sockets.chmod(0o1777)
     file = place / "cookie"
-    file.write_bytes(x11.authority(cookie))
-    # The program may have another number outside than the caller, who is root then.
-    file.chmod(0o644 if os.getuid() == 0 else 0o600)
+    cookie = new_authority(file)
     common = ("-auth", "/cookie", "-nolisten", "tcp", "-nolisten", "local")
     binds = (
         Bind(file, Guest("/cookie")),
@@ -138,11 +136,21 @@ def _served(
     )
     socket = sockets / f"X{number}"
     with station.started("x11", (*words, *common), binds) as helper:
-        helper.wait(lambda: _answers(socket, cookie))
+        helper.wait(lambda: answers(socket, cookie))
         yield socket, cookie, helper
 
 
-def _answers(path: Path, cookie: bytes) -> bool:
+def new_authority(file: Path) -> bytes:
+    """Write a file with a new cookie, which is returned."""
+    cookie = x11.new_cookie()
+    file.write_bytes(x11.authority(cookie))
+    # The program may have another number outside than the caller, who is root then.
+    file.chmod(0o644 if os.getuid() == 0 else 0o600)
+    return cookie
+
+
+def answers(path: Path, cookie: bytes) -> bool:
+    """Whether a server at ``path`` lets in who has the cookie."""
     if not path.is_socket():
         return False
     try:
@@ -152,7 +160,8 @@ def _answers(path: Path, cookie: bytes) -> bool:
         return False
 
 
-def _made(station: Station, *names: str) -> Path:
+def made(station: Station, *names: str) -> Path:
+    """A directory of a helper's."""
     path = station.place.joinpath(*names)
     path.mkdir(parents=True, exist_ok=True)
     return path

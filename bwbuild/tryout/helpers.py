@@ -18,11 +18,13 @@ from bwbuild.host.facts import Host
 from bwbuild.process import missing_program
 from bwbuild.sandbox import runner, small
 from bwbuild.sandbox.runner import Beside
-from bwbuild.sandbox.spec import Bind, Guest
+from bwbuild.sandbox.spec import Guest, Mount
 
 #: Seconds until a helper must be ready, on a machine with much else to do.
 _PATIENCE = 60.0
 _LAST = 10
+#: Bytes of a file that a helper may write.
+_LARGEST = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Station:
     place: Path
 
     @contextmanager
-    def started(self, name: str, command: Sequence[str], mounts: Sequence[Bind]) -> Iterator[Helper]:
+    def started(self, name: str, command: Sequence[str], mounts: Sequence[Mount]) -> Iterator[Helper]:
         """A program that runs until the end of the context.
 
         :param name: of its directory, which exists.
@@ -47,7 +49,9 @@ class Station:
             raise missing_program(program)
         restraints = for_unpacking(self.settings, self.host.architecture)
         limits = ceilings(resolve(self.settings, self.host), self.host)
-        own = small.Small(command, tuple(mounts), Guest("/tmp"), ceilings=limits)
+        # What the program makes a server log is on the disk.
+        bounded = ("prlimit", f"--fsize={_LARGEST}", "--", *command)
+        own = small.Small(bounded, tuple(mounts), Guest("/tmp"), ceilings=limits)
         script = place / "launch"
         script.write_bytes(os.fsencode(small.launcher(self.host, restraints, own)))
         log = place / "log"

@@ -181,7 +181,7 @@ def _is_below(path: str, top: PurePosixPath) -> bool:
 def _refused(seen: Seen) -> dict[str, int]:
     found: Counter[str] = Counter()
     for (kind, path, error), times in seen.counts.items():
-        if error in _REFUSALS and kind is not Kind.ASK:
+        if error in _REFUSALS and kind in _VERBS:
             found[f"{_VERBS[kind]} {path}"] += times
     return dict(found.most_common())
 

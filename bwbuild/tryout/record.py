@@ -85,11 +85,10 @@ def hidden(paths: Iterable[str]) -> dict[str, str]:
     home = os.path.realpath(os.environ.get("HOME", "/"))
     found = {}
     for path in islice(paths, _MOST):
-        top = path.split("/")[1]
-        if top in _OF_ROOTS or top.startswith("lib") or path.startswith(str(HOME)):
+        top, clean, below = path.split("/")[1], os.path.normpath(path), f"{home.rstrip('/')}/"
+        is_own = top in _OF_ROOTS or top.startswith("lib") or path.startswith(str(HOME))
+        if (is_own and not clean.startswith(below)) or ".." in path.split("/"):
             continue
-        if ".." not in path.split("/") and os.path.lexists(path):
-            clean = os.path.normpath(path)
-            below = f"{home.rstrip('/')}/"
+        if os.path.lexists(path):
             found[path] = f"~/{clean.removeprefix(below)}" if clean.startswith(below) else clean
     return found

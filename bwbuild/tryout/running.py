@@ -116,7 +116,10 @@ def _launched(
         trace if seen is not None else None,
     )
     with _input(wanted=streams.input and not trial.interactive) as stdin:
-        launch = runner.Launch(file, scratch.path, limits.time, trial.interactive, own, stdin)
+        connected = sandbox.network is not None
+        launch = runner.Launch(
+            file, scratch.path, limits.time, trial.interactive, own, connected=connected, stdin=stdin
+        )
         outcome = runner.run(launch, listeners)
     breach = killed(outcome, watchdog.seen, limits, trial.command[0])
     if breach is not None:

@@ -14,6 +14,7 @@ from bwbuild.permissions.words import FOREIGN_ABI, USERNS, Permission
 from bwbuild.root import etc
 from bwbuild.root.view import whole_view
 from bwbuild.sandbox import program
+from bwbuild.sandbox.network import NAMESERVER
 from bwbuild.sandbox.permits import NO_PERMITS, Permits
 from bwbuild.sandbox.spec import Handed, Sandbox
 from bwbuild.tryout.homes import Home
@@ -75,4 +76,6 @@ class Trial:
         identity = self.root.base.identity
         ground = self.root.ground
         user = (program.USER, identity.uid, identity.gid)
-        return program.etc_files(etc.files(ground.passwd, ground.group, user))
+        network = self.permits.network
+        nameserver = NAMESERVER[network] if network is not None else None
+        return program.etc_files(etc.files(ground.passwd, ground.group, user, nameserver))

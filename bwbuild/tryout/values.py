@@ -37,11 +37,6 @@ class Asked:
     only_learned: bool = False
     shell_on_failure: bool = False
 
-    @property
-    def interactive(self) -> bool:
-        """Whether the program may have a terminal."""
-        return not self.screenshot
-
 
 @dataclass(frozen=True, slots=True)
 class Refused:

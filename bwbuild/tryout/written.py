@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-#: Files that are looked at; of a home with more nothing is said.
+#: Files that are looked at; of a home with more not all is said.
 MOST = 200_000
 
 Look = Mapping[str, tuple[int, int, int]]
@@ -15,24 +15,24 @@ Look = Mapping[str, tuple[int, int, int]]
 def look(home: Path) -> Look:
     """Each file below ``home``: relative path -> inode, time of the last change in nanoseconds, size."""
     found: dict[str, tuple[int, int, int]] = {}
-    for path, entry in _walk(home, ""):
-        status = entry.stat(follow_symlinks=False)
-        found[path] = (status.st_ino, status.st_ctime_ns, status.st_size)
-        if len(found) > MOST:
-            break
+    todo = [""]
+    while todo and len(found) < MOST:
+        prefix = todo.pop()
+        for entry in _entries(home / prefix):
+            if entry.is_dir(follow_symlinks=False):
+                todo.append(f"{prefix}{entry.name}/")
+            else:
+                status = entry.stat(follow_symlinks=False)
+                found[prefix + entry.name] = (status.st_ino, status.st_ctime_ns, status.st_size)
     return found
 
 
-def _walk(directory: Path, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+def _entries(directory: Path) -> list[os.DirEntry[str]]:
     try:
-        entries = list(os.scandir(directory))
+        with os.scandir(directory) as entries:
+            return list(entries)
     except OSError:
-        return  # closed by the program itself
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(directory / entry.name, f"{prefix}{entry.name}/")
-        else:
-            yield prefix + entry.name, entry
+        return []  # closed by the program itself, or deeper than paths are long
 
 
 def compare(before: Look, after: Look) -> tuple[tuple[str, str, int], ...]:

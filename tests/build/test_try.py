@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import struct
 import subprocess
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +14,7 @@ import pytest
 from made_debs import make_deb
 from made_suites import Bases, command
 from support import Desk, discard, need, processes, wait_for
+from test_shell import start
 
 #: Tells what its sandbox is like.
 LOOK = """\
@@ -162,6 +167,23 @@ def test_what_an_installation_changes(stage: Desk, tmp_path: Path) -> None:
         "new: /usr/share/bwt bwt-all/noawait",
     ):
         assert line in done.out, (line, done.out)
+
+
+def test_program_on_a_terminal(stage: Desk) -> None:
+    """It has one of its own, of the caller's size; keys that interrupt are for it alone."""
+    script = "stty size; tty; trap 'echo caught' INT; echo ready; sleep 300; read line; echo $line; exit 3"
+    session = start(stage, "try", str(deb(stage, "bwt-look")), "--", "bash", "-c", script)
+    fcntl.ioctl(session.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 77, 0, 0))
+    before = session.read(rb"ready\r\n", 300)
+    assert b"/dev/pts/" in before
+    assert b"33 77" in before
+    session.type("\x03")
+    session.read(rb"caught\r\n")
+    session.type("typed\n")
+    session.read(rb"typed\r\ntyped\r\n")
+    assert session.end() == 3
+    assert b"nothing was written in the home" in session.seen
+    os.close(session.terminal)
 
 
 def test_home_has_one_user_and_is_removed_by_its_own_word(stage: Desk) -> None:

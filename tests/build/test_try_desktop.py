@@ -111,7 +111,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory, bases: Bases) -> Iterator[De
 def session(stage: Desk, tmp_path: Path) -> Iterator[Session]:
     # A path of a socket may be no longer than a hundred characters.
     with suites_runtime(tmp_path) as runtime:
-        found = Session(stage, runtime, {"XDG_RUNTIME_DIR": str(runtime)})
+        found = Session(stage, runtime, {"XDG_RUNTIME_DIR": str(runtime), "TERM": "xterm"})
         with found.stack:
             yield found
 
@@ -196,6 +196,8 @@ def test_private_display_sees_no_keys_and_no_clipboard_of_the_users(session: Ses
         assert child.stdout is not None
         first = child.stdout.readline()
         assert first == b"ready\n", (first, child.communicate())
+        # Not into the window of the private server: what is typed there is for it.
+        session.outside("xdotool", "mousemove", "1390", "890")
         for _ in range(20):
             session.outside("xdotool", "key", "--delay", "20", "a")
         return child.communicate(timeout=120)[0].decode()
@@ -215,6 +217,27 @@ def test_private_display_sees_no_keys_and_no_clipboard_of_the_users(session: Ses
     )
     assert nothing.returncode != 0
     assert "secret" not in nothing.stdout
+
+
+def test_windows_by_xpra(session: Session) -> None:
+    if shutil.which("xpra") is None:
+        pytest.skip("xpra is not in every release")
+    session.with_display()
+    words = ("x11-apps", "--allow", "socket=x11", "--x11", "xpra", "--", "timeout", "60", "xclock")
+    child = subprocess.Popen(
+        session.argv(*words),
+        cwd=session.desk.tree,
+        env=session.desk.environment | session.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        wait_for(lambda: session.outside("xdotool", "search", "--name", "xclock on bwbuild"), 300)
+    finally:
+        child.terminate()
+        said = child.communicate(timeout=120)[0]
+    assert child.returncode == 130, said
 
 
 def test_display_that_is_not_there(session: Session) -> None:

@@ -1,0 +1,317 @@
+"""bwbuild try: what is only computed: commands, manifests, pictures, the bus's log, what was learned."""
+
+from __future__ import annotations
+
+import os
+import struct
+import subprocess
+import zlib
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from bwbuild.errors import UsageError
+from bwbuild.permissions.finish_args import translate
+from bwbuild.permissions.words import Permission, parse
+from bwbuild.trace.parse import Event, Kind
+from bwbuild.tryout import difference, grants, picture, programs, telling, written, x11
+from bwbuild.tryout.bus import calls, is_wanted, words
+from bwbuild.tryout.difference import Installation, Item, Texts
+from bwbuild.tryout.learned import Learned, Seen, learn
+from bwbuild.tryout.values import Account, Refused
+
+ENTRY = """\
+[Desktop Entry]
+Type=Application
+Name=Editor
+Exec=env A="b c" editor --new %U 100%%
+[Desktop Action x]
+Exec=other
+"""
+
+
+def test_programs_of_lists_of_files() -> None:
+    files = [
+        "/.",
+        "/usr/bin/a",
+        "usr/games/b",
+        "/usr/sbin/c",
+        "/usr/bin",
+        "/bin/d",
+        "/usr/share/bin/e",
+        "usr/bin/a",
+    ]
+    assert programs.of_lists(files) == ("a", "b", "d")
+    entries = ["/usr/share/applications/x.desktop", "usr/share/applications/y.txt"]
+    assert programs.entries_of_lists(entries) == ("usr/share/applications/x.desktop",)
+
+
+def test_command_of_a_desktop_file() -> None:
+    assert programs.of_entry(ENTRY) == ("env", "A=b c", "editor", "--new", "100%")
+    assert programs.of_entry(ENTRY.replace("Name=Editor", "NoDisplay=true")) == ()
+    assert programs.of_entry('[Desktop Entry]\nExec="unclosed') == ()
+    assert programs.of_entry("\x00\xff") == ()
+
+
+def test_default_command() -> None:
+    assert programs.default(["only"], {}, "x") == ("only",)
+    assert programs.default(["a", "b"], {"x.desktop": ("a", "-g")}, "x") == ("a", "-g")
+    with pytest.raises(UsageError, match="has no program"):
+        programs.default([], {}, "x")
+    with pytest.raises(UsageError, match="has 2 programs") as raised:
+        programs.default(["a", "b"], {"x.desktop": ()}, "x")
+    assert raised.value.details == ("a", "b")
+
+
+def test_near_names() -> None:
+    programs.check("/anywhere/x", set())
+    programs.check("ls", {"ls"})
+    with pytest.raises(UsageError) as raised:
+        programs.check("xclok", {"xclock", "oclock", "true"})
+    assert raised.value.hint.startswith("did you mean xclock")
+
+
+def dump(width: int, height: int, pixels: bytes, line: int) -> bytes:
+    words_ = [100, 7, 2, 24, width, height, 0, 0, 32, 0, 32, 32, line, 4, 0, 0, 0, 8, 256, 2, 0, 0, 0, 0, 0]
+    return struct.pack(">25I", *words_) + bytes(2 * 12) + pixels
+
+
+def test_picture_of_a_dump() -> None:
+    row = bytes((1, 2, 3, 0, 4, 5, 6, 0))
+    found = picture.of_dump(dump(2, 2, (row + bytes(4)) * 2, 12))
+    assert found.pixels == bytes((3, 2, 1, 6, 5, 4)) * 2
+    assert not found.is_blank
+    assert picture.Picture(2, 1, bytes((7, 8, 9)) * 2).is_blank
+    data = found.png
+    at = data.index(b"IDAT")
+    size = int.from_bytes(data[at - 4 : at], "big")
+    assert zlib.decompress(data[at + 4 : at + 4 + size]) == (b"\0" + bytes((3, 2, 1, 6, 5, 4))) * 2
+
+
+@pytest.mark.parametrize("data", [b"", bytes(100), dump(2, 2, b"", 8), dump(1 << 20, 1, b"", 1 << 22)])
+def test_what_is_no_dump(data: bytes) -> None:
+    with pytest.raises(ValueError, match="window dump"):
+        picture.of_dump(data)
+
+
+def test_authority() -> None:
+    cookie = bytes(range(16))
+    assert x11.authority(cookie) == (b"\xff\xff\0\0\0\0\0\x12MIT-MAGIC-COOKIE-1\0\x10" + cookie)
+
+
+LOG = """\
+C1: -> org.freedesktop.DBus call org.freedesktop.DBus.Hello at /org/freedesktop/DBus
+C2: -> org.freedesktop.DBus fake AddMatch for org.example.A
+C9: -> org.example.Secret call org.example.Secret.Get at /
+*HIDDEN* (ping)
+C10: -> org.example.Secret call org.example.Secret.Get at /
+*HIDDEN* (ping)
+C11: -> org.example.A call org.example.A.Get at /a
+B11: <- :1.5 return from C11
+C12: -> org.freedesktop.DBus call org.freedesktop.DBus.RequestName at /
+Filtering message due to arg0 org.example.Bad, policy: 0 (required 3)
+*HIDDEN* (ping)
+C13: -> org.freedesktop.DBus call org.freedesktop.DBus.RequestName at /
+C14: -> org.freedesktop.DBus call org.freedesktop.DBus.StartServiceByName at /
+Filtering message due to arg0 org.freedesktop.systemd1, policy: 0 (required 2)
+*HIDDEN* (ping)
+C15: -> :1.7 call org.example.X.Get at /
+*HIDDEN* (ping)
+"""
+
+
+def test_log_of_the_proxy() -> None:
+    found = calls(LOG)
+    assert found.reached == Counter({"org.example.A": 1})
+    assert found.refused == Counter(
+        {
+            parse("talk=org.example.Secret"): 2,
+            parse("own=org.example.Bad"): 1,
+            parse("talk=org.freedesktop.systemd1"): 1,
+        }
+    )
+    assert found.owns
+
+
+def test_words_of_the_proxy() -> None:
+    granted = [parse("talk=org.example.A"), parse("own=org.example.B"), parse("share=network")]
+    assert is_wanted(granted)
+    assert not is_wanted(granted[2:])
+    assert words(granted) == (
+        *("--filter", "--log", "--talk=org.freedesktop.portal.*"),
+        *("--talk=org.example.A", "--own=org.example.B"),
+    )
+
+
+def test_learning() -> None:
+    seen = Seen()
+    data, ssh = Path("/srv/data"), "/home/doe/.ssh/id"
+    seen.take(
+        [
+            Event(Kind.OPEN, "p", "/home/bwbuild/data/x", "/srv/data/x"),
+            Event(Kind.OPEN, "p", "/usr/lib/y", "/usr/lib/y"),
+            Event(Kind.WRITE, "p", "/usr/z", "", "EROFS"),
+            Event(Kind.WRITE, "p", "/usr/z", "", "EROFS"),
+            Event(Kind.OPEN, "p", ssh, "", "ENOENT"),
+            Event(Kind.CONNECT, "p", "127.0.0.1:80", "", "ECONNREFUSED"),
+            Event(Kind.CONNECT, "p", "192.0.2.1:80", "", "ENETUNREACH"),
+            Event(Kind.CONNECT, "p", "@/tmp/.X11-unix/X0", "", "ECONNREFUSED"),
+            Event(Kind.CONNECT, "p", "/run/bwbuild-permits/wayland"),
+        ]
+    )
+    path = parse("filesystem=/srv/data:rw")
+    granted = [path, parse("socket=wayland"), parse("device=dri"), parse("talk=org.example.A")]
+    found = learn(seen, calls(LOG), granted, {path: data}, {ssh: "~/.ssh/id"})
+    assert list(map(str, found.permissions)) == [
+        "filesystem=/srv/data:ro",
+        "socket=wayland",
+        "talk=org.example.A",
+    ]
+    assert list(map(str, found.idle)) == ["device=dri"]
+    wanted = {str(permission): times for permission, times in found.wanted.items()}
+    assert wanted["share=network"] == 1
+    assert wanted["socket=x11"] == 1
+    assert wanted["filesystem=~/.ssh/id:ro"] == 1
+    assert found.refused == {"write /usr/z": 2}
+    assert found.opened == ("/srv/data/x", "/usr/lib/y")
+
+
+def test_nothing_is_learned_that_was_not_granted() -> None:
+    seen = Seen()
+    seen.take(
+        [Event(Kind.CONNECT, "p", "192.0.2.1:80"), Event(Kind.OPEN, "p", "/dev/dri/card0", "", "ENOENT")]
+    )
+    found = learn(seen, None, [], {}, {})
+    assert found.permissions == ()
+    assert set(map(str, found.wanted)) == {"share=network", "device=dri"}
+
+
+def test_proposal_can_be_pasted() -> None:
+    found = Learned((parse("filesystem=~/my data:ro"),), wanted={parse("share=network"): 2})
+    lines = list(telling.proposal(found))
+    assert "--allow 'filesystem=~/my data:ro'" in lines[1]
+    assert lines[2] == "what it looked for besides: --allow share=network"
+
+
+def test_account_in_words() -> None:
+    files = tuple(("+", f"f{number}", 1) for number in range(20))
+    account = Account(3, written=files, left=("d", "d", "e"), refused=(Refused("x", 2),), blind=("y",))
+    lines = list(telling.lines(account))
+    assert "ended with the sandbox: d (2), e" in lines[0]
+    assert "written in the home: 20 files" in lines
+    assert "  and 8 more" in lines
+    assert "refused: x (2 times)" in lines
+    assert "not known: y" in lines
+
+
+def test_what_was_written(tmp_path: Path) -> None:
+    for name in ("same", "changed", "gone"):
+        (tmp_path / name).write_text(name)
+    before = written.look(tmp_path)
+    (tmp_path / "changed").write_text("another text")
+    (tmp_path / "gone").unlink()
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "new").symlink_to("/etc/passwd")
+    after = written.look(tmp_path)
+    assert written.compare(before, after) == (("~", "changed", 12), ("+", "d/new", 11), ("-", "gone", 4))
+
+
+def test_home_that_is_too_deep(tmp_path: Path) -> None:
+    there = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(2500):
+        os.mkdir("d", dir_fd=there)
+        below = os.open("d", os.O_RDONLY, dir_fd=there)
+        os.close(there)
+        there = below
+    os.close(there)
+    (tmp_path / "near").touch()
+    assert set(written.look(tmp_path)) == {"near"}
+    subprocess.run(["rm", "-rf", tmp_path / "d"], check=True)
+
+
+def test_difference() -> None:
+    data = b"".join(
+        (
+            b"+\tf\t4755\t0\t0\tusr/bin/a\0\0",
+            b"+\td\t755\t0\t0\tvar/lib/a\0\0",
+            b"+\tf\t644\t7\t0\tvar/lib/a/\tmade\0\0",
+            b"-\tc\t0\t0\t0\tusr/bin/old\0\0",
+            b"+\tl\t777\t0\t0\tetc/systemd/system/x.wants/a.service\0/lib/a.service\0",
+            b"~\tf\t644\t0\t0\tvar/lib/dpkg/status\0\0",
+            b"+\tf\t644\t0\t0\tvar/lib/dpkg/alternatives/ed\0\0",
+        )
+    )
+    items = difference.parse(data)
+    assert items[0] == Item("+", "l", 0o777, 0, 0, "etc/systemd/system/x.wants/a.service", "/lib/a.service")
+    before = Texts("root:x:0:0::/:/bin/sh\n", diversions="")
+    after = Texts(before.passwd + "d:x:7:7::/:/bin/false\n", diversions="/a\n/b\np\n")
+    found = Installation(
+        ("a 1",), items, {"usr/bin/a"}, before, after, "Processing triggers for libc-bin (2)\n"
+    )
+    text = "\n".join(difference.lines(found))
+    for line in (
+        "files of the packages:\n  1 new ones",
+        "gone: /usr/bin/old\n  new: /var/lib/a/\tmade",
+        "/usr/bin/a (mode 4755, owner root:0)",
+        "users:\n  new: d (7:7::/:/bin/false)",
+        "new group: ed",
+        "new enabled: /etc/systemd/system/x.wants/a.service",
+        "new: /a to /b by p",
+        "ran: those of libc-bin",
+        "no changes: groups, overridden modes",
+    ):
+        assert line in text, text
+    assert "dpkg/status" not in text
+
+
+def test_finish_args() -> None:
+    found = translate(
+        [
+            *("--share=network", "--share=ipc", "--socket=fallback-x11", "--device=dri", "--filesystem=home"),
+            *("--filesystem=xdg-music:ro", "--filesystem=host:ro", "--talk-name=org.example.A", "--env=A=b"),
+            *(
+                "--nosocket=wayland",
+                "--persist=.x",
+                "--share=network",
+                "--bogus",
+                "--talk-name=nonsense name",
+            ),
+        ]
+    )
+    assert list(map(str, found.allow)) == [
+        *("share=network", "socket=x11", "device=dri", "filesystem=~:rw", "filesystem=xdg-music:ro"),
+        "talk=org.example.A",
+    ]
+    assert found.deny == (Permission("socket", "wayland"),)
+    assert found.environment == {"A": "b"}
+    assert [argument for argument, _ in found.without] == [
+        *("--share=ipc", "--filesystem=host:ro", "--bogus", "--talk-name=nonsense name"),
+    ]
+
+
+def test_what_is_granted(tmp_path: Path) -> None:
+    manifest = tmp_path / "m.json"
+    manifest.write_text('{"finish-args": ["--socket=wayland", "--filesystem=/srv/a"] // said\n}')
+    found = grants.read(["filesystem=/srv/a", "share=network"], ["socket=wayland"], manifest)
+    assert list(map(str, found.permissions)) == ["share=network", "filesystem=/srv/a:rw"]
+    denied = grants.read(["filesystem=/srv/a:rw"], ["filesystem=/srv/a"], None)
+    assert denied.permissions == ()
+    with pytest.raises(UsageError, match="of no use here"):
+        grants.read(["persist=x"], [], None)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("m.json", "{", "no JSON"),
+        ("m.json", '{"finish-args": [1]}', "no list finish-args"),
+        ("m.yml", "a: [", "no YAML"),
+        ("m.yml", "- x", "no list finish-args"),
+        ("m.json", "[" * 100_000, "no JSON"),
+    ],
+)
+def test_what_is_no_manifest(tmp_path: Path, name: str, text: str, message: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UsageError, match=message):
+        grants.read([], [], tmp_path / name)
