@@ -125,7 +125,8 @@ def _declared(inputs: Inputs, stack: ExitStack, tell: Recorder) -> Inputs:
             return _narrowed(replace(inputs, view=view))
         return replace(inputs, view=view)
     except DependencyError as error:
-        if inputs.settings.missing is not Missing.BASE:
+        # A base would show all it has, which is not what was learned.
+        if inputs.settings.missing is not Missing.BASE or inputs.settings.view is View.LEARNED:
             raise
         name = suite.of_this_machine()
         tell(Notice(Level.WARNING, f"{error.message}; building on a base of {name}"))

@@ -44,21 +44,13 @@ def learn(source: str, *, trim: bool, more: bool, as_json: bool, **parameters: A
     from bwbuild.build.start import decide  # noqa: PLC0415
     from bwbuild.cli.prompt import asking  # noqa: PLC0415
     from bwbuild.cli.terminal import show_progress  # noqa: PLC0415
-    from bwbuild.config.settings import Sign, View  # noqa: PLC0415
+    from bwbuild.config.settings import Sign  # noqa: PLC0415
     from bwbuild.events import notices  # noqa: PLC0415
     from bwbuild.sandbox import tracing  # noqa: PLC0415
 
-    settings = replace(configuration(parameters).settings, sign=Sign.NEVER)
-    if settings.view is View.LEARNED:
-        raise UsageError(
-            "a build that sees only what was learned has nothing new to teach",
-            hint="leave out --view learned; --more adds to the profile",
-        )
-    if more and settings.dist is not None:
-        raise UsageError(
-            "a profile is of the packages of this machine, and -d builds on those of a suite",
-            hint="leave out --more, or -d",
-        )
+    without = {"sign": Sign.NEVER, "lintian": False, "autopkgtest": False, "piuparts": False, "fail_on": ()}
+    settings = replace(configuration(parameters).settings, **without)
+    _check(settings, more=more)
     tracing.check()  # before what may take minutes
     progress = partial(show_progress, verbosity=settings.verbosity)
     wanted = inputs.Wanted(decide(source), dpkg_options(), ask=asking())
@@ -69,6 +61,27 @@ def learn(source: str, *, trim: bool, more: bool, as_json: bool, **parameters: A
             learned = replace(learned, trimmed=_trimmed(plan, settings, report, learned.verdict))
     _show(learned, as_json=as_json)
     return report.status
+
+
+def _check(settings: Settings, *, more: bool) -> None:
+    """Refuse what contradicts learning."""
+    from bwbuild.config.settings import View, Workspace  # noqa: PLC0415
+
+    if settings.view is View.LEARNED:
+        raise UsageError(
+            "a build that sees only what was learned has nothing new to teach",
+            hint="leave out --view learned; --more adds to the profile",
+        )
+    if more and settings.dist is not None:
+        raise UsageError(
+            "a profile is of the packages of this machine, and -d builds on those of a suite",
+            hint="leave out --more, or -d",
+        )
+    if settings.workspace is Workspace.IN_PLACE:
+        raise UsageError(
+            "a build in place leaves its results beside the tree, and learning is no reason to replace those",
+            hint="leave out --in-place",
+        )
 
 
 def _learned(plan: Plan, settings: Settings, *, more: bool) -> tuple[Report, Learned]:

@@ -60,7 +60,7 @@ def make(suite: Suite, path: Path, identity: Identity, tell: Observer) -> None:
     if suite.keyring is not None:
         _bring_keyring(suite.keyring, path / _keyring(suite.keyring))
     text = in_namespace(identity, _lines(suite))
-    done = process.follow(["sh", "-c", text], show, cwd=path, env=environment)
+    done = process.follow(["sh", "-c", text], show, cwd=path, env=environment, tie=True)
     tell(Text(done.text))
     if done.returncode != 0:
         raise explained(suite, done.text.splitlines(), done.returncode)

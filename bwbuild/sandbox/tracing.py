@@ -35,7 +35,7 @@ def check() -> None:
 
 
 class Trace:
-    """The reader's end of the FIFO; ``take`` gets what comes."""
+    """The reader's end of the FIFO; ``take`` gets what comes, and nothing, ``b""``, at the end."""
 
     def __init__(self, descriptor: int, take: Callable[[bytes], object]) -> None:
         self.descriptor = descriptor
@@ -56,6 +56,7 @@ class Trace:
         with suppress(BlockingIOError):
             while data := os.read(self.descriptor, _CHUNK):
                 self._take(data)
+        self._take(b"")
 
     def close(self) -> None:
         """Read no more: strace, which waited for that, ends."""

@@ -155,7 +155,7 @@ TERMINAL = [
         "typed text",
         "reads what the developer types meanwhile, such as a password",
         on_terminal(typed_is_gone, TYPED),
-        script="for tty in /dev/stdin /dev/tty /dev/console; do timeout --foreground 1 head -n1 < $tty; done",
+        script="for tty in /dev/stdin /dev/tty /dev/console; do timeout --foreground 9 head -n1 < $tty; done",
         telling=True,
     ),
     Attack(

@@ -178,7 +178,7 @@ class Lab:
         self._run([*self._enter(self.hub), "ip", *words])
 
     def _run(self, words: list[str]) -> None:
-        subprocess.run(words, check=True, timeout=20)
+        subprocess.run(words, check=True, timeout=120)
 
 
 @dataclass(frozen=True, slots=True)

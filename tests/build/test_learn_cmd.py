@@ -117,7 +117,16 @@ def test_without_a_profile_the_command_is_named(learner: Desk) -> None:
     assert learner.run("learn", "-B", "--more", cwd=tree(learner)).status == 3
     assert learner.run("learn", "--view", "learned", cwd=tree(learner)).status == 2
     assert learner.run("-b", "--view", "learned", "-d", "nosuch", cwd=tree(learner)).status == 3
+    assert learner.run("learn", "--in-place", cwd=tree(learner)).status == 2
     assert learner.run("learn", "--more", "-d", "nosuch", cwd=tree(learner)).status == 2
+
+
+def test_no_base_takes_the_place_of_what_was_learned(learner: Desk, tmp_path: Path) -> None:
+    changed = tmp_path / "learned-1"
+    shutil.copytree(tree(learner), changed)
+    control = changed / "debian/control"
+    control.write_text(control.read_text().replace("acl,", "acl, nosuch-package,"))
+    assert learner.run("-b", "--view", "learned", "--missing", "base", cwd=changed).status == 6
 
 
 def test_interrupted_it_leaves_nothing(learner: Desk) -> None:

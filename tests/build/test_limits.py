@@ -143,7 +143,7 @@ def test_file_systems_in_memory(tmp_path: Path, place: str, name: str) -> None:
 
 def test_disk(tmp_path: Path) -> None:
     options = ("--limit-disk", "100M", "--workspace-memory", "never")
-    _, done, report = attempt(tmp_path, "head -c 300M /dev/urandom > big; sleep 60", *options)
+    _, done, report = attempt(tmp_path, "head -c 300M /dev/urandom > big; sleep 600", *options)
     limit = check(done, report, "disk")
     assert limit["peak"] > 100 << 20
     assert "killed: disk limit 100 MiB" in done.err

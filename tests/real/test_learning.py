@@ -74,13 +74,19 @@ def plant(row: Planted, directory: Path) -> Path:
         shutil.copy(original, directory)
     control = tree / "debian/control"
     text = control.read_text(encoding="utf-8")
-    replaced = rf"(?<![\w.+-]){re.escape(row.replaced)}(?![\w.+-])[^,\n]*"
+    replaced = re.compile(rf"(?<![\w.+-]){re.escape(row.replaced)}(?![\w.+-])[^,\n]*")
     head, end, rest = text.partition("\n\n")
-    head, count = re.subn(replaced, "planted-through", head, count=1)
-    assert count, f"{row.name} does not declare {row.replaced}"
-    head = re.sub(
-        r"^(Build-Depends: *)", r"\1planted-unused, ", head, count=1, flags=re.MULTILINE | re.IGNORECASE
-    )
+    # A field, and the lines that go on with it.
+    fields = re.split(r"\n(?=[^\s#])", head)
+    for number, field in enumerate(fields):
+        if field.lower().startswith("build-depends") and replaced.search(field):
+            fields[number] = replaced.sub("planted-through", field, count=1)
+            break
+    else:
+        pytest.fail(f"{row.name} does not declare {row.replaced}")
+    name = re.compile(r"^(Build-Depends: *)", re.IGNORECASE)
+    fields = [name.sub(r"\1planted-unused, ", field) for field in fields]
+    head = "\n".join(fields)
     assert "planted-unused" in head
     control.write_text(head + end + rest, encoding="utf-8")
     return tree

@@ -65,7 +65,7 @@ def touch(directory):
 
 def connect(address, family=socket.AF_INET):
     with socket.socket(family, socket.SOCK_STREAM) as made:
-        made.settimeout(2)
+        made.settimeout(20)
         made.connect(address)
 
 

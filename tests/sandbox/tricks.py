@@ -145,7 +145,7 @@ class Tricks:
         loaders = glob.glob("/lib*/ld-linux*") + glob.glob("/lib/ld-linux*")
         for argv in ([path, "--version"], *([loader, path, "--version"] for loader in loaders)):
             try:
-                done = subprocess.run(argv, capture_output=True, check=False, timeout=10)
+                done = subprocess.run(argv, capture_output=True, check=False, timeout=60)
             except OSError:
                 continue
             if done.returncode == 0:

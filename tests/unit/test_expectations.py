@@ -119,6 +119,7 @@ def test_parse_fills_every_field_in() -> None:
         ("what = 'x'\nstatus = 'success'\nalso = ['--x']", "also must be list"),
         ("what = 'x'\nstatus = 'success'\n[environment]\nA = 1", "environment.A must be str"),
         ("what = 'x'\nstatus = 'success'\n[files]\nx = []", "not among the artifacts"),
+        ("what = " + "[" * 5000, "nested too deeply"),
     ],
 )
 def test_parse_names_what_is_wrong(text: str, message: str) -> None:

@@ -90,6 +90,16 @@ def test_names_and_addresses() -> None:
     assert seen.names == (Tried("curl", "www.org"),)
 
 
+def test_a_build_that_begins_again_is_traced_from_bwrap_on() -> None:
+    collector = Collector(("/build/path",))
+    again = b'<perl> execve("/usr/bin/bwrap", ["bwrap"], 0x1 /* 1 var */) = 0\n'
+    for _ in range(2):
+        collector.take(b"1" + again + b'1<bwrap> mkdir("/newroot/usr", 0755) = 0\n' + BEGIN)
+        collector.take(b'2<x> mkdir("/home/x", 0755) = -1 EROFS (Read-only file system)\n')
+        collector.take(b"")
+    assert [tried.what for tried in collector.seen().writes] == ["/home/x"]
+
+
 def test_no_more_than_so_much_is_kept() -> None:
     lines = [f'<x> connect(3, {{sa_family=AF_UNIX, sun_path="/{n}"}}, 9) = 0' for n in range(MOST_OTHERS + 7)]
     seen = collected(*lines)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
-from bwbuild.build.watch.limits import Limits
+from bwbuild.build.watch import watchdog
+from bwbuild.build.watch.limits import Breach, Limits
 from bwbuild.build.watch.watchdog import Watchdog, Watched
 from bwbuild.events import Event, Usage
 from bwbuild.sandbox.runner import Running
@@ -26,3 +28,50 @@ def test_a_first_process_that_still_has_the_machines_root(tmp_path: Path) -> Non
     if used < 1 << 30:
         pytest.skip("there is next to nothing on the root's file system, as in the sandbox of a build")
     assert usage.memory < used
+
+
+GIB = 1 << 30
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """What is free at each look at the file system, which has 1000 GiB; the last stays."""
+    free: list[int] = []
+    monkeypatch.setattr(watchdog, "DISK", 0.0)
+    monkeypatch.setattr(
+        watchdog, "file_system", lambda _: (free.pop(0) if len(free) > 1 else free[0], 1000 * GIB)
+    )
+    return free
+
+
+def grown(taken: Iterable[int], path: Path) -> tuple[int, Breach | None]:
+    """How often sizes were added up in three ticks, and what came of it; the limit are 10 GiB."""
+    sizes = list(taken)
+    count = len(sizes)
+    watched = Watched(Limits(disk=10 * GIB), path, lambda: sizes.pop(0), ())
+    watching = Watchdog(watched, lambda _: None)
+    for _ in range(3):
+        watching.tick(Running(os.getpid(), None))
+    return count - len(sizes), watching.seen.breach
+
+
+def test_sizes_are_added_up_when_the_disk_has_lost_as_much(tmp_path: Path, looks: list[int]) -> None:
+    looks += [900 * GIB, 895 * GIB, 889 * GIB]
+    count, breach = grown([11 * GIB] * 3, tmp_path)
+    assert count == 1
+    assert breach is not None
+    assert breach.reached.name == "disk"
+
+
+def test_what_others_free_between_two_looks_hides_nothing(tmp_path: Path, looks: list[int]) -> None:
+    looks += [500 * GIB, 494 * GIB, 700 * GIB, 694 * GIB]
+    assert grown([11 * GIB] * 3, tmp_path)[1] is not None
+
+
+def test_sizes_are_added_up_now_and_then_in_any_case(
+    tmp_path: Path, looks: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks += [500 * GIB]
+    assert grown([11 * GIB] * 3, tmp_path) == (0, None)
+    monkeypatch.setattr(watchdog, "ADDED_UP", 0.0)
+    assert grown([11 * GIB] * 3, tmp_path)[1] is not None

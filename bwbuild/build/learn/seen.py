@@ -71,7 +71,9 @@ class Collector:
         self._lost = 0
 
     def take(self, data: bytes) -> None:
-        """Take what came."""
+        """Take what came; after nothing another trace begins, of a build that had to begin again."""
+        if not data:
+            self._parser = Parser()
         for event in self._parser.feed(data):
             self._look_at(event)
 

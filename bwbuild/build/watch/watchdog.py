@@ -29,6 +29,9 @@ from bwbuild.sandbox.spec import Guest, Kernel, Layering, Tmpfs
 
 #: Seconds between two looks at the tree, between two measurements of it, and between two looks at the disk.
 GLANCE, SAMPLE, DISK = 0.4, 0.5, 2.0
+#: Seconds between two times at which sizes are added up though the file system gives no reason, and the share
+#: of a core that this may take.
+ADDED_UP, ADDING_SHARE = 30.0, 0.01
 #: Seconds that a build may be at its limit of processes: one that can do without more has gone on by then.
 STUCK = 10.0
 #: A file system with less room is full, whatever the last thing was that did not fit.
@@ -204,16 +207,18 @@ class _Disk:
         self._limits = watched.limits
         self._path = watched.path
         self._taken = watched.taken
-        self._pace = Pace(DISK)
+        self._pace, self._adding = Pace(DISK), Pace(ADDED_UP)
+        self._adding.done(0.0, 1.0)
         self._start = self._free = file_system(self._path)[0]
-        self._measured_at = 0
+        #: all that became less from one look to the next: what others free is not taken off
+        self._growth = self._measured_at = 0
 
     def check(self) -> Breach | None:
         """Why the build is to be ended; None if it is not."""
         if not self._pace.due():
             return None
         self._pace.done(0.0, 1.0)
-        self._free, size = file_system(self._path)
+        size = self._look()
         reserve = words.disk_reserve(self._limits, size)
         # Where there was less from the beginning, the build is not what took it.
         if self._free < (reserve if self._start >= reserve else self._start // 2):
@@ -223,18 +228,33 @@ class _Disk:
     def overgrown(self) -> Breach | None:
         """The limit on what is taken, if it is above it now."""
         limit, taken = self._limits.disk, self._taken
-        if limit is None or taken is None or file_system(self._path)[0] > self._start - limit:
+        if limit is None or taken is None:
+            return None
+        self._look()
+        if self._growth < limit:
             return None
         size = taken()
         return words.of_disk(limit, size, killed=False) if size > limit else None
 
+    def _look(self) -> int:
+        """Look at the file system; its size."""
+        before = self._free
+        self._free, size = file_system(self._path)
+        self._growth += max(0, before - self._free)
+        return size
+
     def _check_growth(self) -> Breach | None:
-        limit, growth = self._limits.disk, self._start - self._free
-        # To add up the sizes of all files is dear, and the file system's own figure is a good guess.
-        if limit is None or self._taken is None or growth < max(limit, self._measured_at):
+        limit = self._limits.disk
+        if limit is None or self._taken is None:
             return None
-        self._measured_at = growth + limit // 20
+        # To add up the sizes of all files is dear, and the file system's own figure is a good guess. But what
+        # others free at the same time hides what is written.
+        if self._growth < max(limit, self._measured_at) and not self._adding.due():
+            return None
+        self._measured_at = self._growth + limit // 20
+        start = time.monotonic()
         taken = self._taken()
+        self._adding.done(time.monotonic() - start, ADDING_SHARE)
         return words.of_disk(limit, taken, killed=True) if taken > limit else None
 
 
