@@ -77,7 +77,9 @@ def denial(source: str, decision: Decision) -> str:
     request = decision.request
     reason = f" ({request.reason})" if request else ""
     remedy = ""
-    if decision.why is Why.UNASKED:
+    if why := senseless(decision.permission):
+        remedy = f"; {why}"
+    elif decision.why is Why.UNASKED:
         remedy = f"; {command(source, decision)} grants it"
     elif decision.why is Why.NEVER:
         remedy = f"; bwbuild revoke {source} {decision.permission} has it asked again"

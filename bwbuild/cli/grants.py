@@ -25,7 +25,8 @@ def grant(source: str, permission: str, *, never: bool) -> int:
 
     When SOURCE asks for it with another reason or purpose, it has to be granted anew.
     """
-    from bwbuild.build.permitting import keep, store  # noqa: PLC0415 - --help needs none of them
+    from bwbuild.build.permitted import senseless  # noqa: PLC0415 - --help needs none of them
+    from bwbuild.build.permitting import keep, store  # noqa: PLC0415
     from bwbuild.permissions.answers import Answer  # noqa: PLC0415
 
     name, requests = _requests(source)
@@ -38,6 +39,9 @@ def grant(source: str, permission: str, *, never: bool) -> int:
             hint=f"--allow {wanted} grants it to one build, whatever that asks for; a tree in place of"
             " the name is looked into",
         )
+    why = senseless(wanted)
+    if why and not never:
+        raise UsageError(f"{wanted} can't be granted to a build", hint=why)
     answer = Answer.NEVER if never else Answer.ALWAYS
     keep(store(os.environ), name, dict.fromkeys(found, answer))
     for request in found:

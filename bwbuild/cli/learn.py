@@ -48,7 +48,8 @@ def learn(source: str, *, trim: bool, more: bool, as_json: bool, **parameters: A
     from bwbuild.events import notices  # noqa: PLC0415
     from bwbuild.sandbox import tracing  # noqa: PLC0415
 
-    settings = replace(configuration(parameters).settings, sign=Sign.NEVER)
+    without = {"sign": Sign.NEVER, "lintian": False, "autopkgtest": False, "piuparts": False, "fail_on": ()}
+    settings = replace(configuration(parameters).settings, **without)
     _check(settings, more=more)
     tracing.check()  # before what may take minutes
     progress = partial(show_progress, verbosity=settings.verbosity)

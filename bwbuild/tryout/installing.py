@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bwbuild.errors import HostError
+from bwbuild.errors import HostError, UsageError
 from bwbuild.root import layers
 from bwbuild.root.chamber import Chamber
 from bwbuild.root.workplace import workplace
@@ -62,6 +62,11 @@ def seen(there: Root) -> Installation:
     :raises BwbuildError: it can't be installed.
     """
     base, cache = there.base, there.wish.cache
+    if not any(package.name in _new(there) for package in there.tried):
+        raise UsageError(
+            f"every root of {base.suite.name} has {there.tried[0].name} already, so nothing changes",
+            hint="of a package that was built in another version it can be told",
+        )
     below_wish = replace(there.wish, control=_dependencies(there), extra=None, what="the dependencies")
     with layers.opened(below_wish) as lower, workplace(cache, "diff") as place:
         files = _files(there, place)
@@ -99,6 +104,11 @@ def seen(there: Root) -> Installation:
             after=_texts((upper, *tops)),
             said=said,
         )
+
+
+def _new(there: Root) -> set[str]:
+    """The names of what is in the layer."""
+    return {key.partition(":")[0] for key in there.ground.layer.packages}
 
 
 def _owned(there: Root) -> frozenset[str]:

@@ -140,6 +140,7 @@ def opened(wanted: Wanted) -> Iterator[Root]:
     base_wish = grounds.wish(settings, wanted.suite, host.architecture, identity, wanted.tell)
     with extra.gathered(given, cache) as added, bases.opened(base_wish) as base:
         tried = (*_of_debs(base, cache, added), *(Package(name) for name in wanted.subject.names))
+        _check_new(base, tried)
         relations = [package.relation for package in tried] + list(wanted.besides)
         control = f"{_CONTROL}Build-Depends: {', '.join(relations)}\n" if relations else _CONTROL
         wish = layers.Wish(
@@ -161,6 +162,19 @@ def opened(wanted: Wanted) -> Iterator[Root]:
             passwd, group = (root.text(f"etc/{name}") or "" for name in ("passwd", "group"))
             status = root.text(_DATABASE / "status") or ""
             yield Root(Ground(base, layer, passwd, group, ground.root_names, installed(status)), tried, wish)
+
+
+def _check_new(base: Base, tried: Sequence[Package]) -> None:
+    """Refuse a package that apt would not install, since the base has it in that very version."""
+    there = installed(below.text(base.root, _DATABASE / "status") or "")
+    for package in tried:
+        keys = (f"{package.name}:{base.suite.architecture}", f"{package.name}:all")
+        if package.version and package.version in [there.get(key) for key in keys]:
+            raise UsageError(
+                f"every root of {base.suite.name} has {package.name} {package.version} already,"
+                " so what was built would not be tried",
+                hint="build it under another version: bwbuild --append-to-version=+try1",
+            )
 
 
 def _shell(base: Base, cache: Path, tell: Observer, layer: Path, said: Sequence[str]) -> None:

@@ -14,10 +14,11 @@ def make_deb(
     scripts: Mapping[str, str] | None = None,
     *,
     depends: str = "",
+    version: str = "1",
 ) -> Path:
     """A package with these files (path -> text, programs below usr/bin) and maintainer scripts."""
     top = directory / f"{name}.tree"
-    control = f"Package: {name}\nVersion: 1\nArchitecture: all\nMaintainer: T <t@example.org>\n"
+    control = f"Package: {name}\nVersion: {version}\nArchitecture: all\nMaintainer: T <t@example.org>\n"
     control += f"Depends: {depends}\n" if depends else ""
     (top / "DEBIAN").mkdir(parents=True)
     (top / "DEBIAN" / "control").write_text(f"{control}Description: tried\n", encoding="utf-8")

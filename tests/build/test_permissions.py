@@ -6,8 +6,11 @@ import json
 import os
 import pty
 import select
+import shutil
 import signal
+import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -159,6 +162,33 @@ def test_what_is_given_unasked(desk: Desk) -> None:
     assert (data / "new").exists()
 
 
+#: Says what becomes of a connection to each of the two sockets.
+CONNECTS = """\
+use Socket;
+for my $place ($ENV{WAYLAND_DISPLAY}, $ENV{PULSE_SERVER} =~ s/^unix://r) {
+    socket(my $socket, PF_UNIX, SOCK_STREAM, 0);
+    print connect($socket, sockaddr_un($place)) ? "connected\\n" : "$!\\n";
+}
+"""
+
+
+def test_sockets_of_the_session(desk: Desk) -> None:
+    runtime = Path(tempfile.mkdtemp(prefix="bwbuild-runtime-"))  # the path of a socket is short
+    try:
+        (runtime / "pulse").mkdir()
+        with socket.socket(socket.AF_UNIX) as one, socket.socket(socket.AF_UNIX) as other:
+            for listener, name in ((one, "wayland-0"), (other, "pulse/native")):
+                listener.bind(str(runtime / name))
+                listener.listen()
+            options = ("--allow", "socket=wayland", "--allow", "socket=pulseaudio")
+            words = ("run", *options, "--", "perl", "-e", CONNECTS)
+            done = desk.ok(*words, env={"XDG_RUNTIME_DIR": str(runtime)})
+            assert done.out == "connected\nconnected\n"
+            assert desk.run(*words).status == 4  # no session, no socket
+    finally:
+        shutil.rmtree(runtime)
+
+
 def test_no_log_has_a_variable_that_may_be_secret(desk: Desk) -> None:
     desk.ok("-b", "--no-sign", "--allow", "env=TOKEN", env={"TOKEN": "s3cr3t-value"})
     assert "TOKEN=(granted; no log has its value)" in desk.log()
@@ -171,6 +201,8 @@ def test_no_log_has_a_variable_that_may_be_secret(desk: Desk) -> None:
 )
 def test_what_no_build_gets(permission: str, desk: Desk) -> None:
     ask(desk, HOSTILE.format(permission=permission))
+    assert desk.run("grant", ".", permission).status in (0, 2)
+    desk.run("revoke", ".")
     for words in ((), ("--allow", permission)):
         done = desk.run("-b", "--no-sign", *words)
         assert done.status in (3, 7), done.both
@@ -301,3 +333,11 @@ def test_the_audit_says_how_they_stand(desk: Desk) -> None:
     text = desk.ok("audit", "--no-probe").out
     assert "asked for; persist=cache: granted, always, no use was seen" in text
     assert "asked for; allow=userns: denied, nobody was asked" in text
+
+
+def test_a_display_is_never_granted(desk: Desk) -> None:
+    ask(desk, HOSTILE.format(permission="socket=x11").replace("true", "false"))
+    done = desk.ok("-b", "--no-sign")
+    assert "denied, nobody was asked: socket=x11 (it is needed); who draws on your display" in done.err
+    done = desk.run("grant", ".", "socket=x11")
+    assert (done.status, "xvfb-run" in done.err) == (2, True)

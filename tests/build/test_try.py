@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import struct
 import subprocess
 import termios
@@ -109,6 +110,10 @@ def test_what_is_wrong_is_said(stage: Desk, tmp_path: Path) -> None:
     assert "is no Debian package" in fails(2, no_deb)
     assert "can't be read: No such file" in fails(2, "gone_1_all.deb")
     assert "no name of a package either" in fails(2, "../x")
+    known = command(stage, "try", "dpkg", "--", "dpkg-query", "-W", "-f", "${Version}", "hostname")
+    same = make_deb(tmp_path, "hostname", {"usr/bin/x": ""}, version=known.out)
+    assert "would not be tried" in fails(2, same)
+    assert "has dpkg already" in fails(2, "dpkg", "--diff")
     assert "did you mean bwt-look?" in fails(2, deb(stage, "bwt-look"), "--", "bwt-lok")
     assert "bwt-unmet : Depends: bwt-never (>= 2)" in fails(6, deb(stage, "bwt-unmet")).replace("  ", " ")
     assert "the postinst says why" in fails(4, deb(stage, "bwt-stop"))
@@ -171,19 +176,25 @@ def test_what_an_installation_changes(stage: Desk, tmp_path: Path) -> None:
 
 def test_program_on_a_terminal(stage: Desk) -> None:
     """It has one of its own, of the caller's size; keys that interrupt are for it alone."""
-    script = "stty size; tty; trap 'echo caught' INT; echo ready; sleep 300; read line; echo $line; exit 3"
+    script = "stty size; test -t 0 && echo terminal; trap 'echo caught' INT; echo ready; "
+    script += "sleep 300; read line; echo $line; exit 3"
     session = start(stage, "try", str(deb(stage, "bwt-look")), "--", "bash", "-c", script)
-    fcntl.ioctl(session.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 77, 0, 0))
-    before = session.read(rb"ready\r\n", 300)
-    assert b"/dev/pts/" in before
-    assert b"33 77" in before
-    session.type("\x03")
-    session.read(rb"caught\r\n")
-    session.type("typed\n")
-    session.read(rb"typed\r\ntyped\r\n")
-    assert session.end() == 3
-    assert b"nothing was written in the home" in session.seen
-    os.close(session.terminal)
+    try:
+        fcntl.ioctl(session.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 77, 0, 0))
+        before = session.read(rb"ready\r\n", 300)
+        assert b"terminal" in before
+        assert b"33 77" in before
+        session.type("\x03")
+        session.read(rb"caught\r\n")
+        session.type("typed\n")
+        session.read(rb"typed\r\ntyped\r\n")
+        assert session.end() == 3
+        assert b"nothing was written in the home" in session.seen
+    finally:
+        if session.pid:
+            os.kill(session.pid, signal.SIGTERM)
+            os.waitpid(session.pid, 0)
+        os.close(session.terminal)
 
 
 def test_home_has_one_user_and_is_removed_by_its_own_word(stage: Desk) -> None:

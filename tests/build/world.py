@@ -52,6 +52,17 @@ _SERVERS = textwrap.dedent(f"""\
     open(sys.argv[2], "w").close()
     threading.Event().wait()
     """)
+#: Writes what the one at HOST PORT says, or why it says nothing; in Perl, which every base has.
+FETCH = (
+    "perl -MIO::Socket::INET -e 'my $c = IO::Socket::INET->new(PeerAddr => $ARGV[0], PeerPort => $ARGV[1],"
+    ' Timeout => 20) or die "$!\\n"; print <$c>\' "$1" "$2"'
+)
+#: The same for the abstract socket.
+ABSTRACT_FETCH = (
+    "perl -MSocket -e 'socket(my $c, PF_UNIX, SOCK_STREAM, 0);"
+    f' connect($c, pack("S a*", AF_UNIX, "\\0{ABSTRACT}")) or die "$!\\n"; print <$c>\''
+)
+#: Makes it all, sees to it that what must stay out of reach is there, and runs a command.
 _SCRIPT = f"""\
 set -eu
 top=$1; without=$2; shift 2
@@ -71,18 +82,11 @@ beyond ip link set far0 up
 beyond /usr/bin/python3 "$top/servers.py" far "$top/far.ready" &
 /usr/bin/python3 "$top/servers.py" near "$top/near.ready" &
 while ! [ -e "$top/far.ready" ] || ! [ -e "$top/near.ready" ]; do sleep 0.05; done
+fetch() {{ {FETCH}; }}
+[ "$(fetch 127.0.0.1 {LOOPBACK_PORT})" = 'from the loopback' ]
+[ "$({ABSTRACT_FETCH})" = 'from the abstract socket' ]
 "$@"
 """
-#: Writes what the one at HOST:PORT says, or why it says nothing.
-FETCH = (
-    "python3 -c 'import socket, sys; c = socket.create_connection((sys.argv[1], int(sys.argv[2])), 20);"
-    ' print(c.makefile().read().strip())\' "$1" "$2"'
-)
-#: The same for the abstract socket.
-ABSTRACT_FETCH = (
-    "python3 -c 'import socket; c = socket.socket(socket.AF_UNIX);"
-    f' c.connect("\\0{ABSTRACT}"); print(c.recv(99).decode().strip())\''
-)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,9 @@ pytestmark = pytest.mark.real
 #: Small sources of many kinds, and the rules that they break in the versions of Debian 12.
 SOURCES: Mapping[str, tuple[str, ...]] = {
     "attr": (),
-    "ca-certificates": (),
     "catatonit": (),
     "cron": (),
     "dash": (),
-    "findlib": (),
-    "golang-github-creack-pty": (),
     "hello": ("clean",),
     "hostname": (),
     "libhttp-daemon-perl": (),

@@ -245,6 +245,21 @@ def test_a_library_that_a_used_program_loads_is_its_business() -> None:
     assert transitive(found) == []
 
 
+def test_of_packages_that_need_each_other_each_is_to_be_declared() -> None:
+    found = facts(
+        Asked("Build-Depends", "meta", "meta", is_meta=True),
+        evidence={"ocaml": ["/usr/bin/ocamlc by sh"], "ocaml-libs": ["/usr/lib/ocaml/x by ocamlc"]},
+        depends={
+            "meta": frozenset({"ocaml"}),
+            "ocaml": frozenset({"ocaml-libs"}),
+            "ocaml-libs": frozenset({"ocaml"}),
+        },
+        sources={"ocaml": "ocaml", "ocaml-libs": "ocaml"},
+        programs={"ocamlc": frozenset({"ocaml"})},
+    )
+    assert transitive(found) == [("ocaml", "")]
+
+
 def test_headers_may_be_another_ones() -> None:
     found = facts(
         Asked("Build-Depends", "gtk", "gtk"),

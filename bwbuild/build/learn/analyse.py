@@ -244,7 +244,9 @@ def _is_explained(package: str, found: Evidence, facts: Facts) -> bool:
     source = facts.sources.get(package)
     for other in _strongly(facts.evidence, facts):
         related = loaded or (source is not None and facts.sources.get(other) == source)
-        if other != package and related and package in reachable(other, facts.depends):
+        # Of packages that need each other neither is there for the other.
+        mutual = other in reachable(package, facts.depends)
+        if related and not mutual and package in reachable(other, facts.depends):
             return True
     return bool(found.processes) and all(
         any(
@@ -260,8 +262,10 @@ def _companion(package: str, found: Evidence, facts: Facts) -> str:
     """A used package that needs this one and has files of the same kind, which may have led to it."""
     kind = kind_of(found.path)
     for other, evidence in facts.evidence.items():
-        if other in facts.builtin or other == package or package not in reachable(other, facts.depends):
+        if other in facts.builtin or package not in reachable(other, facts.depends):
             continue
+        if other in reachable(package, facts.depends):
+            continue  # itself, or one that needs it as it needs that
         if any(kind_of(item.path) == kind and not item.is_passing for item in evidence):
             return other
     return ""

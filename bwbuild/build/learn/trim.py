@@ -19,9 +19,10 @@ from bwbuild.build.plan import Plan, make_plan
 from bwbuild.build.record.report import Package, Report
 from bwbuild.build.start import Tree
 from bwbuild.build.study import dependencies
+from bwbuild.config.settings import Keep
 from bwbuild.deb import less, relations
 from bwbuild.deb.names import binary_file
-from bwbuild.errors import BwbuildError
+from bwbuild.errors import BwbuildError, ExitStatus, InterruptedBuild
 from bwbuild.events import Level, Notice, Tell
 from bwbuild.interrupt import interruptions
 
@@ -100,6 +101,8 @@ class Trimming:
         self._tell(Notice(Level.INFO, f"building without {names}"))
         try:
             report = self._build(self._edited(pairs))
+        except InterruptedBuild:
+            raise
         except BwbuildError as error:
             return Tried(pairs, False, error.message)
         if report.status:
@@ -113,6 +116,8 @@ class Trimming:
         if self._again is None:
             self._tell(Notice(Level.INFO, "building once more with all, to see whether it is the same twice"))
             self._again = self._build(self._control)
+        if self._again.status:
+            return Tried(pairs, False, "it differs, and a second build with all fails")
         different = tuple(_differences(self._again.packages, report.packages))
         if different:
             return Tried(pairs, False, f"it differs: {different[0]}")
@@ -149,10 +154,15 @@ class Trimming:
         with _copied(self._plan, control, places.scratch(self._plan.settings)) as tree:
             output = tree.parent / "results"
             output.mkdir()
-            settings = replace(self._plan.settings, output=output, log=output, report=output / "report")
+            settings = replace(
+                self._plan.settings, output=output, log=output, report=output / "report", keep=Keep.NEVER
+            )
             wanted = inputs.Wanted(Tree(tree), self._plan.options)
             with inputs.read(wanted, settings, self._environment, _ignore) as found:
-                return execute.build(make_plan(found), self._around)
+                report = execute.build(make_plan(found), self._around)
+        if report.status is ExitStatus.INTERRUPTED:
+            raise InterruptedBuild(report.failure.message if report.failure else "interrupted")
+        return report
 
 
 @contextmanager
