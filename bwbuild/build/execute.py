@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from bwbuild.build import asked, session, signing, space, verdict
 from bwbuild.build import scratch as scratches
+from bwbuild.build.granted.using import Using
 from bwbuild.build.plan import Plan, on_disk
 from bwbuild.build.record import sections
 from bwbuild.build.record.account import account
@@ -23,7 +24,6 @@ from bwbuild.build.record.report import Artifact, Kept, Package, Phase, Report, 
 from bwbuild.build.record.summary import after_build, summary
 from bwbuild.build.scan import OutputScanner
 from bwbuild.build.scratch import Scratch
-from bwbuild.build.using import Using
 from bwbuild.build.watch.limits import Breach, BreachError, Reached, of_disk, of_log
 from bwbuild.build.watch.resources import ChildTimes, Peak
 from bwbuild.build.watch.watchdog import Watchdog, Watched

@@ -13,7 +13,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bwbuild.build import declared, permitting, places
+from bwbuild.build import declared, places
+from bwbuild.build.granted import handshake
 from bwbuild.build.plan import Inputs
 from bwbuild.build.record.history import History, Past
 from bwbuild.build.record.reading import FETCH, INSTALL, Recorder
@@ -46,7 +47,7 @@ class Wanted:
     #: what is unpacked stays, since a script was asked for that needs it
     lasting: bool = False
     #: asks the user about requests of the source; None: nobody is there
-    ask: permitting.Ask | None = None
+    ask: handshake.Ask | None = None
     #: results go to the output directory
     publishing: bool = True
 
@@ -68,7 +69,7 @@ def read(wanted: Wanted, settings: Settings, environment: Mapping[str, str], tel
         told = Recorder(tell)
         inputs = stack.enter_context(_collected(wanted, settings, environment, told))
         # Before what may take minutes.
-        inputs = stack.enter_context(permitting.opened(inputs, wanted.ask, told))
+        inputs = stack.enter_context(handshake.opened(inputs, wanted.ask, told))
         if not wanted.command:
             inputs = _with_past(inputs, History(told))
         settings = inputs.settings

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from bwbuild.build import asked, permitted
+from bwbuild.build import asked
+from bwbuild.build.granted import terms
 from bwbuild.build.restraints import weakenings
 from bwbuild.config.settings import IdentityChoice
 from bwbuild.deb.rebuild import Entry
@@ -37,7 +38,7 @@ def notes_on(inputs: Inputs, chosen: Chosen) -> tuple[Notice, ...]:
     """All notes, in their order."""
     return (
         *_entry_notes(chosen.entry),
-        *permitted.notes(inputs.decisions),
+        *terms.notes(inputs.decisions),
         *_weakenings(inputs, chosen.identity),
         *chosen.workspace,
         *(Notice(Level.INFO, note) for note in chosen.jobs),

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bwbuild.build.granted.terms import raised
 from bwbuild.build.jobs import Demand, Jobs, jobs_of
 from bwbuild.build.notes import Chosen, notes_on
-from bwbuild.build.permitted import raised
 from bwbuild.build.record.reading import UNTOLD, Told
 from bwbuild.build.restraints import restraints
 from bwbuild.build.watch.limits import NO_LIMITS, Limits, ceilings, resolve

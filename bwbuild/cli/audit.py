@@ -108,7 +108,7 @@ def _lines(found: Audit) -> list[Line]:
 
 
 def _permissions(found: Audit) -> list[Line]:
-    from bwbuild.audit.permitted import explained  # noqa: PLC0415
+    from bwbuild.audit.of_permission import explained  # noqa: PLC0415
     from bwbuild.build.record.log import visible  # noqa: PLC0415
     from bwbuild.build.record.summary import Line  # noqa: PLC0415
     from bwbuild.permissions.exposes import exposure  # noqa: PLC0415

@@ -17,7 +17,7 @@ from bwbuild.cli.options import configuration, with_settings
 from bwbuild.units import human_duration, human_size
 
 if TYPE_CHECKING:
-    from bwbuild.build import persist
+    from bwbuild.build.granted import persist
     from bwbuild.build.scratch import Record
     from bwbuild.config.settings import Settings
     from bwbuild.root import bases, layers, views
@@ -209,7 +209,7 @@ def _downloads(place: Path, before: float) -> Iterator[Entry]:
 
 def _persisted(cache: Path, settings: Settings) -> Iterator[Entry]:
     """Directories that stay between the builds of a source."""
-    from bwbuild.build import persist  # noqa: PLC0415 - --help does not need it
+    from bwbuild.build.granted import persist  # noqa: PLC0415 - --help does not need it
 
     if not (cache / "persist").is_dir():
         return
@@ -224,7 +224,7 @@ def _persisted(cache: Path, settings: Settings) -> Iterator[Entry]:
 
 
 def _without_persisted(item: persist.Stored, identity: Identity) -> int:
-    from bwbuild.build import persist  # noqa: PLC0415
+    from bwbuild.build.granted import persist  # noqa: PLC0415
 
     return item.size if persist.remove(item.path, identity) else 0
 

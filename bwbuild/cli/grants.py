@@ -25,8 +25,8 @@ def grant(source: str, permission: str, *, never: bool) -> int:
 
     When SOURCE asks for it with another reason or purpose, it has to be granted anew.
     """
-    from bwbuild.build.permitted import senseless  # noqa: PLC0415 - --help needs none of them
-    from bwbuild.build.permitting import keep, store  # noqa: PLC0415
+    from bwbuild.build.granted.handshake import keep, store  # noqa: PLC0415
+    from bwbuild.build.granted.terms import senseless  # noqa: PLC0415 - --help needs none of them
     from bwbuild.permissions.answers import Answer  # noqa: PLC0415
 
     name, requests = _requests(source)
@@ -53,7 +53,7 @@ def grant(source: str, permission: str, *, never: bool) -> int:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def grants(*, as_json: bool) -> int:
     """List what was granted or denied for good, and what sources asked for in vain."""
-    from bwbuild.build.permitting import store  # noqa: PLC0415 - --help needs neither
+    from bwbuild.build.granted.handshake import store  # noqa: PLC0415 - --help needs neither
     from bwbuild.permissions.grants import load  # noqa: PLC0415
 
     found = load(store(os.environ))
@@ -74,7 +74,7 @@ def grants(*, as_json: bool) -> int:
 @click.argument("permission", required=False)
 def revoke(source: str, permission: str | None) -> int:
     """Forget what was answered for SOURCE, or for its PERMISSION alone, so that it is asked again."""
-    from bwbuild.build.permitting import store  # noqa: PLC0415 - --help needs neither
+    from bwbuild.build.granted.handshake import store  # noqa: PLC0415 - --help needs neither
     from bwbuild.permissions.grants import remove  # noqa: PLC0415
 
     name = _name_of(source)
@@ -116,7 +116,7 @@ def _permission(text: str) -> Permission:
 
 def _requests(source: str) -> tuple[str, tuple[Request, ...]]:
     """The source's name and what it asks for: a tree is read, of a name it is known from its last build."""
-    from bwbuild.build.permitting import requests_in, store  # noqa: PLC0415 - --help needs none of them
+    from bwbuild.build.granted.handshake import requests_in, store  # noqa: PLC0415 - --help needs none of them
     from bwbuild.deb.source import find_tree, read_source  # noqa: PLC0415
     from bwbuild.permissions.grants import load  # noqa: PLC0415
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bwbuild.build.permitting import Ask
+    from bwbuild.build.granted.handshake import Ask
     from bwbuild.permissions.answers import Answer
     from bwbuild.permissions.asked import Request
 
@@ -37,7 +37,7 @@ def ask(source: str, requests: tuple[Request, ...]) -> Mapping[Request, Answer]:
 
 def shown(request: Request, count: str) -> tuple[str, ...]:
     """What is said of one request before the question: all of it, with what it exposes."""
-    from bwbuild.audit.permitted import explained  # noqa: PLC0415 - most sources ask for nothing
+    from bwbuild.audit.of_permission import explained  # noqa: PLC0415 - most sources ask for nothing
     from bwbuild.build.record.log import visible  # noqa: PLC0415
     from bwbuild.permissions.exposes import exposure  # noqa: PLC0415
 

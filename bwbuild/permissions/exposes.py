@@ -1,7 +1,7 @@
 """What each permission exposes: one table for the prompt, the audit, the manual and ``--explain``.
 
 ``exposure(permission)`` says it in a sentence and names the assessments of the audit that it makes worse, in
-whose words :mod:`bwbuild.audit.permitted` goes on.
+whose words :mod:`bwbuild.audit.of_permission` goes on.
 """
 
 from __future__ import annotations

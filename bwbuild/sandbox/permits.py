@@ -2,14 +2,14 @@
 
 .. code-block:: python
 
-    available = permitted.look(granted, around)  # bwbuild.host.permitted: what the machine has
-    found = permits(granted, available)  # a Permits
-    sandbox = compose(Request(..., permits=found))  # or put found.mounts where they belong
+    found = available.look(granted, around)  # bwbuild.host.available: what the machine has
+    given = permits(granted, found)  # a Permits
+    sandbox = compose(Request(..., permits=given))  # or put given.mounts where they belong
 
 Every mount point is a fixed place: that of the device or of the path outside, at which
-:mod:`bwbuild.host.permitted` has looked, or one below :data:`PLACE` and :data:`PERSIST`, which lie in a file
+:mod:`bwbuild.host.available` has looked, or one below :data:`PLACE` and :data:`PERSIST`, which lie in a file
 system in memory that is made anew for every sandbox. What ``allow=`` and ``limit=`` mean is up to settings:
-:mod:`bwbuild.build.permitted`.
+:mod:`bwbuild.build.granted.terms`.
 """
 
 from __future__ import annotations

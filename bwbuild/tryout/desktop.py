@@ -12,7 +12,7 @@ from bwbuild.build import places
 from bwbuild.config.layers import user_file
 from bwbuild.config.settings import Settings
 from bwbuild.errors import UsageError
-from bwbuild.host import permitted as machine
+from bwbuild.host import available as machine
 from bwbuild.permissions.words import Permission
 from bwbuild.sandbox import program
 from bwbuild.sandbox.permits import Available, Permits, permits

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bwbuild.audit.permitted import explained
+from bwbuild.audit.of_permission import explained
 from bwbuild.permissions.exposes import exposure
 from bwbuild.permissions.words import Permission
 from bwbuild.tryout.grants import Granted

@@ -50,7 +50,7 @@ RANKS = {
 NEIGHBOURS = {("root", "sandbox")}
 #: All of that room only computes.
 AUDIT = (
-    "permitted",
+    "of_permission",
     "facts",
     "score",
     "assessments",
@@ -86,7 +86,7 @@ PURE = {
     "permissions/words.py": {"os", "bwbuild.process"},
     "permissions/answers.py": {"os", "pathlib", "bwbuild.process"},
     "permissions/exposes.py": {"os", "pathlib", "bwbuild.process"},
-    "build/permitted.py": {"os", "pathlib", "bwbuild.process"},
+    "build/granted/terms.py": {"os", "pathlib", "bwbuild.process"},
     "sandbox/permits.py": {"os", "bwbuild.process"},
     "sandbox/program.py": {"os", "bwbuild.process", "tempfile", "time"},
     "permissions/finish_args.py": {"os", "pathlib", "bwbuild.process"},

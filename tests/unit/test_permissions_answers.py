@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bwbuild.audit.permitted import explained
+from bwbuild.audit.of_permission import explained
 from bwbuild.config.permits import Permit
 from bwbuild.errors import ConfigurationError
 from bwbuild.permissions import grants

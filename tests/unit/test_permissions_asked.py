@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bwbuild.build.permitting import requests_in
+from bwbuild.build.granted.handshake import requests_in
 from bwbuild.errors import SourceError
 from bwbuild.permissions.asked import FILE, LARGEST, MOST, Purpose, Request, read, requests
 from bwbuild.permissions.words import Permission

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from made_plans import inputs, plan
 
-from bwbuild.build import permitted
+from bwbuild.build.granted import terms
 from bwbuild.build.watch.limits import NO_LIMITS, Limits
 from bwbuild.config.settings import Settings
 from bwbuild.errors import ConfigurationError, HostError
 from bwbuild.events import Level
-from bwbuild.host import permitted as machine
+from bwbuild.host import available as machine
 from bwbuild.permissions.answers import Answer, Wishes, decide
 from bwbuild.permissions.asked import Request
 from bwbuild.permissions.words import Permission, parse
@@ -98,29 +98,29 @@ def test_groups_stay_where_a_device_needs_one() -> None:
 
 def test_settings() -> None:
     granted = tuple(map(parse, ("userns", "foreign-abi", "raw-sync")))
-    found = permitted.applied(Settings(), granted)
+    found = terms.applied(Settings(), granted)
     assert (found.allow, found.foreign_abi, found.suppress_sync) == (granted, True, False)
-    assert permitted.applied(found, ()) == Settings()
-    older = permitted.wishes(Settings(foreign_abi=True, suppress_sync=False), {})
+    assert terms.applied(found, ()) == Settings()
+    older = terms.wishes(Settings(foreign_abi=True, suppress_sync=False), {})
     assert older.allow == granted[1:]
 
 
 @pytest.mark.parametrize(("before", "after"), [(1 << 30, 8 << 30), (16 << 30, 16 << 30), (None, None)])
 def test_limits_are_raised_only(before: int | None, after: int | None) -> None:
     wanted = (parse("limit=memory:8G"), parse("limit=memory:4G"))
-    assert permitted.raised(Limits(memory=before), wanted) == Limits(memory=after)
-    assert permitted.raised(NO_LIMITS, ()) == NO_LIMITS
+    assert terms.raised(Limits(memory=before), wanted) == Limits(memory=after)
+    assert terms.raised(NO_LIMITS, ()) == NO_LIMITS
 
 
 def test_notes() -> None:
     asked = Request(parse("share=network"), "to fetch")
     kept = {asked: Answer.ALWAYS}
-    (given,) = permitted.notes(decide((asked,), Wishes(kept=kept)))
+    (given,) = terms.notes(decide((asked,), Wishes(kept=kept)))
     assert given.level is Level.WARNING
     assert given.text.startswith("granted, always: share=network: it reaches all machines")
     (refused,) = decide((asked,), Wishes())
-    assert list(permitted.notes((refused,))) == []
-    assert permitted.denial("tiny", refused) == (
+    assert list(terms.notes((refused,))) == []
+    assert terms.denial("tiny", refused) == (
         "denied, nobody was asked: share=network (to fetch); bwbuild grant tiny share=network grants it"
     )
 
@@ -212,10 +212,10 @@ def test_sockets_of_a_session(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("word", ["socket=x11", "socket=session-bus", "talk=org.example.A", "own=org.a.B"])
 def test_what_a_build_has_no_use_for(word: str) -> None:
-    assert permitted.senseless(parse(word))
-    assert not permitted.senseless(Permission("socket", "wayland"))
+    assert terms.senseless(parse(word))
+    assert not terms.senseless(Permission("socket", "wayland"))
 
 
 def test_the_plan_has_the_effective_settings() -> None:
-    nesting = plan(settings=permitted.applied(inputs().settings, (parse("userns"),)))
+    nesting = plan(settings=terms.applied(inputs().settings, (parse("userns"),)))
     assert nesting.sandbox.restraints.nesting

@@ -21,7 +21,7 @@ from bwbuild.audit.of_build import Setting, facts_of_build, mounts_of_build
 from bwbuild.audit.score import Finding, Score, score
 from bwbuild.build import inputs, places, session
 from bwbuild.build import scratch as scratches
-from bwbuild.build.permitting import store
+from bwbuild.build.granted.handshake import store
 from bwbuild.build.plan import Plan, make_plan
 from bwbuild.build.start import Start, Tree
 from bwbuild.build.study.standing import Standing, standings

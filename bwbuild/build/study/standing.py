@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from bwbuild.audit.permitted import explained
+from bwbuild.audit.of_permission import explained
 from bwbuild.permissions.answers import Decision
 from bwbuild.permissions.exposes import exposure
 from bwbuild.permissions.grants import Grant

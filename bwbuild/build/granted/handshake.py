@@ -13,14 +13,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bwbuild.build import compilercache, permitted, persist, places
+from bwbuild.build import places
+from bwbuild.build.granted import compilercache, persist, terms
 from bwbuild.build.plan import Inputs, choose_identity
 from bwbuild.config.layers import user_file
 from bwbuild.config.permits import limit
 from bwbuild.config.settings import Workspace
 from bwbuild.errors import ConfigurationError, PermissionsError, SourceError
 from bwbuild.events import Level, Notice, Tell
-from bwbuild.host import permitted as machine
+from bwbuild.host import available as machine
 from bwbuild.permissions import asked, grants
 from bwbuild.permissions.answers import (
     Answer,
@@ -63,7 +64,7 @@ def opened(inputs: Inputs, ask: Ask | None, tell: Tell) -> Iterator[Inputs]:
         available = _available(inputs, both, stack, tell)
         yield replace(
             inputs,
-            settings=permitted.applied(inputs.settings, given),
+            settings=terms.applied(inputs.settings, given),
             decisions=decisions,
             options=compilercache.declared(inputs.options, inputs.settings),
             permits=compilercache.connected(permits(given, available), inputs.settings),
@@ -108,8 +109,8 @@ def _decided(inputs: Inputs, ask: Ask | None, tell: Tell) -> tuple[Decision, ...
     name, path = inputs.source.name, store(inputs.caller_environment)
     requests = requests_in(inputs.source.tree)
     kept = grants.kept(grants.load(path), name) if requests else {}
-    wishes = permitted.wishes(inputs.settings, kept)
-    questions = tuple(r for r in open_questions(requests, wishes) if not permitted.senseless(r.permission))
+    wishes = terms.wishes(inputs.settings, kept)
+    questions = tuple(r for r in open_questions(requests, wishes) if not terms.senseless(r.permission))
     answers: Mapping[Request, Answer] = {}
     if questions and ask is not None:
         answers = ask(name, questions)
@@ -120,7 +121,7 @@ def _decided(inputs: Inputs, ask: Ask | None, tell: Tell) -> tuple[Decision, ...
     for item in denied(decisions):
         # Without a terminal, warnings are what is shown.
         level = Level.WARNING if item.why is Why.UNASKED and not inputs.command else Level.INFO
-        tell(Notice(level, permitted.denial(name, item)))
+        tell(Notice(level, terms.denial(name, item)))
     return decisions
 
 
@@ -141,7 +142,7 @@ def _remember(path: Path, source: str, decisions: Iterable[Decision], tell: Tell
 
 def _check(inputs: Inputs, decisions: tuple[Decision, ...]) -> None:
     for item in decisions:
-        why = permitted.senseless(item.permission)
+        why = terms.senseless(item.permission)
         if item.granted and why:
             raise ConfigurationError(f"{item.permission} can't be granted to a build", hint=why)
     missing = unmet(decisions)
@@ -150,17 +151,17 @@ def _check(inputs: Inputs, decisions: tuple[Decision, ...]) -> None:
         raise PermissionsError(
             f"{source} can't be built without {', '.join(str(item.request) for item in missing)}",
             hint=_remedy(source, missing[0]),
-            details=[permitted.denial(source, item) for item in missing],
+            details=[terms.denial(source, item) for item in missing],
         )
 
 
 def _remedy(source: str, decision: Decision) -> str:
     if decision.why is Why.OPTION:
         return f"--deny {decision.permission} forbids it"
-    if why := permitted.senseless(decision.permission):
+    if why := terms.senseless(decision.permission):
         return why
     once = f"--allow {decision.permission}"
-    return f"{permitted.command(source, decision)} grants it for good, {once} for one build"
+    return f"{terms.command(source, decision)} grants it for good, {once} for one build"
 
 
 def _available(inputs: Inputs, given: tuple[Permission, ...], stack: ExitStack, tell: Tell) -> Available:

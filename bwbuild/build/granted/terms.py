@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from bwbuild.build import compilercache
+from bwbuild.build.granted import compilercache
 from bwbuild.build.watch.limits import Limits
 from bwbuild.config.permits import limit
 from bwbuild.config.settings import Settings
@@ -92,7 +92,7 @@ def command(source: str, decision: Decision) -> str:
 
 
 def _given(decision: Decision) -> Notice:
-    from bwbuild.audit.permitted import explained  # noqa: PLC0415 - few builds have any
+    from bwbuild.audit.of_permission import explained  # noqa: PLC0415 - few builds have any
 
     tests = " to the tests" if decision.purpose is Purpose.TESTS else ""
     text = f"granted{tests}, {decision.why.value}: {decision.permission}: {explained(decision.permission)[0]}"

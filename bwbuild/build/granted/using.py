@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bwbuild.build.permitting import store
+from bwbuild.build.granted.handshake import store
 from bwbuild.build.record.uses import YES, Seen, Use, events, uses
 from bwbuild.build.watch.limits import resolve
 from bwbuild.build.watch.resources import Peak
