@@ -20,6 +20,7 @@ from bwbuild.errors import HostError, UsageError
 from bwbuild.events import Level, Notice, Observer
 from bwbuild.host.facts import Host, root_names
 from bwbuild.root import bases, extra, layers
+from bwbuild.root.apt import OFFERED
 from bwbuild.root.chamber import Chamber
 from bwbuild.root.extra import Extra, Given
 from bwbuild.root.ground import Base, Ground
@@ -146,7 +147,7 @@ def opened(wanted: Wanted) -> Iterator[Root]:
         wish = layers.Wish(
             base=base,
             control=control,
-            options=(),
+            options=_pinned(added, tried),
             cache=cache,
             tell=wanted.tell,
             fetch=settings.fetch,
@@ -162,6 +163,21 @@ def opened(wanted: Wanted) -> Iterator[Root]:
             passwd, group = (root.text(f"etc/{name}") or "" for name in ("passwd", "group"))
             status = root.text(_DATABASE / "status") or ""
             yield Root(Ground(base, layer, passwd, group, ground.root_names, installed(status)), tried, wish)
+
+
+def _pinned(added: Extra | None, tried: Sequence[Package]) -> tuple[str, ...]:
+    """Options by which apt takes these very versions, though the suite may have newer ones."""
+    pins = [
+        f"Package: {one.name}\nPin: version {one.version}\nPin-Priority: 1001\n"
+        for one in tried
+        if one.version
+    ]
+    if added is None or not pins:
+        return ()
+    file = added.place / "preferences"
+    file.write_text("\n".join(pins), encoding="utf-8")
+    file.chmod(0o644)
+    return ("-o", f"Dir::Etc::Preferences={OFFERED}/preferences")
 
 
 def _check_new(base: Base, tried: Sequence[Package]) -> None:

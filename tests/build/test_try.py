@@ -50,6 +50,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory, bases: Bases) -> Iterator[De
     debs.mkdir()
     make_deb(debs, "bwt-look", {"usr/bin/bwt-look": LOOK})
     make_deb(debs, "bwt-two", {"usr/bin/bwt-a": "", "usr/games/bwt-b": ""})
+    # Older than the suite's own, as a package is after a rebuild of it in the archive.
+    make_deb(debs, "hello", {"usr/bin/bwt-older": "#!/bin/sh\necho the older one\n"})
     make_deb(debs, "bwt-unmet", {"usr/bin/bwt-a": ""}, depends="bwt-never (>= 2)")
     stop = {"postinst": "echo the postinst says why; exit 3"}
     make_deb(debs, "bwt-stop", {"usr/bin/bwt-a": ""}, stop)
@@ -60,6 +62,12 @@ def stage(tmp_path_factory: pytest.TempPathFactory, bases: Bases) -> Iterator[De
 
 def deb(stage: Desk, name: str) -> Path:
     return stage.top.parent / "debs" / f"{name}_1_all.deb"
+
+
+def test_what_was_built_is_tried_though_the_suite_has_a_newer_one(stage: Desk) -> None:
+    done = stage.run("try", deb(stage, "hello"))
+    assert done.status == 0, done.err
+    assert done.out == "the older one\n"
 
 
 def test_program_has_nothing_of_the_callers(stage: Desk) -> None:
@@ -176,8 +184,9 @@ def test_what_an_installation_changes(stage: Desk, tmp_path: Path) -> None:
 
 def test_program_on_a_terminal(stage: Desk) -> None:
     """It has one of its own, of the caller's size; keys that interrupt are for it alone."""
-    script = "stty size; test -t 0 && echo terminal; trap 'echo caught' INT; echo ready; "
-    script += "sleep 300; read line; echo $line; exit 3"
+    script = "stty size; test -t 0 && echo terminal; trap 'echo caught; caught=1' INT; echo ready; "
+    # Short sleeps: a key that comes while one starts is answered when it ends.
+    script += "until [ $caught ]; do sleep 0.2; done; read line; echo $line; exit 3"
     session = start(stage, "try", str(deb(stage, "bwt-look")), "--", "bash", "-c", script)
     try:
         fcntl.ioctl(session.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 77, 0, 0))
