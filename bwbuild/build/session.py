@@ -76,7 +76,13 @@ def launch(
     try:
         interactive = plan.sandbox.interactive
         connected = plan.sandbox.network is not None
-        launch = runner.Launch(script, scratch.path, timeout, interactive, plan.scope, connected)
+        launch = runner.Launch(
+            *(script, scratch.path),
+            timeout=timeout,
+            interactive=interactive,
+            scope=plan.scope,
+            connected=connected,
+        )
         return runner.run(launch, listeners)
     finally:
         if plan.sandbox.workspace.layering is Layering.NONE:

@@ -72,7 +72,7 @@ class Reader:
 
         limit = PATIENCE + sum(package.size for package in packages) / PACE
         with passable(self.scratch.path):
-            launch = runner.Launch(script, self.scratch.path, limit)
+            launch = runner.Launch(script, self.scratch.path, timeout=limit)
             outcome = runner.run(launch, runner.Listeners(take, complain))
         if outcome.exit_code != 0:
             lines = complaints.decode("utf-8", "replace").splitlines()[-10:]

@@ -140,7 +140,8 @@ def _set_up(tree: Path, script: str, top: Path) -> None:
     launcher.write_bytes(os.fsencode(small.launcher(host, restrained, box)))
     said = bytearray()
     outcome = runner.run(
-        runner.Launch(launcher, top, PATIENCE), runner.Listeners(lambda data: said.extend(data[: 1 << 16]))
+        runner.Launch(launcher, top, timeout=PATIENCE),
+        runner.Listeners(lambda data: said.extend(data[: 1 << 16])),
     )
     launcher.unlink()
     if outcome.exit_code != 0:

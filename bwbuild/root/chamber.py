@@ -125,7 +125,7 @@ class Chamber:
         own = "" if first_id is None else f"chown {first_id}:{first_id} /proc/self/fd/1 /proc/self/fd/2\n"
         script.write_bytes(os.fsencode(f'cd "$BWBUILD_SCRATCH"\n{own}{text}'))
         connected = self.permits.network is not None
-        launch = runner.Launch(script, self.place, timeout, scope=self.scope, connected=connected)
+        launch = runner.Launch(script, self.place, timeout=timeout, scope=self.scope, connected=connected)
         traffic = listeners.traffic if connected else None
         outcome = runner.run(launch, runner.Listeners(remember, tick=listeners.tick, traffic=traffic))
         if not (self.place / _ENTERED).exists():

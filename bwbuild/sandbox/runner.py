@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 
 from bwbuild import process, tether
@@ -38,6 +38,7 @@ class Launch:
 
     script: Path
     scratch: Path
+    _: KW_ONLY
     #: seconds after which the sandbox is killed
     timeout: float | None = None
     interactive: bool = False

@@ -118,7 +118,12 @@ def _launched(
     with _input(wanted=streams.input and not trial.interactive) as stdin:
         connected = sandbox.network is not None
         launch = runner.Launch(
-            file, scratch.path, limits.time, trial.interactive, own, connected=connected, stdin=stdin
+            *(file, scratch.path),
+            timeout=limits.time,
+            interactive=trial.interactive,
+            scope=own,
+            connected=connected,
+            stdin=stdin,
         )
         outcome = runner.run(launch, listeners)
     breach = killed(outcome, watchdog.seen, limits, trial.command[0])

@@ -63,7 +63,7 @@ def test_settings_of_the_tree_are_not_read(desk: Desk) -> None:
     places = (
         "bwbuild.toml",
         ".bwbuild.toml",
-        "debian/bwbuild.toml",
+        "debian/.bwbuild.toml",
         "config.toml",
         ".config/bwbuild/config.toml",
     )
@@ -75,6 +75,11 @@ def test_settings_of_the_tree_are_not_read(desk: Desk) -> None:
     desk.ok("-b", "--no-sign", "--report", report)
     assert desk.report(report)["weakenings"] == []
     assert "Seccomp:\t2" in desk.inside("cat /proc/self/status")
+    # Where a package may ask for permissions, what looks like a setting is refused.
+    (desk.tree / "debian" / "bwbuild.toml").write_text(text)
+    refused = desk.run("-b", "--no-sign")
+    assert refused.status == 5, refused.both
+    assert "debian/bwbuild.toml: unknown key" in refused.err
 
 
 @pytest.mark.parametrize(

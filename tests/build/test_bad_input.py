@@ -155,13 +155,19 @@ def test_configuration_files(desk: Desk, text: str, texts: tuple[str, ...]) -> N
 
 def test_settings_in_the_tree_are_not_read(desk: Desk) -> None:
     """A package decides nothing about its own sandbox."""
-    for name in ("debian/bwbuild.toml", "bwbuild.toml", ".bwbuild.toml", "config.toml"):
-        (desk.tree / name).write_text("workspace = 'in-place'\nidentity = 'single'\n")
+    text = "workspace = 'in-place'\nidentity = 'single'\n"
+    for name in ("bwbuild.toml", ".bwbuild.toml", "config.toml"):
+        (desk.tree / name).write_text(text)
     assert desk.ok("--dry-run").out.count("--map-root-user") == desk.ok("--dry-run", cwd=desk.tree).out.count(
         "--map-root-user"
     )
     done = desk.ok("config", "--json")
     assert "in-place" not in done.out
+    # It may ask for permissions there, and say nothing else.
+    (desk.tree / "debian" / "bwbuild.toml").write_text(text)
+    refused = desk.run("--dry-run")
+    assert (refused.status, refused.out) == (5, "")
+    assert "debian/bwbuild.toml: unknown key 'identity'" in refused.err
 
 
 def test_a_directory_called_like_a_command(desk: Desk) -> None:

@@ -40,6 +40,9 @@ KEYS = {
         "log",
         "failure",
         "kept",
+        "permissions",
+        "network",
+        "network_of_tests",
     ),
 }
 

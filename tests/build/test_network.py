@@ -153,8 +153,8 @@ child = subprocess.Popen(words, **streams)
 time.sleep(float(delay))
 child.send_signal(int(number))
 child.wait()
-at_once = int(number) != signal.SIGKILL
-end = time.monotonic() + (0 if at_once else 30)
+# Who was killed may take a moment to be gone; who was not stays for a minute.
+end = time.monotonic() + (5 if int(number) != signal.SIGKILL else 30)
 while True:
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:

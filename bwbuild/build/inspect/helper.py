@@ -60,7 +60,7 @@ class Reader:
         scoped = self.scope != NO_SCOPE
         watched = Watched(self.limits, scratch.path, taken, small.WRITABLE, scoped=scoped)
         script = scratch.path / "unpack"
-        launch = runner.Launch(script, scratch.path, self.limits.time, scope=self.scope)
+        launch = runner.Launch(script, scratch.path, timeout=self.limits.time, scope=self.scope)
         with passable(scratch.path):
             return _run(launch, watched, what)
 

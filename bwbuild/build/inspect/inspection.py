@@ -95,7 +95,7 @@ def _run(packages: Sequence[Artifact], scratch: Path, launcher: str) -> None:
     script.write_bytes(os.fsencode(launcher))
     limit = PATIENCE + sum(package.size for package in packages) / PACE
     with passable(scratch):
-        outcome = runner.run(runner.Launch(script, scratch, limit), runner.Listeners(remember))
+        outcome = runner.run(runner.Launch(script, scratch, timeout=limit), runner.Listeners(remember))
     if outcome.exit_code == 0:
         return
     lines = tail.decode("utf-8", "replace").splitlines()[-10:]
