@@ -73,8 +73,8 @@ def stranger() -> Iterator[pwd.struct_passwd]:
 
 @pytest.fixture
 def user() -> Iterator[pwd.struct_passwd]:
-    """A user with subordinate ids, for one test."""
-    subprocess.run(["useradd", "--no-create-home", "--shell", "/bin/sh", NAME], check=True)
+    """A user with subordinate ids, for one test; those that an ordinary one gets may be in use as root's."""
+    subprocess.run(["useradd", "--system", "--no-create-home", "--shell", "/bin/sh", NAME], check=True)
     ids = ["--add-subuids", "200000-265535", "--add-subgids", "200000-265535"]
     subprocess.run(["usermod", *ids, NAME], check=True)
     yield pwd.getpwnam(NAME)
