@@ -48,8 +48,8 @@ def learn(source: str, *, trim: bool, more: bool, as_json: bool, **parameters: A
     from bwbuild.events import notices  # noqa: PLC0415
     from bwbuild.sandbox import tracing  # noqa: PLC0415
 
-    without = {"sign": Sign.NEVER, "lintian": False, "autopkgtest": False, "piuparts": False, "fail_on": ()}
-    settings = replace(configuration(parameters).settings, **without)
+    given = configuration(parameters).settings
+    settings = replace(given, sign=Sign.NEVER, lintian=False, autopkgtest=False, piuparts=False, fail_on=())
     _check(settings, more=more)
     tracing.check()  # before what may take minutes
     progress = partial(show_progress, verbosity=settings.verbosity)
