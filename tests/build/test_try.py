@@ -29,9 +29,10 @@ echo note > ~/note
 sleep 300 &
 exit 7
 """
+#: Not every base has useradd.
 POSTINST = """\
-groupadd --system bwt-daemon
-useradd --system --gid bwt-daemon --home-dir /nonexistent --shell /usr/sbin/nologin bwt-daemon
+echo 'bwt-daemon:x:990:' >> /etc/group
+echo 'bwt-daemon:x:990:990::/nonexistent:/usr/sbin/nologin' >> /etc/passwd
 update-alternatives --install /usr/bin/bwt-editor bwt-editor /usr/bin/bwt-look 10
 mkdir -p /etc/systemd/system/multi-user.target.wants /var/lib/bwt
 ln -s /lib/systemd/system/bwt.service /etc/systemd/system/multi-user.target.wants/bwt.service
