@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from made_suites import MIRROR, OWN
-from support import Desk, Rules, as_user, make_desk, need
+from support import Desk, Rules, as_user, discard, make_desk, need
 from world import (
     ABSTRACT_FETCH,
     FETCH,
@@ -184,6 +184,7 @@ def test_no_helper_outlives_a_build(number: signal.Signals, tmp_path: Path) -> N
             check=False,
         )
         assert done.returncode == 0, (delay, done.stderr)
+    discard(desk.scratch)  # who is killed cleans up nothing
 
 
 def test_neither_helper_is_there(tmp_path: Path) -> None:
