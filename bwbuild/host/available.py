@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bwbuild.errors import ConfigurationError, HostError
 from bwbuild.host.sockets import first_below
-from bwbuild.permissions.words import NETWORK, Permission
+from bwbuild.permissions.words import NETWORK, XDG, Permission
 
 #: What leads out of a network namespace, the better one first; it opens the device.
 _HELPERS, _TUN = ("pasta", "slirp4netns"), Path("/dev/net/tun")
@@ -28,21 +28,11 @@ _OWN = frozenset(
     {"bin", "boot", "build", "dev", "etc", "nonexistent", "proc", "root", "run", "sbin", "sys", "usr", "var"}
 )
 _TEMPORARY = ("/tmp", "/var/tmp")
-#: What xdg-user-dirs calls its directories, and where they are if it has no file; then those of XDG itself.
-_XDG_DEFAULT = {
-    "xdg-desktop": "Desktop",
-    "xdg-documents": "Documents",
-    "xdg-download": "Downloads",
-    "xdg-music": "Music",
-    "xdg-pictures": "Pictures",
-    "xdg-public-share": "Public",
-    "xdg-templates": "Templates",
-    "xdg-videos": "Videos",
-}
+#: Those of XDG itself have a variable each; xdg-user-dirs has a file that says where the others are.
 _XDG_BASE = {
-    "xdg-cache": ("XDG_CACHE_HOME", ".cache"),
-    "xdg-config": ("XDG_CONFIG_HOME", ".config"),
-    "xdg-data": ("XDG_DATA_HOME", ".local/share"),
+    "xdg-cache": "XDG_CACHE_HOME",
+    "xdg-config": "XDG_CONFIG_HOME",
+    "xdg-data": "XDG_DATA_HOME",
 }
 _LINE = re.compile(r'XDG_([A-Z]+)_DIR="(\$HOME/|/)([^"]*)"')
 
@@ -176,9 +166,8 @@ def _by_group(node: Path) -> bool:
 
 def _xdg(name: str, around: Around) -> Path:
     if name in _XDG_BASE:
-        variable, usual = _XDG_BASE[name]
-        value = around.environment.get(variable, "")
-        return Path(value) if value.startswith("/") else around.home / usual
+        value = around.environment.get(_XDG_BASE[name], "")
+        return Path(value) if value.startswith("/") else around.home / XDG[name]
     settings = Path(around.environment.get("XDG_CONFIG_HOME") or around.home / ".config", "user-dirs.dirs")
     try:
         text = settings.read_text(encoding="utf-8", errors="replace")
@@ -188,7 +177,7 @@ def _xdg(name: str, around: Around) -> Path:
     for found in _LINE.finditer(text):
         if found[1] == word:
             return Path("/", found[3]) if found[2] == "/" else around.home / found[3]
-    return around.home / _XDG_DEFAULT[name]
+    return around.home / XDG[name]
 
 
 def _path(item: Permission, around: Around) -> Path:

@@ -19,11 +19,21 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "socket": ("pulseaudio", "session-bus", "wayland", "x11"),
     "allow": ("foreign-abi", "raw-sync", "userns"),
 }
-#: Directories that a user has names for, in the words of xdg-user-dirs and of Flatpak.
-XDG = (
-    *("xdg-desktop", "xdg-documents", "xdg-download", "xdg-music", "xdg-pictures", "xdg-public-share"),
-    *("xdg-templates", "xdg-videos", "xdg-cache", "xdg-config", "xdg-data"),
-)
+#: Directories that a user has names for, in the words of xdg-user-dirs and of Flatpak, and where in a home
+#: each is when nothing says otherwise.
+XDG: Mapping[str, str] = {
+    "xdg-desktop": "Desktop",
+    "xdg-documents": "Documents",
+    "xdg-download": "Downloads",
+    "xdg-music": "Music",
+    "xdg-pictures": "Pictures",
+    "xdg-public-share": "Public",
+    "xdg-templates": "Templates",
+    "xdg-videos": "Videos",
+    "xdg-cache": ".cache",
+    "xdg-config": ".config",
+    "xdg-data": ".local/share",
+}
 #: The longest value that is read.
 LONGEST = 1024
 

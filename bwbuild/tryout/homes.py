@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bwbuild.errors import OutputError, UsageError
+from bwbuild.permissions.words import XDG
 from bwbuild.root.locks import AT_ONCE, EXCLUSIVE, locked
 from bwbuild.root.records import in_use, make_place, remove_tree, size_of
 from bwbuild.sandbox.spec import Identity
@@ -101,22 +102,6 @@ def _make(place: Path, identity: Identity) -> None:
         os.chown(home, identity.outer_first + identity.uid, identity.outer_first + identity.gid)
 
 
-#: Where programs look for the directories of xdg-user-dirs and of XDG itself when nothing says otherwise.
-_XDG = {
-    "xdg-desktop": "Desktop",
-    "xdg-documents": "Documents",
-    "xdg-download": "Downloads",
-    "xdg-music": "Music",
-    "xdg-pictures": "Pictures",
-    "xdg-public-share": "Public",
-    "xdg-templates": "Templates",
-    "xdg-videos": "Videos",
-    "xdg-cache": ".cache",
-    "xdg-config": ".config",
-    "xdg-data": ".local/share",
-}
-
-
 @contextmanager
 def linked(home: Home, paths: Mapping[str, Path]) -> Iterator[tuple[str, ...]]:
     """Let granted paths of the caller's home be found where programs look for them; those that can't be.
@@ -139,9 +124,9 @@ def linked(home: Home, paths: Mapping[str, Path]) -> Iterator[tuple[str, ...]]:
 def in_home(value: str) -> tuple[str, ...]:
     """The names on the way from the home to where programs look for it; none for other paths."""
     top, _, below = value.partition("/")
-    if top != "~" and top not in _XDG:
+    if top != "~" and top not in XDG:
         return ()
-    return tuple(name for name in f"{_XDG.get(top, '')}/{below}".split("/") if name)
+    return tuple(name for name in f"{XDG.get(top, '')}/{below}".split("/") if name)
 
 
 def _link(home: Home, names: tuple[str, ...], target: Path) -> bool:
