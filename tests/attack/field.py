@@ -222,8 +222,10 @@ def _start(where: Field, argv: list[str], scene: Scene) -> str:
         env=where.environment | {"USER": "dev"} | dict(scene.environment),
         **{**own, **scene.options},
     )
+    # What makes a system for each build takes its time.
+    patience = PATIENCE * 5 if argv[0] == "sbuild" else PATIENCE
     try:
-        written, _ = process.communicate(timeout=PATIENCE)
+        written, _ = process.communicate(timeout=patience)
     finally:
         with suppress(ProcessLookupError):
             process.kill()
