@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -107,9 +108,12 @@ class Started:
             return ""
 
     def names(self) -> list[str]:
-        """Of the processes in the group."""
-        places = [Path("/proc", pid, "comm") for pid in self.read("cgroup.procs").split()]
-        return [place.read_text().strip() for place in places if place.exists()]
+        """Of the processes in the group that are there at the moment."""
+        found = []
+        for pid in self.read("cgroup.procs").split():
+            with suppress(FileNotFoundError, ProcessLookupError):
+                found.append(Path("/proc", pid, "comm").read_text().strip())
+        return found
 
     def end(self) -> Done:
         output, _ = self.process.communicate(timeout=600)

@@ -29,7 +29,8 @@ pytestmark = pytest.mark.machine
 
 #: What a check's chamber runs before the check, and what these tests run.
 PROGRAMS = ("sh", "cat", "chown", "cp", "env", "mkdir", "perl", "setpriv", "sleep")
-EATER = "my $x = 'x' x (%d << 20); sleep 600"
+#: Of constants alone perl would make the string before it runs anything.
+EATER = "my $n = %d << 20; my $x = 'x' x $n; sleep 600"
 
 
 def ignore(_: bytes) -> None:
