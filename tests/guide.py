@@ -15,6 +15,7 @@ PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 TYPED = (
     *("docs/tutorial.md", "README.md", "docs/explanation.md", "docs/how-to.md", "docs/reference.md"),
     *(
+        "docs/learning.md",
         "docs/policy.md",
         "docs/corpus.md",
         "docs/reports.md",

@@ -58,10 +58,8 @@ def clean(*, remove: bool, homes: bool, profiles: bool, older_than: float, **par
 
     The cache has views, which are what builds see of this machine, bases of suites, layers of packages over
     them, downloaded packages, and what sources keep between their builds by the permission persist=NAME. All
-    of it is made or fetched again when it is needed.
-    them and downloaded packages. All of it is made or fetched again when it is needed. What is in a home of
-    bwbuild try is not, so homes are listed and removed with --homes alone. Profiles of bwbuild learn are
-    listed, and removed with --profiles.
+    of it is made or fetched again when it is needed. What is in a home of bwbuild try is not, so homes are
+    listed and removed with --homes alone. Profiles of bwbuild learn are listed, and removed with --profiles.
     """
     from bwbuild.build import places  # noqa: PLC0415 - --help does not need it
 
