@@ -33,7 +33,17 @@ REMARKS = frozenset({"fails", "shows"})
 #: What the pages take as examples: small sources of both releases, which partial mirrors have as well.
 EXAMPLES = frozenset({"hostname", "sl"})
 
+#: Sections with commands that no machine of the tests runs: those for several machines, and a synopsis.
+ELSEWHERE = {
+    "docs/cluster.md": ("Plain machines", "Slurm", "Kubernetes"),
+    "README.md": ("Use",),
+}
+
 _PROMPT = re.compile(r"(?P<place>~[\w./+-]*)?\$ (?P<command>.+)")
+#: A line that is a command though no prompt is before it; what bwbuild says begins with "bwbuild:".
+_COMMAND = re.compile(
+    r"\s*(?:apt|apt-get|bwbuild|cp|dask-scheduler|for|gbp|git|gpg|jq|python3|sbatch|ssh|sudo) [\w.<>\[\"$@/-]"
+)
 _FENCE = re.compile(r"```(?P<language>\w*)(?P<words>.*)")
 
 
@@ -59,6 +69,11 @@ class Block:
     def where(self) -> str:
         """For messages."""
         return f"{self.page}:{self.number}"
+
+    @property
+    def within(self) -> range:
+        """The numbers of its lines, those of the fence too."""
+        return range(self.number, self.number + len(self.lines) + 2)
 
     @property
     def commands(self) -> list[Command]:
@@ -99,6 +114,19 @@ def prompts_outside(path: Path) -> Iterator[str]:
             inside = not inside
         elif not inside and _PROMPT.fullmatch(line.strip()):
             yield line
+
+
+def commands_elsewhere(path: Path) -> Iterator[tuple[str, str]]:
+    """Commands that are in no block of the language console, each with the section that it is in."""
+    section, language = "", None
+    for line in path.read_text(encoding="utf-8").splitlines():
+        fence = _FENCE.fullmatch(line)
+        if fence:
+            language = fence["language"] if language is None else None
+        elif language is None and line.startswith("#"):
+            section = line.lstrip("# ")
+        elif _COMMAND.match(line) and (language == "text" or (language is None and line.startswith("    "))):
+            yield section, line
 
 
 def script(page: list[Block], mirror: str) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import configparser
 import re
+import runpy
 import shlex
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import guide
 import pytest
@@ -16,6 +18,21 @@ from bwbuild.config.layers import from_toml
 from bwbuild.permissions.asked import requests
 
 BLOCKS = [block for page in guide.PAGES for block in guide.blocks(page)]
+GENERATE: dict[str, Any] = runpy.run_path(str(guide.ROOT / "docs/generate.py"))
+#: What others describe, too: how tests and measurements are run.
+PROSE = (*guide.PAGES, *(guide.ROOT / name / "README.md" for name in ("tests", "bench", "testpkgs")))
+each_text = pytest.mark.parametrize("path", PROSE, ids=lambda path: str(path.relative_to(guide.ROOT)))
+#: Options in prose that are another program's: Flatpak's, venv's, pytest's, those of gbp and of bench/.
+OTHERS = {
+    "--build",
+    "--check",
+    "--chroot",
+    "--device",
+    "--directory",
+    "--filesystem",
+    "--lf",
+    "--system-site-packages",
+}
 each = pytest.mark.parametrize("block", BLOCKS, ids=[block.where for block in BLOCKS])
 each_page = pytest.mark.parametrize("page", guide.PAGES, ids=[page.name for page in guide.PAGES])
 
@@ -66,6 +83,21 @@ def test_nothing_is_typed_outside_of_blocks(page: Path) -> None:
     assert list(guide.prompts_outside(page)) == []
 
 
+@each_page
+def test_every_command_is_typed(page: Path) -> None:
+    allowed = guide.ELSEWHERE.get(str(page.relative_to(guide.ROOT)), ())
+    assert [line for section, line in guide.commands_elsewhere(page) if section not in allowed] == []
+
+
+def test_what_is_typed_elsewhere_is_found() -> None:
+    found = {
+        (name, section)
+        for name in guide.ELSEWHERE
+        for section, _ in guide.commands_elsewhere(guide.ROOT / name)
+    }
+    assert {("README.md", "Use"), ("docs/cluster.md", "Slurm")} <= found
+
+
 def test_every_page_is_typed() -> None:
     typed = {block.page for block in BLOCKS if "bare" in block.words}
     assert typed == {*guide.TYPED, "CONTRIBUTING.md"}
@@ -83,6 +115,40 @@ def test_every_command_is_named() -> None:
     rows = [line.split("|")[1] for line in lines if line.startswith("| `bwbuild")]
     named = {word for row in rows for word in re.findall(r"`(?:bwbuild )?([a-z]+)", row)}
     assert {*COMMANDS, "bwbuild"} - {"build"} <= named
+
+
+def named(path: Path) -> set[str]:
+    """What stands in backquotes in the prose of a page."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    fenced = {number for block in guide.blocks(path) for number in block.within}
+    text = "\n".join(line for number, line in enumerate(lines, 1) if number not in fenced)
+    return set(re.findall(r"`([^`]+)`", text))
+
+
+@each_text
+def test_options_in_prose_are_in_the_manual_page(path: Path) -> None:
+    known = set(re.findall(r"--[\w-]+", GENERATE["page"]("bwbuild.1").replace(r"\-", "-")))
+    own = [text for text in named(path) if text.startswith(("bwbuild ", "--"))]
+    found = {option for text in own for option in re.findall(r"(?<![\w-])--[a-zA-Z][\w-]*\w(?![\w…-])", text)}
+    assert found - known - OTHERS == set()
+
+
+@each_text
+def test_commands_in_prose_are_commands(path: Path) -> None:
+    found = {match[1] for text in named(path) if (match := re.match(r"bwbuild ([a-z]+)(?!\S)", text))}
+    assert found <= COMMANDS.keys()
+
+
+@each_text
+def test_files_in_prose_are_there(path: Path) -> None:
+    tracked = "bench bwbuild docs hooks tests testpkgs tools"
+    tops = re.compile(rf"(?:{tracked.replace(' ', '|')})/[a-z0-9_*./-]+")
+    missing = {
+        text for text in named(path) if tops.fullmatch(text) and not list(guide.ROOT.glob(text.rstrip("/")))
+    }
+    tests = {name for text in named(path) for name in re.findall(r"^test_\w+\.py$", text)}
+    missing |= {name for name in tests if not list((guide.ROOT / "tests").glob(f"*/{name}"))}
+    assert missing == set()
 
 
 def anchors(page: Path) -> set[str]:
