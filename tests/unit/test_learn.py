@@ -83,6 +83,7 @@ def test_names_and_addresses() -> None:
         '<curl> connect(3, {sa_family=AF_INET, sin_port=htons(443), sin_addr=inet_addr("10.0.0.1")}, 16) ='
         " -1 ENETUNREACH (Network is unreachable)",
         '<curl> connect(3, {sa_family=AF_UNIX, sun_path="/var/run/nscd/socket"}, 110) = -1 ENOENT (No)',
+        '<as-root> connect(3, {sa_family=AF_UNIX, sun_path="/run/bwbuild.socket"}, 110) = 0',
         '<curl> sendto(3, "\\0224\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0\\3www\\3org\\0\\0\\1\\0\\1",'
         " 25, 0, NULL, 0) = 25",
     )

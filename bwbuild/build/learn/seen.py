@@ -20,8 +20,9 @@ PASSING = ("/proc", "/dev", "/sys", "/tmp", "/var/tmp", "/run", "/var/run", "/va
 #: Errors that say nothing of an attempt to write: what was to be made is there, what was to be removed is
 #: not.
 _HARMLESS = frozenset({"EEXIST", "ENOENT", "ENOTDIR", "EISDIR", "ENXIO", "ENOTEMPTY", "EINTR"})
-#: The socket that the C library asks before it reads /etc/passwd.
-_NSCD = ("/var/run/nscd/socket", "/run/nscd/socket")
+#: Sockets of which the source knows nothing: the C library's before it reads /etc/passwd, and the sandbox's
+#: own one, by which dpkg's gain-root command reaches the root side.
+_UNASKED = ("/var/run/nscd/socket", "/run/nscd/socket", "/run/bwbuild.socket")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ class Collector:
             self._write(event)
         elif event.kind is Kind.EXEC and not event.error:
             self._note(self._started, self._program(event.subject), event.process, MOST_OTHERS)
-        elif event.kind is Kind.CONNECT and event.subject not in _NSCD:
+        elif event.kind is Kind.CONNECT and event.subject not in _UNASKED:
             self._keep(self._addresses, Tried(event.process, event.subject, event.error))
         elif event.kind is Kind.ASK:
             self._keep(self._names, Tried(event.process, event.subject))
