@@ -74,7 +74,12 @@ def undisturbed() -> Iterator[None]:
         if len(late) > 1 and callable(handler):
             handler(number, frame)
 
-    before = {int(number): signal.getsignal(number) for number in _SIGNALS}
+    # What is ignored stays so, for the programs that are started meanwhile too.
+    before = {
+        int(number): handler
+        for number in _SIGNALS
+        if (handler := signal.getsignal(number)) is not signal.SIG_IGN
+    }
     for number in before:
         signal.signal(number, put_off)
     try:

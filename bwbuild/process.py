@@ -8,12 +8,14 @@ import shlex
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bwbuild import tether
 from bwbuild.errors import BwbuildError, HostError
+from bwbuild.interrupt import undisturbed
 
 Argv = Sequence[str | os.PathLike[str]]
 
@@ -92,21 +94,21 @@ def run(
     words = tuple(os.fspath(word) for word in argv)
     stream = None if inherit_terminal else subprocess.PIPE
     try:
-        with _tied(env, tie=tie) as (inherited, environment):
-            with _starting(words[0], cwd):
-                child = subprocess.Popen(
-                    words,
-                    cwd=cwd,
-                    env=environment,
-                    stdin=stream,
-                    stdout=stream,
-                    stderr=stream,
-                    pass_fds=(*pass_fds, *inherited),
-                    # A terminal's Ctrl-C is for bwbuild alone: what it started to clean up has to end.
-                    process_group=None if inherit_terminal else 0,
-                )
-            with _ended(child, group=not inherit_terminal):
-                output, error = child.communicate(None if inherit_terminal else (stdin or b""), timeout)
+        with (
+            _tied(env, tie=tie) as (inherited, environment),
+            _running(
+                words,
+                cwd,
+                # A terminal's Ctrl-C is for bwbuild alone: what it started to clean up has to end.
+                group=not inherit_terminal,
+                env=environment,
+                stdin=stream,
+                stdout=stream,
+                stderr=stream,
+                pass_fds=(*pass_fds, *inherited),
+            ) as child,
+        ):
+            output, error = child.communicate(None if inherit_terminal else (stdin or b""), timeout)
     except subprocess.TimeoutExpired as late:
         raise HostError(f"{words[0]} did not end within {timeout} s", details=[pasteable(words)]) from late
     completed = Completed(words, child.returncode, output or b"", error or b"")
@@ -131,24 +133,40 @@ def follow(
     """
     words = tuple(os.fspath(word) for word in argv)
     written = []
-    with _tied(env, tie=tie) as (inherited, environment):
-        with _starting(words[0], cwd):
-            child = subprocess.Popen(
-                words,
-                cwd=cwd,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                pass_fds=inherited,
-                process_group=0,
-            )
-        with _ended(child):
-            assert child.stdout is not None  # noqa: S101 - for the type checker
-            for data in child.stdout:
-                written.append(data)
-                line(data.decode("utf-8", "replace").rstrip())
+    with (
+        _tied(env, tie=tie) as (inherited, environment),
+        _running(
+            words,
+            cwd,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=inherited,
+        ) as child,
+    ):
+        assert child.stdout is not None  # noqa: S101 - for the type checker
+        for data in child.stdout:
+            written.append(data)
+            line(data.decode("utf-8", "replace").rstrip())
     return Completed(words, child.returncode, b"".join(written), b"")
+
+
+@contextmanager
+def _running(
+    words: tuple[str, ...], cwd: Path | None, *, group: bool = True, **options: Any
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A program until the end of the context, with a ``group`` of its own or not; ``options`` are Popen's.
+
+    A signal that comes while it starts would leave a process that nobody knows, so it has to wait.
+
+    :raises HostError: the program can't be started.
+    """
+    with ExitStack() as stack:
+        with undisturbed(), _starting(words[0], cwd):
+            child = subprocess.Popen(words, cwd=cwd, process_group=0 if group else None, **options)
+            stack.enter_context(_ended(child, group=group))
+        yield child
 
 
 @contextmanager
@@ -232,26 +250,29 @@ def tied() -> Iterator[int]:
     rope = fcntl.fcntl(other_end, fcntl.F_DUPFD_CLOEXEC, 20)
     os.close(other_end)
     try:
-        with _starting("sh"):
-            waiting = subprocess.Popen(
-                ["sh", "-c", tether.SCRIPT],
-                cwd="/",
-                env={"PATH": "/usr/bin:/bin"},
-                stdin=told,
-                stdout=end,
-                stderr=subprocess.DEVNULL,
-                # Not for it is what a terminal sends to all that it has.
-                start_new_session=True,
-            )
-        try:
+        with ExitStack() as stack:
+            with undisturbed(), _starting("sh"):
+                waiting = subprocess.Popen(
+                    ["sh", "-c", tether.SCRIPT],
+                    cwd="/",
+                    env={"PATH": "/usr/bin:/bin"},
+                    stdin=told,
+                    stdout=end,
+                    stderr=subprocess.DEVNULL,
+                    # Not for it is what a terminal sends to all that it has.
+                    start_new_session=True,
+                )
+                stack.callback(_untied, waiting, tell)
             yield rope
-        finally:
-            with suppress(BrokenPipeError):  # somebody has killed it
-                os.write(tell, b"\n")
-            waiting.wait()
     finally:
         for descriptor in (told, tell, end, rope):
             os.close(descriptor)
+
+
+def _untied(waiting: subprocess.Popen[bytes], tell: int) -> None:
+    with suppress(BrokenPipeError):  # somebody has killed it
+        os.write(tell, b"\n")
+    waiting.wait()
 
 
 @contextmanager

@@ -120,11 +120,11 @@ def run(launch: Launch, listeners: Listeners) -> Outcome:
                     connected=launch.connected,
                 )
             supervisor.watch(math.inf if launch.timeout is None else begin + launch.timeout)
+            supervisor.confirm_end()
         except BaseException:
             if supervisor is not None:
                 supervisor.end()
             raise
-        supervisor.confirm_end()
         return Outcome(
             exit_code=None if supervisor.killed else supervisor.exit_code,
             started=supervisor.started,

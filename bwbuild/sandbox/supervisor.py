@@ -160,8 +160,9 @@ class Supervisor:
             if ready:
                 with suppress(ChildProcessError):  # bwrap may have waited for it after all
                     os.waitid(os.P_PIDFD, self._first, os.WEXITED)
-            os.close(self._first)
-            self._first = None
+            # Forgotten first: whoever interrupts this ends the sandbox once more.
+            first, self._first = self._first, None
+            os.close(first)
             if not ready:
                 raise HostError(
                     "a process of the sandbox can't be killed", hint="look for it with ps; it may hang in I/O"

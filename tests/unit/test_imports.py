@@ -38,13 +38,13 @@ RANKS = {
     "host": 6,
     "permissions": 7,
     "trace": 7,
-    "interrupt": 7,
     "process": 7,
     "units": 7,
-    "errors": 8,
-    "tether": 8,
-    "events": 8,
-    "__init__": 9,
+    "interrupt": 8,
+    "errors": 9,
+    "tether": 9,
+    "events": 9,
+    "__init__": 10,
 }
 #: The fifth floor's neighbours may know each other in one direction only.
 NEIGHBOURS = {("root", "sandbox")}

@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 import pytest
 from support import wait_for
 
-from bwbuild.errors import BwbuildError, HostError
-from bwbuild.process import PACKAGE_OF, follow, missing_program, pasteable, run, start
+from bwbuild.errors import BwbuildError, HostError, InterruptedBuild
+from bwbuild.interrupt import interruptions
+from bwbuild.process import PACKAGE_OF, follow, missing_program, pasteable, run, start, tied
 
 
 def test_output_apart() -> None:
@@ -153,3 +157,34 @@ def test_what_takes_too_long_is_ended_with_all_that_it_started() -> None:
         run(["sh", "-c", "sleep 77.125 & wait"], timeout=0.5)
     # Of what is killed nobody waits for all here.
     wait_for(lambda: run(["pgrep", "-f", "sleep 77.12[5]"], check=False).text == "")
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [lambda: run(["sleep", "60"]), lambda: follow(["sleep", "60"], print), lambda: tied().__enter__()],
+    ids=["run", "follow", "tied"],
+)
+def test_signal_while_a_program_starts_leaves_none(begin: Callable[[], object]) -> None:
+    """The moment is that when the program is there and nobody has been told its number."""
+    children = []
+
+    def look(frame: FrameType, event: str, _value: object) -> Callable[..., object] | None:
+        if frame.f_code.co_name != "_execute_child":
+            return look if event == "call" else None
+        if event == "return":
+            children.append(frame.f_locals["self"].pid)
+            signal.raise_signal(signal.SIGTERM)
+        return look
+
+    def build() -> None:
+        with interruptions():
+            sys.settrace(look)
+            try:
+                begin()
+            finally:
+                sys.settrace(None)
+
+    with pytest.raises(InterruptedBuild):
+        build()
+    (child,) = children
+    assert not Path(f"/proc/{child}").exists()
