@@ -13,8 +13,9 @@ from bwbuild.errors import InterruptedBuild
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Keyboard:
-    """Answers Ctrl-C while a command runs: the first one raises, later ones and those after it do nothing.
+class Ending:
+    """Answers INT, TERM and HUP while a command runs: the first one raises, later ones and those after it do
+    nothing.
 
     Whoever handles the first may so take his time, in whatever moment it comes.
     """
@@ -31,9 +32,22 @@ class Keyboard:
             self._over = True
             raise KeyboardInterrupt
 
+    def take(self) -> None:
+        """Be the handler of each signal that would end this process without a clean-up."""
+        for number in _SIGNALS:
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, self)
+
     def end(self) -> None:
         """The command has its result."""
         self._over = True
+
+    @staticmethod
+    def give_back() -> None:
+        """Let each of them end this process, as it ends any program; one that is ignored stays so."""
+        for number in _SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, signal.SIG_DFL)
 
 
 @contextmanager

@@ -6,7 +6,6 @@ import importlib
 import io
 import keyword
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ import click
 
 from bwbuild import __version__
 from bwbuild.errors import BwbuildError, ExitStatus, OutputError, UsageError
-from bwbuild.interrupt import Keyboard
+from bwbuild.interrupt import Ending
 
 #: Commands and the modules that have them; a module is imported when its command runs.
 COMMANDS = {
@@ -105,19 +104,17 @@ def main(arguments: Sequence[str] | None = None, *, strict: bool = False) -> NoR
             stream.reconfigure(errors="backslashreplace")
     status = run(list(sys.argv[1:] if arguments is None else arguments), strict=strict)
     # What is left to do is Python's own, which would show a traceback.
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    Ending.give_back()
     sys.exit(status)
 
 
 def run(arguments: list[str], *, strict: bool = False) -> int:
     """Run the command line and return its exit status; errors are told on standard error."""
-    keyboard = Keyboard()
+    ending = Ending()
     try:
-        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
-            signal.signal(signal.SIGINT, keyboard)
+        ending.take()
         status = _status(arguments, strict=strict)
-        keyboard.end()
+        ending.end()
         return status
     except KeyboardInterrupt:
         return ExitStatus.INTERRUPTED

@@ -111,7 +111,7 @@ def test_signal_after_the_build(tmp_path: Path) -> None:
         time.sleep(usual * (0.75 + 0.05 * step))
         running.send_signal(signal.SIGTERM)
         output, _ = running.communicate(timeout=PATIENCE)
-        assert running.returncode in (0, 130, -15), output
+        assert running.returncode in (0, 130, -15), output  # the last: Python's own end
         found = desk.published()
         assert found in ([], whole), found
         assert (running.returncode == 0) <= (found == whole)

@@ -64,7 +64,8 @@ def test_when_the_result_is_there(desk: Desk, number: signal.Signals, words: tup
     assert ended(signalled(desk, AT_THE_END, number), *words) == -number
 
 
+@pytest.mark.parametrize("number", NUMBERS, ids=lambda number: number.name)
 @pytest.mark.parametrize("names", ["_told", "_told show_error"], ids=["once", "twice"])
-def test_while_an_error_is_told(desk: Desk, names: str) -> None:
-    status = ended(signalled(desk, WHEN_CALLED, signal.SIGINT, names), "nothing-of-that-name")
+def test_while_an_error_is_told(desk: Desk, number: signal.Signals, names: str) -> None:
+    status = ended(signalled(desk, WHEN_CALLED, number, names), "nothing-of-that-name")
     assert status == 130

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import ROOT, Desk, discard, make_desk, need, processes, snapshot, wait_for
+from support import ROOT, Desk, Rules, discard, make_desk, need, processes, snapshot, wait_for
 
 #: Prints how many files are visible, without a program that may not be.
 COUNT = (
@@ -165,6 +166,41 @@ def test_trim_prints_a_change_that_builds(learner: Desk, tmp_path: Path) -> None
     assert [(one["same"], one["result"]) for one in trim["tried"]] == [(True, "the same, bit for bit")]
     assert "-               acl,\n" in trim["change"]
     assert learner.left() == []
+
+
+def trimmed(desk: Desk) -> dict[str, Any]:
+    """What --trim finds of the desk's source, which declares acl and strace."""
+    need("strace", "setfacl")
+    control = desk.tree / "debian/control"
+    control.write_text(re.sub("Build-Depends: .*", "Build-Depends: acl, strace", control.read_text()))
+    done = desk.ok("learn", "-b", "--trim", "--json", "--quiet")
+    found = json.loads(done.out)
+    assert {entry["relation"]: entry["use"] for entry in found["entries"]} == {
+        "acl": "never opened",
+        "strace": "never opened",
+    }
+    assert desk.left() == []
+    trim = found["trim"]
+    assert isinstance(trim, dict)
+    trim["tried"] = [([gone["relation"] for gone in one["without"]], one["same"]) for one in trim["tried"]]
+    return trim
+
+
+def test_trim_leaves_out_all_together(desk: Desk) -> None:
+    trim = trimmed(desk)
+    assert trim["tried"] == [(["acl"], True), (["strace"], True), (["acl", "strace"], True)]
+    assert "\n-Build-Depends: acl, strace\n" in trim["change"]
+    assert "\n+" not in trim["change"].partition("@@\n")[2]
+
+
+@pytest.mark.long
+def test_trim_keeps_one_of_two_of_which_one_will_do(tmp_path: Path) -> None:
+    """Each is spare and both are not: nothing but ``stat`` looks for them, which is no use of a file."""
+    spare = "if ! [ -e /usr/bin/setfacl ] && ! [ -e /usr/bin/strace ]; then exit 1; fi"
+    trim = trimmed(make_desk(tmp_path, Rules(during=spare)))
+    assert trim["tried"][:3] == [(["acl"], True), (["strace"], True), (["acl", "strace"], False)]
+    assert "\n-Build-Depends: acl, strace\n" in trim["change"]
+    assert "\n+Build-Depends: strace\n" in trim["change"]
 
 
 @pytest.mark.long

@@ -153,8 +153,8 @@ child = subprocess.Popen(words, **streams)
 time.sleep(float(delay))
 child.send_signal(int(number))
 child.wait()
-# Who was killed may take a moment to be gone; who was not stays for a minute.
-end = time.monotonic() + (5 if int(number) != signal.SIGKILL else 30)
+# What is left of one that was killed may take a moment to be gone; one that could clean up leaves nothing.
+end = time.monotonic() + (30 if int(number) == signal.SIGKILL else 0)
 while True:
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
