@@ -10,14 +10,17 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bwbuild import tether
+from bwbuild import orphans, tether
 from bwbuild.errors import BwbuildError, HostError
 from bwbuild.interrupt import undisturbed
 
 Argv = Sequence[str | os.PathLike[str]]
+#: Seconds that what was killed may take to be gone.
+GRACE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +183,13 @@ def _ended(child: subprocess.Popen[bytes], *, group: bool = True) -> Iterator[No
             yield
         except BaseException:
             if group:
+                orphans.adopt()  # to wait for those whose parents are killed before them
                 with suppress(ProcessLookupError):
                     os.killpg(child.pid, signal.SIGKILL)
             child.kill()
+            child.wait()
+            if group:
+                orphans.await_group(child.pid, GRACE)
             raise
 
 
@@ -249,29 +256,37 @@ def tied() -> Iterator[int]:
     # The launchers' shells have uses of their own for low numbers.
     rope = fcntl.fcntl(other_end, fcntl.F_DUPFD_CLOEXEC, 20)
     os.close(other_end)
-    try:
-        with ExitStack() as stack:
-            with undisturbed(), _starting("sh"):
-                waiting = subprocess.Popen(
-                    ["sh", "-c", tether.SCRIPT],
-                    cwd="/",
-                    env={"PATH": "/usr/bin:/bin"},
-                    stdin=told,
-                    stdout=end,
-                    stderr=subprocess.DEVNULL,
-                    # Not for it is what a terminal sends to all that it has.
-                    start_new_session=True,
-                )
-                stack.callback(_untied, waiting, tell)
-            yield rope
-    finally:
-        for descriptor in (told, tell, end, rope):
-            os.close(descriptor)
+    with ExitStack() as stack:
+        with undisturbed(), ExitStack() as opened, _starting("sh"):
+            for descriptor in (told, end):
+                opened.callback(os.close, descriptor)
+            waiting = subprocess.Popen(
+                ["sh", "-c", tether.SCRIPT],
+                cwd="/",
+                env={"PATH": "/usr/bin:/bin"},
+                stdin=told,
+                stdout=end,
+                stderr=subprocess.DEVNULL,
+                # Not for it is what a terminal sends to all that it has.
+                start_new_session=True,
+            )
+            stack.push(partial(_untied, waiting, tell, rope))
+        yield rope
 
 
-def _untied(waiting: subprocess.Popen[bytes], tell: int) -> None:
-    with suppress(BrokenPipeError):  # somebody has killed it
-        os.write(tell, b"\n")
+def _untied(
+    waiting: subprocess.Popen[bytes],
+    tell: int,
+    rope: int,
+    kind: type[BaseException] | None,
+    *_error: object,
+) -> None:
+    if kind is None:
+        with suppress(BrokenPipeError):  # somebody has killed it
+            os.write(tell, b"\n")
+    # Told nothing, it kills what still has the tie, and ends when nothing does.
+    os.close(tell)
+    os.close(rope)
     waiting.wait()
 
 
@@ -298,18 +313,3 @@ def _starting(name: str, directory: Path | None = None) -> Iterator[None]:
         raise missing_program(name) from error
     except PermissionError as error:
         raise HostError(f"{name} can't be run: {error.strerror}") from error
-
-
-def adopt_orphans() -> None:
-    """Make this process the parent of its orphaned descendants.
-
-    bwrap ends without waiting for the first process of the sandbox. That process comes here then, and with it
-    the kernel's account of all processor time that the sandbox took.
-
-    :raises HostError: the kernel refuses.
-    """
-    import ctypes  # noqa: PLC0415 - only a sandbox needs it
-
-    pr_set_child_subreaper = 36
-    if ctypes.CDLL(None, use_errno=True).prctl(pr_set_child_subreaper, 1, 0, 0, 0) != 0:
-        raise HostError(f"prctl(PR_SET_CHILD_SUBREAPER): {os.strerror(ctypes.get_errno())}")

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 
-from bwbuild import process, tether
+from bwbuild import orphans, process, tether
 from bwbuild.interrupt import undisturbed
 from bwbuild.sandbox import tracing
 from bwbuild.sandbox.capture import captured
@@ -95,7 +95,7 @@ def run(launch: Launch, listeners: Listeners) -> Outcome:
     """
     begin = time.monotonic()
     launch = replace(launch, capturing=listeners.traffic is not None)
-    process.adopt_orphans()
+    orphans.adopt()
     with (
         captured(launch.scratch, listeners.traffic),
         _pipe() as output,
@@ -140,7 +140,7 @@ def beside(launch: Launch, log: int) -> Iterator[Beside]:
 
     :param log: the descriptor of a file, which gets all that it writes.
     """
-    process.adopt_orphans()
+    orphans.adopt()
     with _pipe() as output, _pipe() as error, _pipe() as status, process.tied() as tie:
         own = _Pipe(output.read_end, os.dup(log))
         supervisor = None

@@ -12,10 +12,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from bwbuild import process
+from bwbuild import orphans, process
 from bwbuild.errors import HostError
 from bwbuild.sandbox import tracing
-from bwbuild.sandbox.groups import await_group
 
 #: Seconds that a killed sandbox may take until its last process is gone and its layer is saved.
 GRACE = 60.0
@@ -153,7 +152,7 @@ class Supervisor:
         self._child.wait()
         # What leads out of the network comes here as an orphan, and is killed by the kernel. An interactive
         # one shares the caller's process group.
-        if self._connected and not self._interactive and not await_group(self._child.pid, GRACE):
+        if self._connected and not self._interactive and not orphans.await_group(self._child.pid, GRACE):
             raise HostError("the helper of the network does not end", hint="look for pasta with ps")
         if self._first is not None:
             ready, _, _ = select.select([self._first], [], [], GRACE)

@@ -41,6 +41,7 @@ RANKS = {
     "process": 7,
     "units": 7,
     "interrupt": 8,
+    "orphans": 8,
     "errors": 9,
     "tether": 9,
     "events": 9,

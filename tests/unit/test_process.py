@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
@@ -159,6 +160,33 @@ def test_what_takes_too_long_is_ended_with_all_that_it_started() -> None:
     wait_for(lambda: run(["pgrep", "-f", "sleep 77.12[5]"], check=False).text == "")
 
 
+@pytest.fixture
+def _adopting() -> Iterator[None]:
+    """Whoever waits for orphans adopts them; other tests are not to have them."""
+    yield
+    ctypes.CDLL(None).prctl(36, 0, 0, 0, 0)
+
+
+@pytest.mark.usefixtures("_adopting")
+def test_signal_leaves_nothing_of_the_group(tmp_path: Path) -> None:
+    """Those are waited for too that outlive their parents."""
+    file = tmp_path / "pid"
+    fork = f"import os, time; open({str(file)!r}, 'w').write(str(os.getpgid(0))); os.fork(); os.fork()"
+
+    def build() -> None:
+        with interruptions():
+            follow(["/usr/bin/python3", "-c", f"{fork}; print('ready', flush=True); time.sleep(60)"], end)
+
+    def end(_line: str) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(InterruptedBuild):
+        build()
+    with pytest.raises(ProcessLookupError):
+        os.killpg(int(file.read_text()), 0)
+
+
+@pytest.mark.usefixtures("_adopting")
 @pytest.mark.parametrize(
     "begin",
     [lambda: run(["sleep", "60"]), lambda: follow(["sleep", "60"], print), lambda: tied().__enter__()],
