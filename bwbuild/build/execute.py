@@ -44,6 +44,7 @@ from bwbuild.sandbox.spec import Layering
 from bwbuild.units import human_size
 
 if TYPE_CHECKING:
+    from bwbuild.build.granted.witness import Witness
     from bwbuild.lookup.search import Found
 
 CHANGED = "packages of this machine were changed during the build, so that it may have seen both states"
@@ -71,6 +72,8 @@ class Surroundings:
     shell: Callable[[Plan, Scratch], None] | None = None
     #: gets strace's lines of a sandbox that is traced
     trace: Callable[[bytes], object] | None = None
+    #: sees in that trace which permissions are used
+    witness: Witness | None = None
 
 
 def build(plan: Plan, around: Surroundings) -> Report:
@@ -99,7 +102,7 @@ class Build:
             self.phases.append(Phase("install", plan.ground.layer.seconds))
         self.log = log
         self._listen()
-        self.using = Using(plan)
+        self.using = Using(plan, around.witness)
         self.history = History(self.tell)
         self.peak: Peak = Peak()
         self.reached: Reached | None = None

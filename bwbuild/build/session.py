@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from bwbuild.build import scratch as scratches
 from bwbuild.build.plan import Plan
@@ -17,6 +17,9 @@ from bwbuild.host.doctor import advice
 from bwbuild.interrupt import interruptions
 from bwbuild.sandbox import runner
 from bwbuild.sandbox.spec import Layering
+
+if TYPE_CHECKING:
+    from bwbuild.sandbox.traced import Wanted
 
 
 class Writer(Protocol):
@@ -94,16 +97,16 @@ def with_command(plan: Plan, command: tuple[str, ...], *, interactive: bool) -> 
     return replace(plan, sandbox=replace(plan.sandbox, command=command, interactive=interactive))
 
 
-def with_trace(plan: Plan, *, looks: bool = False) -> Plan:
+def with_trace(plan: Plan, wanted: Wanted | None = None) -> Plan:
     """The same, with all that its processes do for ``trace`` of the listeners.
 
-    :param looks: each look at a file too, which takes longer.
+    :param wanted: what is traced beyond the usual, which takes longer.
     :raises HostError: this machine can't trace.
     """
     from bwbuild.sandbox import traced, tracing  # noqa: PLC0415 - few want it
 
     tracing.check()
-    words = traced.WORDS_WITH_LOOKS if looks else traced.WORDS
+    words = traced.words(wanted) if wanted else traced.WORDS
     return replace(plan, sandbox=replace(plan.sandbox, traced=words))
 
 

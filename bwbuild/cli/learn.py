@@ -40,6 +40,7 @@ def learn(source: str, *, trim: bool, more: bool, as_json: bool, **parameters: A
     the build opened is kept as a profile for --view learned. Results are published only with --output.
     """
     from bwbuild.build import inputs, session  # noqa: PLC0415 - --help needs none of them
+    from bwbuild.build.granted import witness  # noqa: PLC0415
     from bwbuild.build.plan import make_plan  # noqa: PLC0415
     from bwbuild.build.start import decide  # noqa: PLC0415
     from bwbuild.cli.prompt import asking  # noqa: PLC0415
@@ -55,7 +56,8 @@ def learn(source: str, *, trim: bool, more: bool, as_json: bool, **parameters: A
     progress = partial(show_progress, verbosity=settings.verbosity)
     wanted = inputs.Wanted(decide(source), dpkg_options(), ask=asking())
     with inputs.read(wanted, settings, os.environ, notices(progress)) as found:
-        plan = session.with_trace(make_plan(found), looks=more)
+        plan = make_plan(found)
+        plan = session.with_trace(plan, witness.wanted(plan.settings.allow, looks=more))
         report, learned = _learned(plan, settings, more=more)
         if trim and learned.verdict is not None:
             learned = replace(learned, trimmed=_trimmed(plan, settings, report, learned.verdict))
@@ -86,13 +88,16 @@ def _check(settings: Settings, *, more: bool) -> None:
 
 def _learned(plan: Plan, settings: Settings, *, more: bool) -> tuple[Report, Learned]:
     from bwbuild.build import execute, places  # noqa: PLC0415
+    from bwbuild.build.granted.witness import Witness  # noqa: PLC0415
     from bwbuild.build.learn import profile, study  # noqa: PLC0415
     from bwbuild.build.learn.seen import Collector  # noqa: PLC0415
     from bwbuild.build.learn.words import Learned  # noqa: PLC0415
     from bwbuild.cli.terminal import show_report, terminal  # noqa: PLC0415
 
     known = profile.read(study.subject(plan)) if more else None
-    collector = Collector((str(plan.sandbox.workspace.inside.parent),))
+    own = (str(plan.sandbox.workspace.inside.parent),)
+    witness = Witness(plan.settings.allow, plan.granted_paths)
+    collector = Collector(own, looks=more, witness=witness.see)
     with ExitStack() as stack:
         output = settings.output or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bwbuild-")))
         screen = stack.enter_context(terminal(settings.verbosity))
@@ -104,10 +109,13 @@ def _learned(plan: Plan, settings: Settings, *, more: bool) -> tuple[Report, Lea
             announce=screen.announce,
             suspended=screen.suspended,
             trace=collector.take,
+            witness=witness,
         )
         report = execute.build(plan, around)
     seen = collector.seen()
-    learned = Learned(plan.source.name, plan.version, settings.view.value, seen)
+    learned = Learned(
+        plan.source.name, plan.version, settings.view.value, seen, permissions=report.permissions
+    )
     if report.status:
         show_report(report, settings.verbosity)
         return report, learned

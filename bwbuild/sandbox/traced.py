@@ -8,6 +8,7 @@ a debugger above all, can't do so meanwhile, since a process has one tracer only
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from bwbuild.errors import HostError
 
@@ -27,17 +28,46 @@ _CALLS = (
 
 #: Whether a file is there and what it is. As many calls again as all others, so only who needs it asks.
 _LOOKS = ("?stat", "?lstat", "?newfstatat", "?statx", "?readlink", "readlinkat")
+#: What a user namespace is made and entered with.
+_NAMESPACES = ("unshare", "setns", "clone", "?clone3")
+_SYNCS = ("fsync", "fdatasync", "sync", "syncfs", "msync", "?sync_file_range")
+#: Where no other call shows that a process runs in another mode, its end does.
+_ENDS = ("?exit", "exit_group")
 
-#: With --seccomp-bpf only these calls stop a process. A filtered status makes strace write whole lines only,
-#: where otherwise the end of a call may stand apart; -y names the directory of a relative path and the file
-#: behind all links, -Y the process.
-WORDS = (
-    *("strace", "--follow-forks", "--seccomp-bpf", "--quiet=all", "--signal=none"),
-    *("--string-limit=128", "--decode-fds=path", "--decode-pids=comm", "--status=!detached"),
-    f"--trace={','.join(_CALLS)}",
-)
-#: The same, and each look at a file.
-WORDS_WITH_LOOKS = (*WORDS[:-1], f"--trace={','.join((*_CALLS, *_LOOKS))}")
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is traced beyond the usual: looks at files, user namespaces, fsync, modes of the processor."""
+
+    looks: bool = False
+    namespaces: bool = False
+    syncs: bool = False
+    modes: bool = False
+
+
+def words(wanted: Wanted) -> tuple[str, ...]:
+    """The words that start strace.
+
+    With --seccomp-bpf only the named calls stop a process. A filtered status makes strace write whole lines
+    only, where otherwise the end of a call may stand apart; -y names the directory of a relative path and the
+    file behind all links, -Y the process.
+    """
+    more = (
+        (wanted.looks, _LOOKS),
+        (wanted.namespaces, _NAMESPACES),
+        (wanted.syncs, _SYNCS),
+        (wanted.modes, _ENDS),
+    )
+    calls = [*_CALLS, *(call for is_wanted, found in more if is_wanted for call in found)]
+    quiet = "attach,exit,path-resolution,thread-execve" if wanted.modes else "all"
+    return (
+        *("strace", "--follow-forks", "--seccomp-bpf", f"--quiet={quiet}", "--signal=none"),
+        *("--string-limit=128", "--decode-fds=path", "--decode-pids=comm", "--status=!detached"),
+        f"--trace={','.join(calls)}",
+    )
+
+
+WORDS = words(Wanted())
 
 
 def refused(returncode: int, said: str, scope: str) -> HostError:

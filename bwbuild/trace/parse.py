@@ -40,8 +40,10 @@ class Kind(Enum):
     """What a process did or tried."""
 
     OPEN = "open"
-    #: asked whether a file is there, what it is, or whether it may be read, written or run
+    #: asked whether a file may be read, written or run
     LOOK = "look"
+    #: asked whether a file is there and what it is
+    STAT = "stat"
     #: opened for writing, or to make it
     WRITE = "write"
     #: a name was made, moved or removed
@@ -50,6 +52,12 @@ class Kind(Enum):
     CONNECT = "connect"
     #: a name was asked of the DNS
     ASK = "ask"
+    #: a user namespace was made or entered
+    NAMESPACE = "namespace"
+    #: what was written was to be on disk
+    SYNC = "sync"
+    #: a process runs in another mode than before, with the calls of another ABI
+    MODE = "mode"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +67,8 @@ class Event:
     :ivar process: the name of the process; empty where it has none.
     :ivar subject: a path as it was asked for, made absolute as far as the call says from where: that of an
         exec, and of a change by a call without a directory, may be relative; for connect ``10.0.0.1:80``,
-        ``[::1]:80``, the path of a socket, or ``@name`` of an abstract one; a host's name for the DNS. Bytes
-        that are no UTF-8 are surrogates.
+        ``[::1]:80``, the path of a socket, or ``@name`` of an abstract one; a host's name for the DNS; a mode
+        as strace calls it, ``32 bit`` say. Bytes that are no UTF-8 are surrogates.
     :ivar real: where the kernel found what was opened, behind all links; empty where it was not opened.
     :ivar error: such as ``ENOENT``; empty if it succeeded.
     """
@@ -134,6 +142,8 @@ class Parser:
     def _events(self, pid: int, said: bytes) -> Iterator[Event]:
         head = _HEAD.match(said)
         if head is None:
+            if self._inside and (mode := _MODE.match(said)):
+                yield Event(Kind.MODE, _text(mode[1] or b""), mode[2].decode(), pid=pid)
             return
         read = _READERS.get(head[2])
         if read is None:
@@ -153,6 +163,7 @@ _Found = Iterator[tuple[Kind, str, str, str]]
 _UNFINISHED = b" <unfinished ...>"
 _RESUMED = re.compile(rb"(?:<[^>]*>)? <\.\.\. \w+ resumed>")
 _HEAD = re.compile(rb"(?:<([^>]*)>)? (\w+)\(")
+_MODE = re.compile(rb"(?:<([^>]*)>)? \[ Process PID=\d+ runs in (\w+(?: bit)?) mode\. \]$")
 _STRING = rb'"((?:[^"\\]|\\.)*)"'
 _FROM = rb"(?:AT_FDCWD|-?\d+)(?:<([^>]*)>)?, "
 _ENDS = rb" += (?:\?.*|-1 (E\w+) .*|\d+.*)$"
@@ -164,6 +175,8 @@ _INET = re.compile(rb"%sINET, sin_port=htons\((\d+)\), sin_addr=inet_addr\(\"([^
 _INET6 = re.compile(rb"%sINET6, sin6_port=htons\((\d+)\), .*inet_pton\(AF_INET6, \"([^\"]*)\"" % _SOCKET)
 _UNIX = re.compile(rb"%sUNIX, sun_path=(@?)%s" % (_SOCKET, _STRING))
 _CONNECTED = re.compile(rb".*\)%s" % _ENDS)
+#: As a flag, or the file of one, which enters it.
+_USERS = re.compile(rb"\bCLONE_NEWUSER\b|^\d+<user:\[")
 _ANY_STRING = re.compile(_STRING)
 _WRITING = re.compile(rb"\bO_(?:WRONLY|RDWR|CREAT|TRUNC|TMPFILE)\b")
 _ESCAPE = re.compile(rb"\\([0-7]{1,3}|.)", re.DOTALL)
@@ -179,11 +192,25 @@ def _opened(said: bytes) -> _Found:
     yield kind, _path(directory, path), _text(real or b""), (error or b"").decode()
 
 
-def _looked(said: bytes) -> _Found:
+def _looked(said: bytes, kind: Kind = Kind.LOOK) -> _Found:
     if found := _EXEC.match(said):
         directory, path, error = found.groups()
         if path:  # else it is about what is open already
-            yield Kind.LOOK, _path(directory, path), "", (error or b"").decode()
+            yield kind, _path(directory, path), "", (error or b"").decode()
+
+
+def _stated(said: bytes) -> _Found:
+    return _looked(said, Kind.STAT)
+
+
+def _separated(said: bytes) -> _Found:
+    if _USERS.search(said) and (found := _CONNECTED.match(said)):
+        yield Kind.NAMESPACE, "", "", (found[1] or b"").decode()
+
+
+def _synced(said: bytes) -> _Found:
+    if found := _CONNECTED.match(said):
+        yield Kind.SYNC, "", "", (found[1] or b"").decode()
 
 
 def _made(said: bytes) -> _Found:
@@ -238,8 +265,11 @@ _READERS: dict[bytes, Callable[[bytes], _Found]] = {
     **dict.fromkeys((b"mkdir", b"mkdirat", b"unlink", b"unlinkat", b"rename"), _changed),
     **dict.fromkeys((b"renameat", b"renameat2"), _changed),
     **dict.fromkeys((b"symlink", b"symlinkat", b"link", b"linkat"), _linked),
-    **dict.fromkeys((b"access", b"faccessat", b"faccessat2", b"stat", b"lstat"), _looked),
-    **dict.fromkeys((b"newfstatat", b"statx", b"readlink", b"readlinkat"), _looked),
+    **dict.fromkeys((b"access", b"faccessat", b"faccessat2"), _looked),
+    **dict.fromkeys((b"stat", b"lstat", b"stat64", b"lstat64", b"newfstatat", b"fstatat64"), _stated),
+    **dict.fromkeys((b"statx", b"readlink", b"readlinkat"), _stated),
+    **dict.fromkeys((b"unshare", b"clone", b"clone3", b"setns"), _separated),
+    **dict.fromkeys((b"fsync", b"fdatasync", b"sync", b"syncfs", b"msync", b"sync_file_range"), _synced),
     b"connect": _connected,
     **dict.fromkeys((b"sendto", b"sendmsg", b"sendmmsg"), _sent),
 }

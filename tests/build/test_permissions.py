@@ -94,6 +94,7 @@ def test_required_and_denied(desk: Desk) -> None:
         "reason": "it compiles for hours",
         "required": True,
         "used": "yes",
+        "unknown": "",
     }
     assert ", used on 20" in desk.ok("grants").out
     # --deny wins.

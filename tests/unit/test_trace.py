@@ -36,9 +36,20 @@ LINES = {
     ),
     b'8<sh> faccessat2(%s, "x", R_OK, AT_EACCESS) = 0': Event(Kind.LOOK, "sh", "/build/tree/x", pid=8),
     b'8<sh> newfstatat(%s, "x", {st_mode=S_IFREG|0644, st_size=1, ...}, 0) = 0': Event(
-        Kind.LOOK, "sh", "/build/tree/x", pid=8
+        Kind.STAT, "sh", "/build/tree/x", pid=8
     ),
-    b'8<sh> readlink("/x", "/y\\") = 0", 4095) = 9': Event(Kind.LOOK, "sh", "/x", pid=8),
+    b'8<sh> readlink("/x", "/y\\") = 0", 4095) = 9': Event(Kind.STAT, "sh", "/x", pid=8),
+    b"8<unshare> unshare(CLONE_NEWNS|CLONE_NEWUSER) = 0": Event(Kind.NAMESPACE, "unshare", "", pid=8),
+    b"8<x> clone3({flags=CLONE_NEWUSER, exit_signal=SIGCHLD, stack=NULL, stack_size=0}, 88) = 9<x>": Event(
+        Kind.NAMESPACE, "x", "", pid=8
+    ),
+    b"8<x> setns(3<user:[4026531837]>, 0) = -1 EPERM (Operation not permitted)": Event(
+        Kind.NAMESPACE, "x", "", error="EPERM", pid=8
+    ),
+    b"8<x> fsync(3</build/tree/x>) = 0": Event(Kind.SYNC, "x", "", pid=8),
+    b"8<x> sync() = 0": Event(Kind.SYNC, "x", "", pid=8),
+    b"8<x> [ Process PID=8 runs in 32 bit mode. ]": Event(Kind.MODE, "x", "32 bit", pid=8),
+    b"8<x> [ Process PID=8 runs in x32 mode. ]": Event(Kind.MODE, "x", "x32", pid=8),
     b'8<sh> access("/x", R_OK) = -1 ENOENT (No such file or directory)': Event(
         Kind.LOOK, "sh", "/x", error="ENOENT", pid=8
     ),

@@ -25,6 +25,7 @@ from bwbuild.sandbox.spec import Bind, Guest, Network
 
 if TYPE_CHECKING:
     from bwbuild.build.execute import Build
+    from bwbuild.build.granted.witness import Witness
     from bwbuild.build.plan import Plan
 
 #: Files that are looked at for the time of their last change.
@@ -32,10 +33,14 @@ _MOST = 20000
 
 
 class Using:
-    """What is seen of the use of a plan's permissions while its build runs."""
+    """What is seen of the use of a plan's permissions while its build runs.
 
-    def __init__(self, plan: Plan) -> None:
+    :param witness: somebody traces the build, and this one sees it.
+    """
+
+    def __init__(self, plan: Plan, witness: Witness | None = None) -> None:
         self._plan = plan
+        self._witness = witness
         self._began = datetime.now(UTC).timestamp()
         #: what reads the interface of each; there is none where nothing shows what goes over it
         self.traffic: dict[Purpose, Traffic] = {}
@@ -71,7 +76,11 @@ class Using:
         """What became of each permission."""
         if not self._plan.decisions:
             return ()
-        seen = Seen(self.network(ran), tuple(self._written()), dict(self._limits(peak, disk)), ran)
+        shown = dict(self._limits(peak, disk))
+        if self._witness:
+            shown |= self._witness.used()
+        shown |= dict.fromkeys(self._lacking(), False)
+        seen = Seen(self.network(ran), tuple(self._written()), shown, ran)
         return uses(self._plan.decisions, seen)
 
     def record(self, found: tuple[Use, ...], ran: tuple[Purpose, ...], log: Observer, tell: Observer) -> None:
@@ -91,6 +100,12 @@ class Using:
     def _written(self) -> Iterator[Permission]:
         for permission, place in _writable(self._plan):
             if _changed_since(place, self._began):
+                yield permission
+
+    def _lacking(self) -> Iterator[Permission]:
+        """Variables that the caller does not have."""
+        for permission in self._plan.settings.allow:
+            if permission.key == "env" and permission.value not in self._plan.permits.environment:
                 yield permission
 
     def _limits(self, peak: Peak, disk: int | None) -> Iterator[tuple[Permission, bool]]:

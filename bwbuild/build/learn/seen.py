@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -58,10 +58,23 @@ class Seen:
 
 
 class Collector:
-    """Takes the bytes of a trace; ``own`` are directories of the build itself, as the tree's parent is."""
+    """Takes the bytes of a trace.
 
-    def __init__(self, own: tuple[str, ...]) -> None:
+    :param own: directories of the build itself, as the tree's parent is.
+    :param looks: what is only looked for counts as opened.
+    :param witness: gets all events too.
+    """
+
+    def __init__(
+        self,
+        own: tuple[str, ...],
+        *,
+        looks: bool = False,
+        witness: Callable[[Event], None] | None = None,
+    ) -> None:
         self._own = own
+        self._opening = (Kind.OPEN, Kind.LOOK, Kind.WRITE, *((Kind.STAT,) if looks else ()))
+        self._witness = witness
         self._parser = Parser()
         self._opened: dict[str, tuple[str, ...]] = {}
         self._started: dict[str, tuple[str, ...]] = {}
@@ -77,6 +90,8 @@ class Collector:
             self._parser = Parser()
         for event in self._parser.feed(data):
             self._look_at(event)
+            if self._witness is not None:
+                self._witness(event)
 
     def seen(self) -> Seen:
         """All of it."""
@@ -91,7 +106,7 @@ class Collector:
         )
 
     def _look_at(self, event: Event) -> None:
-        if event.kind in (Kind.OPEN, Kind.LOOK, Kind.WRITE) and not event.error:
+        if event.kind in self._opening and not event.error:
             self._open(event)
         if event.kind in (Kind.WRITE, Kind.CHANGE):
             self._write(event)

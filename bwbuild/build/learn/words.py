@@ -12,6 +12,7 @@ from bwbuild.build.learn.seen import Seen, Tried
 from bwbuild.build.learn.trim import Trimmed
 from bwbuild.build.record.findings import Line
 from bwbuild.build.record.log import visible
+from bwbuild.build.record.uses import Use as Permitted
 
 FORMAT_VERSION = 1
 #: How much of one kind the terminal shows; JSON has all.
@@ -35,6 +36,7 @@ class Learned:
     verdict: Verdict | None = None
     profile: tuple[Path, int] | None = None
     trimmed: Trimmed | None = None
+    permissions: tuple[Permitted, ...] = ()
 
 
 def lines(learned: Learned) -> Iterator[Line]:
@@ -60,6 +62,7 @@ def lines(learned: Learned) -> Iterator[Line]:
     yield from _tried("Addresses tried", seen.addresses)
     yield from _tried("Names asked of the DNS", seen.names)
     yield from _tried("Writes tried outside of the tree and of temporary directories", seen.writes)
+    yield from _block("Permissions", [visible(str(use)) for use in learned.permissions])
     if seen.lost:
         yield Line("")
         yield Line(f"{seen.lost} more files, programs or addresses were not kept.", "yellow")
@@ -91,6 +94,7 @@ def as_json(learned: Learned) -> dict[str, Any]:
         "addresses": [asdict(tried) for tried in seen.addresses],
         "names": [asdict(tried) for tried in seen.names],
         "writes": [asdict(tried) for tried in seen.writes],
+        "permissions": [asdict(use) for use in learned.permissions],
         "lost": seen.lost,
         "trim": _trim_as_json(learned.trimmed) if learned.trimmed else None,
         "profile": {"path": str(learned.profile[0]), "files": learned.profile[1]}

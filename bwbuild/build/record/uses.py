@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bwbuild.events import Event, Section, Text
@@ -18,6 +18,22 @@ if TYPE_CHECKING:
 _SHOWN = 8
 #: What ``used`` may say; what was denied has nothing there.
 YES, NO, UNKNOWN = "yes", "no", "unknown"
+_LEARN = "bwbuild learn shows it"
+#: The key of a permission -> why its use may not be known after a build, and what shows it all the same.
+_UNSEEN = {
+    "device": ("who opens a device leaves no mark", _LEARN),
+    "filesystem": ("who reads leaves no mark", _LEARN),
+    "persist": ("nothing was written, and who reads leaves no mark", _LEARN),
+    "socket": ("who connects leaves no mark", _LEARN),
+    "allow": ("such calls leave no mark", _LEARN),
+    "env": ("who reads a variable leaves no mark", ""),
+    "limit": ("how much of it was taken is not measured here", ""),
+    "share": ("slirp4netns keeps no record", "pasta does: sudo apt install passt"),
+    "talk": ("nothing records it", ""),
+    "own": ("nothing records it", ""),
+}
+#: The keys of permissions whose use no build shows that nobody traces.
+BLIND = frozenset({"device", "socket", "allow", "env"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +46,7 @@ class Use:
     :ivar granted: whether it is; ``why``: who decided it, and when.
     :ivar used: ``yes``, ``no``, or ``unknown`` where nothing shows it; empty where it was denied or no such
         thing ran.
+    :ivar unknown: why that is not known, and what would show it; empty where it is.
     """
 
     permission: str
@@ -40,11 +57,12 @@ class Use:
     reason: str = ""
     required: bool = False
     used: str = ""
+    unknown: str = ""
 
     def __str__(self) -> str:
         tests = " for the tests" if self.purpose == Purpose.TESTS.value else ""
         asked = "" if self.asked else "not asked for, "
-        words = {YES: ", used", NO: ", not used", UNKNOWN: ", unknown whether used"}
+        words = {YES: ", used", NO: ", never used", UNKNOWN: f", unknown whether used: {self.unknown}"}
         state = "granted" if self.granted else "denied"
         return f"{self.permission}{tests}: {asked}{state}, {self.why}{words.get(self.used, '')}"
 
@@ -55,13 +73,13 @@ class Seen:
 
     :ivar network: purpose -> who was contacted; a purpose is missing where nobody looked.
     :ivar written: permissions in whose directories something was written.
-    :ivar limits: permission for a limit -> whether that was needed.
+    :ivar shown: permission -> whether the build used it, where that is known.
     :ivar ran: the purposes that came to run.
     """
 
     network: Mapping[Purpose, Contacts]
     written: Collection[Permission] = ()
-    limits: Mapping[Permission, bool] | None = None
+    shown: Mapping[Permission, bool] = field(default_factory=dict)
     ran: Collection[Purpose] = tuple(Purpose)
 
 
@@ -76,6 +94,7 @@ def uses(decisions: Collection[Decision], seen: Seen) -> tuple[Use, ...]:
 
 def _use(item: Decision, seen: Seen) -> Use:
     request = item.request
+    used = _used(item, seen) if item.granted and item.purpose in seen.ran else ""
     return Use(
         permission=str(item.permission),
         purpose=item.purpose.value,
@@ -84,7 +103,8 @@ def _use(item: Decision, seen: Seen) -> Use:
         why=item.why.value,
         reason=request.reason if request else "",
         required=item.required,
-        used=_used(item, seen) if item.granted and item.purpose in seen.ran else "",
+        used=used,
+        unknown=unseen(item.permission, item.purpose) if used == UNKNOWN else "",
     )
 
 
@@ -93,8 +113,16 @@ def _used(item: Decision, seen: Seen) -> str:
         return YES if seen.network[item.purpose] else NO
     if item.permission in seen.written:
         return YES
-    needed = (seen.limits or {}).get(item.permission)
-    return UNKNOWN if needed is None else YES if needed else NO
+    shown = seen.shown.get(item.permission)
+    return UNKNOWN if shown is None else YES if shown else NO
+
+
+def unseen(permission: Permission, purpose: Purpose = Purpose.BUILD) -> str:
+    """Why a build that nobody traces may not show the use of a permission, and what shows it, if anything."""
+    why, shows = _UNSEEN[permission.key]
+    if purpose is Purpose.TESTS and shows == _LEARN:
+        return f"{why}, and tests are not traced"
+    return f"{why}; {shows}" if shows else why
 
 
 def lines(contacts: Contacts) -> Iterator[str]:

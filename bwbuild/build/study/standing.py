@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from bwbuild.audit.of_permission import explained
+from bwbuild.build.record.uses import BLIND, unseen
 from bwbuild.permissions.answers import Decision
 from bwbuild.permissions.exposes import exposure
 from bwbuild.permissions.grants import Grant
@@ -27,8 +28,13 @@ class Standing:
         asked = "asked for" if self.decision.request else "not asked for"
         used = ""
         if self.decision.granted:
-            used = f", used on {self.used}" if self.used else ", no use was seen"
+            used = f", used on {self.used}" if self.used else f", no use was seen{self._blind}"
         return f"{asked}; {self.decision}{used}"
+
+    @property
+    def _blind(self) -> str:
+        why = unseen(self.decision.permission, self.decision.purpose)
+        return f" ({why})" if self.decision.permission.key in BLIND else ""
 
     def plain(self) -> dict[str, object]:
         """As JSON has it."""
