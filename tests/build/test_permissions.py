@@ -198,9 +198,21 @@ def test_no_log_has_a_variable_that_may_be_secret(desk: Desk) -> None:
 
 @pytest.mark.parametrize(
     "permission",
-    ["socket=x11", *(f"filesystem={path}" for path in ("/", "/etc", "/run/user/0", "~:rw", "/tmp"))],
+    [
+        *("socket=x11", "socket=session-bus"),
+        *(f"filesystem={path}" for path in ("/", "/etc", "/run/user/0", "~:rw", "/tmp")),
+        *(f"filesystem=~/{path}" for path in ("agents", "agents/agent", "keys", "keys/id:rw")),
+    ],
 )
 def test_what_no_build_gets(permission: str, desk: Desk) -> None:
+    """The last are a directory with a socket, a socket, and what a symbolic link leads to."""
+    for name in ("agents", ".ssh"):
+        (desk.home / name).mkdir()
+    (desk.home / ".ssh/id").touch()
+    (desk.home / "keys").symlink_to(".ssh")
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(desk.home / "agents/agent"))
+    listener.close()
     ask(desk, HOSTILE.format(permission=permission))
     assert desk.run("grant", ".", permission).status in (0, 2)
     desk.run("revoke", ".")
@@ -213,8 +225,17 @@ def test_what_no_build_gets(permission: str, desk: Desk) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"#" * (10 << 20), b'[[request]]\npermission = "env=A"\nreason = "\x1b[2J"\n', b"a=[" * 9000, b"\xff"],
-    ids=["10 MB", "escapes", "nested", "no text"],
+    [
+        b"#" * (10 << 20),
+        b"# a comment\n" * (1 << 20),
+        b'[[request]]\npermission = "env=A"\nreason = "\x1b[2J"\n',
+        b'[[request]]\npermission = "env=A"\nreason = "it\\u001b[2Jhides"\n',
+        HOSTILE.format(permission="filesystem=/srv/../root").encode(),
+        HOSTILE.format(permission="filesystem=~/../../root").encode(),
+        b"a=[" * 9000,
+        b"\xff",
+    ],
+    ids=["10 MB", "many lines", "escapes", "escaped", "..", "~/..", "nested", "no text"],
 )
 def test_hostile_files(content: bytes, desk: Desk) -> None:
     (desk.tree / FILE).write_bytes(content)
