@@ -12,9 +12,11 @@ from bwbuild.sandbox.spec import Identity, IdentityKind
 BUILD_USER = "bwbuild"
 BUILD_UID = 1000
 
-#: systemd's block for containers, above all ordinary users; a caller who is root takes his ids from here.
-CONTAINER_IDS = range(524288, 1879048192)
 FULL = 65536
+#: systemd's block for containers, above all ordinary users; a caller who is root takes his ids from here.
+#: First come those that useradd gives to nobody (SUB_UID_MAX of login.defs is 600100000): a user who is made
+#: while a build runs does not get the ids of its processes.
+CONTAINER_IDS = (range(9157 * FULL, 1879048192), range(524288, 9157 * FULL))
 #: Debian's system accounts and some room for the packages'; nobody (65534) is missing then.
 REDUCED = 4096
 
@@ -51,12 +53,12 @@ def free_block(mapped: Sequence[range], taken: Sequence[range]) -> range | None:
 
     It is a full one of the containers' ids where these exist, else the highest free one of ``REDUCED`` ids.
     """
-    for start in range(CONTAINER_IDS.start, CONTAINER_IDS.stop, FULL):
-        block = range(start, start + FULL)
-        if any(block.start in ids and block[-1] in ids for ids in mapped) and not _overlaps(block, taken):
-            return block
-        if not any(start < ids.stop for ids in mapped):
-            break
+    highest = max((ids.stop for ids in mapped), default=0)
+    for containers in CONTAINER_IDS:
+        for start in range(containers.start, min(containers.stop, highest), FULL):
+            block = range(start, start + FULL)
+            if any(block.start in ids and block[-1] in ids for ids in mapped) and not _overlaps(block, taken):
+                return block
     for ids in sorted(mapped, key=lambda ids: ids.stop, reverse=True):
         for start in range(ids.stop - REDUCED, max(ids.start, REDUCED) - 1, -REDUCED):
             block = range(start, start + REDUCED)

@@ -156,7 +156,6 @@ def test_a_foreign_file_makes_it_a_copy(open_desk: Desk, user: pwd.struct_passwd
 
 def test_root_of_the_sandbox_is_not_root(open_desk: Desk) -> None:
     outer = open_desk.inside("cat /proc/self/uid_map /proc/self/gid_map").split()
-    assert [int(number) for number in outer[1::3]] == [524288, 524288] or int(outer[1]) > 0
     assert all(int(first) > 0 for first in outer[1::3])
     script = "/run/bwbuild/as-root sh -c 'id -u; echo 60 > /proc/sys/vm/swappiness'"
     done = open_desk.run("run", "--", "sh", "-c", script)

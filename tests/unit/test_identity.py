@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from made_plans import ALONE, CALLER, HOST, RANGES, SUPERUSER
@@ -41,7 +42,7 @@ def test_a_caller_without_a_name_is_called_by_number() -> None:
 
 def test_root_takes_ids_of_nobody() -> None:
     found = choose(replace(HOST, caller=SUPERUSER), None)
-    assert found == Identity(IdentityKind.RANGE, BUILD_UID, BUILD_UID, CONTAINER_IDS.start, FULL)
+    assert found == Identity(IdentityKind.RANGE, BUILD_UID, BUILD_UID, CONTAINER_IDS[0].start, FULL)
     assert found.outer_first != 0
 
 
@@ -57,11 +58,20 @@ def test_root_without_a_block_is_never_root_silently() -> None:
 
 
 def test_block_of_a_machine() -> None:
-    assert free_block(ALL_IDS, []) == range(524288, 524288 + FULL)
+    """None that useradd gives to a user, who may be made while a build runs."""
+    lines = Path("/etc/login.defs").read_text(encoding="utf-8").splitlines()
+    most = [int(line.split()[1]) for line in lines if line.startswith(("SUB_UID_MAX", "SUB_GID_MAX"))]
+    found = free_block(ALL_IDS, [])
+    assert found is not None
+    assert len(found) == FULL
+    assert found.start > max(most, default=600100000)
+    assert found.start % FULL == 0, "as systemd has them"
+    # Where there are no such ids, others of containers.
+    assert free_block([range(1000000)], []) == range(524288, 524288 + FULL)
 
 
 def test_block_steps_over_what_is_taken() -> None:
-    first = range(CONTAINER_IDS.start, CONTAINER_IDS.start + FULL)
+    first = range(CONTAINER_IDS[0].start, CONTAINER_IDS[0].start + FULL)
     assert free_block(ALL_IDS, [first]) == range(first.stop, first.stop + FULL)
     assert free_block(ALL_IDS, [range(first.stop - 1, first.stop + 1)]) == range(
         first.stop + FULL, first.stop + 2 * FULL
@@ -105,8 +115,8 @@ def test_nothing_of_a_block_is_taken() -> None:
 
 
 def test_a_map_that_ends_within_the_containers_ids() -> None:
-    mapped = [range(CONTAINER_IDS.start + FULL + 100)]
-    first = range(CONTAINER_IDS.start, CONTAINER_IDS.start + FULL)
+    mapped = [range(524288 + FULL + 100)]
+    first = range(524288, 524288 + FULL)
     assert free_block(mapped, []) == first
     found = free_block(mapped, [first])
     assert found is not None

@@ -15,6 +15,7 @@ from bwbuild.deb.buildoptions import ROWS
 from bwbuild.errors import ConfigurationError, HostError
 from bwbuild.events import Level
 from bwbuild.host.memory import Memory
+from bwbuild.sandbox.identity import CONTAINER_IDS
 from bwbuild.sandbox.spec import IdentityKind, Layering, Saved
 
 
@@ -176,7 +177,7 @@ def test_layering_with_a_mount_elsewhere(point: str) -> None:
 def test_layering_as_root_is_a_copy() -> None:
     made = plan(caller=SUPERUSER)
     assert made.sandbox.workspace.layering is Layering.COPY
-    assert made.sandbox.identity.outer_first == 524288
+    assert made.sandbox.identity.outer_first == CONTAINER_IDS[0].start
 
 
 # In place
