@@ -216,3 +216,27 @@ def test_signal_while_a_program_starts_leaves_none(begin: Callable[[], object]) 
         build()
     (child,) = children
     assert not Path(f"/proc/{child}").exists()
+
+
+#: Leaves the context of a tie early while a program has it, and says what is left of both.
+EARLY = """\
+import os, subprocess
+from bwbuild import orphans, process
+orphans.adopt()
+for _ in range(10):
+    try:
+        with process.tied() as tie:
+            child = subprocess.Popen(["sleep", "60"], pass_fds=[tie])
+            raise KeyError
+    except KeyError:
+        assert child.wait() == -9
+    try:
+        print("left", os.waitpid(-1, os.WNOHANG))
+    except ChildProcessError:
+        print("nothing")
+"""
+
+
+def test_a_tie_that_ends_early_kills_who_has_it_and_leaves_nothing() -> None:
+    done = run([sys.executable, "-c", EARLY], env={"PYTHONPATH": str(Path(__file__).parents[2])})
+    assert done.text.splitlines() == ["nothing"] * 10
