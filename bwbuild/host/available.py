@@ -17,16 +17,13 @@ from pathlib import Path
 
 from bwbuild.errors import ConfigurationError, HostError
 from bwbuild.host.sockets import first_below
-from bwbuild.permissions.words import NETWORK, XDG, Permission
+from bwbuild.permissions.words import NETWORK, OF_SANDBOXES, XDG, Permission
 
 #: What leads out of a network namespace, the better one first; it opens the device.
 _HELPERS, _TUN = ("pasta", "slirp4netns"), Path("/dev/net/tun")
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _DEVICES = {"kvm": "/dev/kvm", "dri": "/dev/dri", "fuse": "/dev/fuse"}
-#: Names in / that the sandbox fills itself; below /tmp and /var/tmp there may be a path of the machine's.
-_OWN = frozenset(
-    {"bin", "boot", "build", "dev", "etc", "nonexistent", "proc", "root", "run", "sbin", "sys", "usr", "var"}
-)
+#: Below these there may be a path of the machine's.
 _TEMPORARY = ("/tmp", "/var/tmp")
 #: Those of XDG itself have a variable each; xdg-user-dirs has a file that says where the others are.
 _XDG_BASE = {
@@ -214,7 +211,7 @@ def _forbidden(path: Path, around: Around, *, writable: bool) -> str:
     if path == Path("/"):
         return "it is all of this machine"
     temporary = any(Path(top) in path.parents for top in _TEMPORARY)
-    if (path.parts[1] in _OWN | {"tmp"} and not temporary) or path.parts[1].startswith("lib"):
+    if (path.parts[1] in OF_SANDBOXES | {"tmp"} and not temporary) or path.parts[1].startswith("lib"):
         return f"a sandbox has a /{path.parts[1]} of its own"
     if around.tree is not None and _overlap(path, around.tree):
         return f"the source tree {around.tree} is part of it, or it is part of that"

@@ -72,6 +72,14 @@ _OTHERS: Mapping[str, Exposure] = {
     "talk": Exposure("it asks {} on your session bus for whatever that does", ("sockets",)),
     "own": Exposure("it answers on your session bus as {}", ("sockets",)),
 }
+#: Programs of a session that do much for whoever asks, by the beginning of their names.
+_OF_SESSIONS: Mapping[str, str] = {
+    "org.freedesktop.Flatpak": "it has any command run as you, outside of every sandbox",
+    "org.freedesktop.systemd1": "it has any command run as you, outside of every sandbox",
+    "org.gtk.vfs": "it reads and changes ALL files of yours, by the session's own file systems",
+    "org.freedesktop.secrets": "it asks your keyring for passwords, and gets those that are unlocked",
+    "org.kde.kwalletd": "it asks your keyring for passwords, and gets those that are unlocked",
+}
 #: Places below the home directory that are worth more words than others.
 _KEYS = ("~/.ssh", "~/.gnupg", "~/.pki", "~/.local/share/keyrings", "~/.password-store")
 _WHOLE = ("/", "/home", "/root", "~")
@@ -81,6 +89,11 @@ def exposure(permission: Permission) -> Exposure:
     """What ``permission`` exposes; there is an entry for every permission that parses."""
     if permission.key == "filesystem":
         return _of_path(permission)
+    if permission.key == "talk":
+        name = permission.value.removesuffix("*")
+        for known, text in _OF_SESSIONS.items():
+            if name.startswith(known) or (name.endswith(".") and known.startswith(name)):
+                return Exposure(f"{text} ({permission.value})", ("sockets",), grave=True)
     found = _TABLE.get((permission.key, permission.value)) or _OTHERS[permission.key]
     return Exposure(found.text.format(permission.value), found.findings, found.grave)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bwbuild.permissions.words import CHOICES, XDG, Permission, parse
+from bwbuild.permissions.words import CHOICES, OF_SANDBOXES, XDG, Permission, parse
 
 _NEVER = "nothing of that kind is ever given"
 #: Why an argument means nothing here: whole arguments first, then those that begin so.
@@ -55,6 +56,10 @@ _DENIES = {
     "--disallow=": "allow",
     "--no-talk-name=": "talk",
 }
+#: Directories that Flatpak alone makes, at the beginning of a path.
+_OF_FLATPAK = re.compile(r"(?<![^\s:;,=\"'])/(?:app|run/host|run/flatpak)(?![^\s:;,/\"'])")
+#: Directories that have bwbuild's own in them.
+_WITH_OURS = ("~", "xdg-cache", "xdg-config", "xdg-data")
 _MODES = {"ro": ":ro", "rw": ":rw", "create": ":rw"}
 
 
@@ -82,7 +87,10 @@ def translate(arguments: Sequence[str]) -> Translated:
         try:
             if argument.startswith("--env="):
                 name, _, value = argument.removeprefix("--env=").partition("=")
-                environment[parse(f"env={name}").value] = _printable(value)
+                if _OF_FLATPAK.search(value):
+                    without[argument] = "it leads to files of Flatpak's own, which are not there"
+                else:
+                    environment[parse(f"env={name}").value] = _printable(value)
             elif reason := _without(argument, arguments):
                 without[argument] = reason
             elif denied := _denied(argument):
@@ -101,7 +109,22 @@ def _without(argument: str, arguments: Sequence[str]) -> str:
     bare = argument.rpartition(":")[0] if argument.endswith((":ro", ":rw", ":create")) else argument
     if bare in _WHOLE:
         return _WHOLE[bare]
-    return next((why for beginning, why in _BEGINNING.items() if argument.startswith(beginning)), "")
+    why = next((why for beginning, why in _BEGINNING.items() if argument.startswith(beginning)), "")
+    return why or _never(argument)
+
+
+def _never(argument: str) -> str:
+    """Why no sandbox can have the path of an argument; empty for another one."""
+    beginning = "--filesystem="
+    if not argument.startswith(beginning):
+        return ""
+    path, _, mode = _path(argument.removeprefix(beginning)).rpartition(":")
+    top = path.split("/")[1] if path.startswith("/") else ""
+    if path == "/tmp" or (top in OF_SANDBOXES and not path.startswith("/var/tmp/")):
+        return f"a sandbox has a /{top} of its own"
+    if path in _WITH_OURS and mode == "rw":
+        return f"what decides about sandboxes is there too; --allow filesystem={path}:ro gives it to read"
+    return ""
 
 
 def _denied(argument: str) -> Permission | None:

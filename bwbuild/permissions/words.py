@@ -34,6 +34,10 @@ XDG: Mapping[str, str] = {
     "xdg-config": ".config",
     "xdg-data": ".local/share",
 }
+#: Names in / that every sandbox fills itself, so that no path there can be given.
+OF_SANDBOXES = frozenset(
+    {"bin", "boot", "build", "dev", "etc", "nonexistent", "proc", "root", "run", "sbin", "sys", "usr", "var"}
+)
 #: The longest value that is read.
 LONGEST = 1024
 

@@ -98,6 +98,7 @@ def everything() -> list[Permission]:
     listed = [f"{key}={word}" for key, words in CHOICES.items() for word in words]
     paths = ("/", "~", "/srv", "~/.ssh", "~/.ssh/id_rsa:rw", "~/.local:rw", "~/data", "xdg-documents:ro")
     others = ["env=A", "persist=a", "limit=memory:8G", "talk=org.example.A", "own=org.example.A"]
+    others += [f"talk=org.freedesktop.{name}" for name in ("Notifications", "secrets", "Flatpak", "*")]
     return list(map(parse, chain(listed, others, (f"filesystem={path}" for path in paths))))
 
 
@@ -115,6 +116,7 @@ def test_grave_exposures() -> None:
     assert grave == {
         *("socket=x11", "socket=pulseaudio", "filesystem=/:ro", "filesystem=~:ro", "filesystem=~/.ssh:ro"),
         *("filesystem=~/.ssh/id_rsa:rw", "filesystem=~/.local:rw"),
+        *("talk=org.freedesktop.secrets", "talk=org.freedesktop.Flatpak", "talk=org.freedesktop.*"),
     }
 
 

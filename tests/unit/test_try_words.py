@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from bwbuild.build.watch.limits import Limits
+from bwbuild.build.watch.limits import Seen as Watched
 from bwbuild.errors import UsageError
 from bwbuild.permissions.finish_args import translate
 from bwbuild.permissions.words import Permission, parse
+from bwbuild.sandbox.spec import Guest
 from bwbuild.trace.parse import Event, Kind
 from bwbuild.tryout import difference, grants, picture, programs, telling, written, x11
 from bwbuild.tryout.bus import calls, is_wanted, words
@@ -69,6 +72,9 @@ def test_near_names() -> None:
     programs.check("ls", {"ls"})
     with pytest.raises(UsageError) as raised:
         programs.check("xclok", {"xclock", "oclock", "true"})
+    programs.check("/usr/bin/ls", {"ls"})
+    with pytest.raises(UsageError, match="there is no command '/usr/bin/lss'"):
+        programs.check("/usr/bin/lss", {"ls"})
     assert raised.value.hint.startswith("did you mean xclock")
 
 
@@ -205,6 +211,17 @@ def test_account_in_words() -> None:
     assert "not known: y" in lines
 
 
+def test_limits_that_ended_nothing_are_told() -> None:
+    limits = Limits(processes=100, tmp=1 << 20, shm=1 << 20)
+    assert telling.refused_by_limits(Watched(tasks=99), limits) == ()
+    full = Watched(tasks=107, full=frozenset({Guest("/tmp")}))
+    assert [refused.what for refused in telling.refused_by_limits(full, limits)] == [
+        "more than 100 processes; --limit-processes NUMBER allows it more",
+        "more than 1.0 MiB in /tmp; --limit-tmp SIZE makes it larger",
+    ]
+    assert telling.refused_by_limits(full, Limits()) == ()
+
+
 def test_what_was_written(tmp_path: Path) -> None:
     for name in ("same", "changed", "gone"):
         (tmp_path / name).write_text(name)
@@ -280,14 +297,45 @@ def test_finish_args() -> None:
         ]
     )
     assert list(map(str, found.allow)) == [
-        *("share=network", "socket=x11", "device=dri", "filesystem=~:rw", "filesystem=xdg-music:ro"),
+        *("share=network", "socket=x11", "device=dri", "filesystem=xdg-music:ro"),
         "talk=org.example.A",
     ]
     assert found.deny == (Permission("socket", "wayland"),)
     assert found.environment == {"A": "b"}
     assert [argument for argument, _ in found.without] == [
-        *("--share=ipc", "--filesystem=host:ro", "--bogus", "--talk-name=nonsense name"),
+        *("--share=ipc", "--filesystem=home", "--filesystem=host:ro", "--bogus", "--talk-name=nonsense name"),
     ]
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        *("--filesystem=/tmp", "--filesystem=/run/media:ro", "--filesystem=/var/lib/x", "--filesystem=~"),
+        *("--filesystem=xdg-config", "--filesystem=xdg-data:create"),
+        *("--env=PATH=/usr/bin:/app/bin", "--env=LD_LIBRARY_PATH=/app", "--env=X=--icons=/run/host/icons"),
+    ],
+)
+def test_finish_args_that_no_root_can_have(argument: str) -> None:
+    found = translate([argument])
+    assert [name for name, _ in found.without] == [argument]
+    assert not found.allow
+    assert not found.environment
+
+
+@pytest.mark.parametrize(
+    ("argument", "permission"),
+    [
+        ("--filesystem=home:ro", "filesystem=~:ro"),
+        ("--filesystem=/var/tmp/x", "filesystem=/var/tmp/x:rw"),
+        ("--filesystem=/tmp/x:ro", "filesystem=/tmp/x:ro"),
+        ("--filesystem=xdg-config/x", "filesystem=xdg-config/x:rw"),
+        ("--filesystem=data", "filesystem=~/data:rw"),
+    ],
+)
+def test_paths_of_finish_args(argument: str, permission: str) -> None:
+    found = translate([argument, "--env=A=/srv/app:/application:x/app"])
+    assert list(map(str, found.allow)) == [permission]
+    assert found.environment == {"A": "/srv/app:/application:x/app"}
 
 
 def test_what_is_granted(tmp_path: Path) -> None:
