@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from bwbuild.permissions.words import Permission
 from bwbuild.sandbox import program
 from bwbuild.sandbox.permits import Available, Permits, permits
 from bwbuild.sandbox.spec import Bind, Handed, Network, Scratch
-from bwbuild.tryout import bus, displays, xpra
+from bwbuild.tryout import bus, displays, helpers, xpra
 from bwbuild.tryout.bus import Calls, Proxy
 from bwbuild.tryout.displays import AUTHORITY, Display
 from bwbuild.tryout.grants import Granted
@@ -25,6 +25,8 @@ from bwbuild.tryout.helpers import Station
 from bwbuild.tryout.values import Asked
 
 _BUS = Permission("socket", "session-bus")
+#: What the private servers of X are called.
+_PROGRAMS = {"xvfb": "Xvfb", "xephyr": "Xephyr", "xpra": "xpra"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,24 @@ class Desktop:
         return None if self.proxy is None else bus.calls(self.proxy.log())
 
 
+def check(asked: Asked, granted: Granted, settings: Settings) -> None:
+    """Look for all that will have to serve the program, before anything takes time.
+
+    :raises BwbuildError: as :func:`opened`.
+    """
+    environment = dict(os.environ)
+    _sockets(granted.permissions, environment)
+    if bus.is_wanted(granted.permissions):
+        bus.address(environment)
+        helpers.check("xdg-dbus-proxy")
+    if granted.has("socket", "x11") or asked.screenshot is not None:
+        server = _server(asked)
+        if server != "xvfb":
+            displays.outer_display(environment)
+        helpers.check(_PROGRAMS[server])
+    machine.look(granted.permissions, _around(settings, environment))
+
+
 @contextmanager
 def opened(asked: Asked, granted: Granted, station: Station, name: str) -> Iterator[Desktop]:
     """All that serves what is granted, until the end of the context.
@@ -54,10 +74,7 @@ def opened(asked: Asked, granted: Granted, station: Station, name: str) -> Itera
     wanted = list(granted.permissions)
     with ExitStack() as stack:
         proxy = display = None
-        sockets: dict[str, Path] = machine.sockets_of_session(
-            [i.value for i in wanted if i.key == "socket" and i.value in ("wayland", "pulseaudio")],
-            environment,
-        )
+        sockets = _sockets(wanted, environment)
         if bus.is_wanted(wanted):
             proxy = stack.enter_context(bus.opened(station, name, wanted, environment))
             sockets["session-bus"] = proxy.socket
@@ -79,16 +96,28 @@ def opened(asked: Asked, granted: Granted, station: Station, name: str) -> Itera
 def _display(
     asked: Asked, station: Station, name: str, environment: Mapping[str, str]
 ) -> AbstractContextManager[Display]:
-    server = asked.server
-    if server == "auto":
-        server = "xvfb" if asked.screenshot is not None else "xephyr"
-    if asked.screenshot is not None and server != "xvfb":
-        raise UsageError("--screenshot takes the picture of an Xvfb", hint="leave out --x11")
+    server = _server(asked)
     if server == "xvfb":
         return displays.hidden(station)
     if server == "xpra":
         return xpra.opened(station, environment)
     return displays.nested(station, f"{name} (bwbuild try)", environment)
+
+
+def _server(asked: Asked) -> str:
+    """Which private server of X there will be."""
+    server = asked.server
+    if server == "auto":
+        server = "xvfb" if asked.screenshot is not None else "xephyr"
+    if asked.screenshot is not None and server != "xvfb":
+        raise UsageError("--screenshot takes the picture of an Xvfb", hint="leave out --x11")
+    return server
+
+
+def _sockets(wanted: Iterable[Permission], environment: Mapping[str, str]) -> dict[str, Path]:
+    own = ("wayland", "pulseaudio")
+    names = [item.value for item in wanted if item.key == "socket" and item.value in own]
+    return machine.sockets_of_session(names, environment)
 
 
 def _with(own: Permits, granted: Granted, display: Display | None, proxy: Proxy | None) -> Permits:

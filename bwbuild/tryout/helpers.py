@@ -27,6 +27,15 @@ _LAST = 10
 _LARGEST = 1 << 30
 
 
+def check(program: str) -> None:
+    """Return if the program is installed where a small sandbox sees it.
+
+    :raises HostError: it is not.
+    """
+    if not any((Path(top) / program).exists() for top in ("/usr/bin", "/bin")):
+        raise missing_program(program)
+
+
 @dataclass(frozen=True, slots=True)
 class Station:
     """Where helpers run: the directory in which each gets one of its own."""
@@ -45,8 +54,7 @@ class Station:
         """
         place = self.place / name
         program = next(word for word in command if "=" not in word and word != "env")
-        if not any((Path(top) / program).exists() for top in ("/usr/bin", "/bin")):
-            raise missing_program(program)
+        check(program)
         restraints = for_unpacking(self.settings, self.host.architecture)
         limits = ceilings(resolve(self.settings, self.host), self.host)
         # What the program makes a server log is on the disk.

@@ -10,6 +10,8 @@ from bwbuild.errors import UsageError
 
 #: Where programs of users are, as package databases and merged systems call these directories.
 PLACES = ("usr/bin", "usr/games", "bin")
+#: Where those of the administrator are.
+OF_ROOT = ("usr/sbin", "sbin")
 _ENTRIES = "usr/share/applications/"
 #: Names that an error shows at most.
 _SHOWN = 30
@@ -79,13 +81,14 @@ def default(names: Sequence[str], entries: Mapping[str, tuple[str, ...]], what: 
 
 
 def check(command: str, there: Collection[str]) -> None:
-    """Refuse a command without a slash that is not there, and name those that are near.
+    """Refuse a command that is not there, and name those that are near; of paths only those of programs.
 
     :raises UsageError: it does not exist.
     """
-    if "/" in command or command in there:
+    directory, slash, name = command.rpartition("/")
+    if name in there or (slash and directory not in (f"/{place}" for place in (*PLACES, *OF_ROOT))):
         return
-    near = difflib.get_close_matches(command, sorted(there), n=3, cutoff=0.7)
+    near = difflib.get_close_matches(name, sorted(there), n=3, cutoff=0.7)
     raise UsageError(
         f"there is no command {command!r} in the root",
         hint=f"did you mean {' or '.join(near)}?" if near else "the package that has it: --with NAME",

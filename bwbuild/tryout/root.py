@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -16,7 +17,7 @@ from bwbuild.checks.testcontrol import paragraphs
 from bwbuild.config.settings import Settings
 from bwbuild.deb.database import installed
 from bwbuild.deb.names import BINARY_NAME, VERSION, printable
-from bwbuild.errors import HostError, UsageError
+from bwbuild.errors import DependencyError, HostError, UsageError
 from bwbuild.events import Level, Notice, Observer
 from bwbuild.host.facts import Host, root_names
 from bwbuild.root import bases, extra, layers
@@ -46,6 +47,7 @@ for file in *.deb; do
   echo
 done
 """
+_NAMES = ("apt-cache", *("-o", "Dir::Cache::pkgcache="), *("-o", "Dir::Cache::srcpkgcache="), "pkgnames")
 _DROPPED = ("--clear-groups", "--inh-caps=-all", "--no-new-privs", "--")
 _SHELL = "; --shell-on-failure opens a shell in the half-installed root"
 _DATABASE = PurePosixPath("var/lib/dpkg")
@@ -157,12 +159,31 @@ def opened(wanted: Wanted) -> Iterator[Root]:
             broken=partial(_shell, base, cache, wanted.tell) if wanted.shell else None,
             cure=f"mend it and build it again{_SHELL if not wanted.shell else ''}",
         )
-        with layers.opened(wish) as layer:
+        with ExitStack() as stack:
+            try:
+                layer = stack.enter_context(layers.opened(wish))
+            except DependencyError as error:
+                _check_known(base, cache, (*wanted.subject.names, *wanted.besides), error)
+                raise
             ground = Ground(base, layer, "", "", root_names(base.root))
             root = Root(ground, tried, wish)
             passwd, group = (root.text(f"etc/{name}") or "" for name in ("passwd", "group"))
             status = root.text(_DATABASE / "status") or ""
             yield Root(Ground(base, layer, passwd, group, ground.root_names, installed(status)), tried, wish)
+
+
+def _check_known(base: Base, cache: Path, names: Sequence[str], error: DependencyError) -> None:
+    """Raise where the suite does not have one of ``names``, with those that are near."""
+    with workplace(cache, "names") as place:
+        known = set(Chamber(base.identity, place, base.root).run(_NAMES).text.split())
+    unknown = [name for name in names if name not in known]
+    if known and unknown:
+        near = difflib.get_close_matches(unknown[0], sorted(known), n=3, cutoff=0.7)
+        asked = f"did you mean {' or '.join(near)}? " if near else ""
+        raise DependencyError(
+            f"{base.suite.name} has no package {unknown[0]}",
+            hint=f"{asked}another suite may have it (-d SUITE); of a file the name ends in .deb",
+        ) from error
 
 
 def _pinned(added: Extra | None, tried: Sequence[Package]) -> tuple[str, ...]:

@@ -19,11 +19,12 @@ from bwbuild.sandbox import runner, script
 from bwbuild.sandbox.scope import NO_SCOPE, scope
 from bwbuild.sandbox.spec import Guest, Tmpfs
 from bwbuild.trace.parse import Parser
+from bwbuild.tryout import telling
 from bwbuild.tryout.desktop import Desktop
 from bwbuild.tryout.learned import Seen
 from bwbuild.tryout.shots import Shots
 from bwbuild.tryout.trial import Trial
-from bwbuild.tryout.values import Writer
+from bwbuild.tryout.values import Refused, Writer
 from bwbuild.tryout.x11 import Window
 
 _CHUNK = 1 << 16
@@ -55,6 +56,7 @@ class Ended:
     :ivar why: it was ended from outside; empty if it was not.
     :ivar left: names of processes that ended with it.
     :ivar seen: what was traced; None: nothing was.
+    :ivar refused: what its limits did not let it have.
     """
 
     status: int
@@ -63,6 +65,7 @@ class Ended:
     windows: tuple[Window, ...] = ()
     seen: Seen | None = None
     notes: tuple[str, ...] = ()
+    refused: tuple[Refused, ...] = ()
 
 
 def run(trial: Trial, scratch: Scratch, served: Desktop, streams: Streams) -> Ended:
@@ -75,17 +78,17 @@ def run(trial: Trial, scratch: Scratch, served: Desktop, streams: Streams) -> En
     """
     shots = Shots(served.display) if trial.asked.screenshot is not None and served.display else None
     seen = Seen() if trial.asked.learn else None
-    status, why = _launched(trial, scratch, streams, shots, seen)
+    status, why, refused = _launched(trial, scratch, streams, shots, seen)
     notes: tuple[str, ...] = ()
     if shots is not None and trial.asked.screenshot is not None:
         notes = (_written(shots, trial.asked.screenshot, status),)
     windows = tuple(shots.windows) if shots is not None else ()
-    return Ended(status, why, tuple(_told(scratch)[1:]), windows, seen, notes)
+    return Ended(status, why, tuple(_told(scratch)[1:]), windows, seen, notes, refused)
 
 
 def _launched(
     trial: Trial, scratch: Scratch, streams: Streams, shots: Shots | None, seen: Seen | None
-) -> tuple[int, str]:
+) -> tuple[int, str, tuple[Refused, ...]]:
     sandbox, limits = trial.sandbox, trial.limits
     file = scratch.path / "launch"
     text = script.launcher(sandbox, trial.etc_files, f"The sandbox of {trial.command[0]}")
@@ -131,9 +134,10 @@ def _launched(
         raise BreachError(breach)
     if not outcome.started or _told(scratch)[:1] != [_STARTED]:
         raise HostError("the sandbox did not start", hint="bwbuild doctor", details=tail.lines)
+    refused = telling.refused_by_limits(watchdog.seen, limits)
     if outcome.exit_code is not None:
-        return outcome.exit_code, ""
-    return (0, "") if outcome.ended else (_KILLED, "it was killed from outside")
+        return outcome.exit_code, "", refused
+    return (0, "", refused) if outcome.ended else (_KILLED, "it was killed from outside", refused)
 
 
 class _Tail:

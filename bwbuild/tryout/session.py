@@ -64,8 +64,11 @@ def run(asked: Asked, settings: Settings, streams: Streams, tell: Teller) -> Acc
         return _answer(explaining.lines(granted))
     for argument, why in granted.without:
         tell.notice(Notice(Level.WARNING, f"{argument} has no counterpart: {why}"))
+    # Before what may take minutes.
     if asked.learn:
-        tracing.check()  # before what may take minutes
+        tracing.check()
+    if not asked.diff:
+        desktop.check(asked, granted, settings)
     host = read_host()
     with interruptions(), _installed(asked, settings, host, streams, tell) as there:
         if asked.diff:
@@ -146,7 +149,7 @@ def _chosen(asked: Asked, there: Root) -> tuple[str, ...]:
     """
     if asked.command:
         known: set[str] = set()
-        for place in (*programs.PLACES, "usr/sbin", "sbin"):
+        for place in (*programs.PLACES, *programs.OF_ROOT):
             known |= there.names(place)
         programs.check(asked.command[0], known)
         return asked.command
@@ -186,13 +189,13 @@ def _run(trial: Trial, scratch: Scratch, served: Desktop, streams: Streams) -> A
         notes=ended.notes,
     )
     if ended.seen is None:
-        return replace(account, refused=telling.refused_by_bus(calls), blind=telling.BLIND)
+        return replace(account, refused=(*ended.refused, *telling.refused_by_bus(calls)), blind=telling.BLIND)
     hidden = record.hidden(learned.looked_for(ended.seen))
     found = learned.learn(ended.seen, calls, trial.granted, served.paths, hidden)
     record.write(trial.home, found)
     return replace(
         account,
-        refused=telling.refused(found),
+        refused=(*ended.refused, *telling.refused(found)),
         blind=telling.BLIND_AT_CALLS,
         notes=(*account.notes, *telling.proposal(found)),
     )

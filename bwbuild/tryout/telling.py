@@ -6,7 +6,9 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from bwbuild.build.watch.limits import Limits, Seen
 from bwbuild.permissions.words import Permission
+from bwbuild.sandbox.spec import Guest
 from bwbuild.tryout.bus import Calls
 from bwbuild.tryout.learned import Learned
 from bwbuild.tryout.values import Account, Refused
@@ -55,6 +57,19 @@ def _written(account: Account) -> Iterator[str]:
         yield f"  {_SIGNS[sign]}: {path}" + (f" ({human_size(size)})" if sign != "-" else "")
     if len(found) > _SHOWN:
         yield f"  and {len(found) - _SHOWN} more"
+
+
+def refused_by_limits(seen: Seen, limits: Limits) -> tuple[Refused, ...]:
+    """What a program had to do without that was not ended for it, which is no matter of a trace."""
+    found = []
+    most = limits.processes
+    if most is not None and (seen.refused or seen.tasks >= most):
+        found.append(f"more than {most} processes; --limit-processes NUMBER allows it more")
+    sizes = {"/tmp": ("tmp", limits.tmp), "/var/tmp": ("tmp", limits.tmp), "/dev/shm": ("shm", limits.shm)}
+    for place, (name, size) in sizes.items():
+        if Guest(place) in seen.full and size is not None:
+            found.append(f"more than {human_size(size)} in {place}; --limit-{name} SIZE makes it larger")
+    return tuple(Refused(what, 1) for what in found)
 
 
 def refused_by_bus(calls: Calls | None) -> tuple[Refused, ...]:

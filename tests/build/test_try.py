@@ -125,14 +125,42 @@ def test_what_is_wrong_is_said(stage: Desk, tmp_path: Path) -> None:
     assert "has dpkg already" in fails(2, "dpkg", "--diff")
     assert "did you mean bwt-look?" in fails(2, deb(stage, "bwt-look"), "--", "bwt-lok")
     assert "bwt-unmet : Depends: bwt-never (>= 2)" in fails(6, deb(stage, "bwt-unmet")).replace("  ", " ")
+    unknown = fails(6, "bwt-goood", "--", "true")
+    assert "has no package bwt-goood" in unknown
+    assert "did you mean bwt-good? " in unknown
+    assert "has no package nothing-like-that" in fails(6, "dpkg", "--with", "nothing-like-that", "--", "true")
     assert "the postinst says why" in fails(4, deb(stage, "bwt-stop"))
     two = fails(2, deb(stage, "bwt-two"))
     assert "bwt-two has 2 programs" in two
     assert "\n  bwt-a\n  bwt-b\n" in two
     assert "expected KEY=VALUE" in fails(2, deb(stage, "bwt-look"), "--allow", "everything")
+    assert "no command '/usr/bin/bwt-lok'" in fails(2, deb(stage, "bwt-look"), "--", "/usr/bin/bwt-lok")
     assert "DISPLAY is not set" in fails(4, deb(stage, "bwt-look"), "--allow", "socket=x11")
+    # It is told before anything is installed.
+    assert "DISPLAY is not set" in fails(4, deb(stage, "bwt-stop"), "--allow", "socket=x11")
+    if not Path("/dev/dri").exists():
+        assert "this machine has no /dev/dri" in fails(4, deb(stage, "bwt-stop"), "--allow", "device=dri")
     assert "no such socket" in fails(4, deb(stage, "bwt-look"), "--allow", "socket=wayland")
     assert "nothing was learned" in fails(2, deb(stage, "bwt-look"), "--only-learned")
+
+
+def test_limits_are_named(stage: Desk) -> None:
+    """Whether it was ended for one or only had to do without, which is its own matter."""
+    tried = ("try", deb(stage, "bwt-look"), "--limit-memory", "200M")
+    killed = command(stage, *tried, "--", "perl", "-e", "my $x = 'x' x (600 << 20); sleep 300")
+    assert killed.status == 11, killed.both
+    assert "killed: memory limit 200 MiB" in killed.err
+    assert "in perl" in killed.err
+    many = "for (1 .. 150) { my $pid = fork; if (defined $pid && !$pid) { sleep 4; exit } } sleep 5; exit 3"
+    script = f"head -c 9M /dev/zero > /tmp/x; exec perl -e '{many}'"
+    options = ("--limit-processes", "100", "--limit-tmp", "1M")
+    refused = command(stage, *tried, *options, "--", "sh", "-c", script)
+    assert refused.status == 3, refused.both
+    assert "refused: more than 100 processes; --limit-processes NUMBER allows it more" in refused.err
+    assert "refused: more than 1.0 MiB in /tmp; --limit-tmp SIZE makes it larger" in refused.err
+    late = command(stage, *tried, "--timeout", "3s", "--", "sleep", "300")
+    assert late.status == 11, late.both
+    assert "sleep took longer than 3.0 s and was killed" in late.err
 
 
 def test_what_was_built_last_is_tried(stage: Desk, tmp_path: Path) -> None:
