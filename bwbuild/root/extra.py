@@ -20,6 +20,8 @@ from bwbuild.root.workplace import workplace
 from bwbuild.units import without_passwords
 
 _CHUNK = 1 << 20
+#: How every package begins.
+_MAGIC = b"!<arch>\n"
 #: Bytes that no file with repositories or keys has.
 _LARGE = 1 << 20
 _LINE = re.compile(
@@ -156,9 +158,14 @@ def _copied(path: Path, copy: Path, flag: str) -> str:
     """Copy a package; the SHA-256 of what was copied."""
     digest = hashlib.sha256()
     with os.fdopen(_opened(path, flag), "rb") as file, copy.open("wb") as new:
-        while data := file.read(_CHUNK):
+        # What is something else may be larger than the disk; the rest is read in a chamber.
+        if not (data := file.read(_CHUNK)).startswith(_MAGIC):
+            hint = "make it again, or leave it out"
+            raise UsageError(f"{flag}{path} is no Debian package", hint=hint)
+        while data:
             digest.update(data)
             new.write(data)
+            data = file.read(_CHUNK)
     return digest.hexdigest()
 
 

@@ -54,11 +54,14 @@ def find(words: Sequence[str], here: Path) -> Subject:
     return Subject(debs, names)
 
 
-def check_name(name: str) -> None:
+def check_name(name: str, flag: str = "") -> None:
     """Refuse what is no name of a package.
 
+    :param flag: the option that it was given to, with a space.
     :raises UsageError: it can't be one.
     """
+    if flag and not BINARY_NAME.fullmatch(name):
+        raise UsageError(f"{flag}{printable(name)}: that is no name of a package", hint="such as libc6")
     if not BINARY_NAME.fullmatch(name):
         raise UsageError(
             f"{printable(name)} is neither a .changes nor a .deb, and no name of a package either",
@@ -71,7 +74,11 @@ def newest(here: Path) -> Path:
 
     :raises SourceError: there is none.
     """
-    tree = sources.find_tree(here)
+    try:
+        tree = sources.find_tree(here)
+    except SourceError as error:
+        hint = "name what is to be tried: bwbuild try X.changes, A.deb or NAME"
+        raise SourceError(error.message, hint=hint) from error
     name = sources.read_source(tree).name
     found = [
         path for path in tree.parent.glob(f"{name}_*.changes") if not path.name.endswith("_source.changes")

@@ -119,6 +119,8 @@ def test_what_is_wrong_is_said(stage: Desk, tmp_path: Path) -> None:
     assert "is no Debian package" in fails(2, no_deb)
     assert "can't be read: No such file" in fails(2, "gone_1_all.deb")
     assert "no name of a package either" in fails(2, "../x")
+    assert "--home '../x': that is no name of a package" in fails(2, "dpkg", "--home", "../x")
+    assert "--with '-x': that is no name of a package" in fails(2, "dpkg", "--with", "-x")
     known = command(stage, "try", "dpkg", "--", "dpkg-query", "-W", "-f", "${Version}", "hostname")
     same = make_deb(tmp_path, "hostname", {"usr/bin/x": ""}, version=known.out)
     assert "would not be tried" in fails(2, same)
@@ -165,6 +167,9 @@ def test_limits_are_named(stage: Desk) -> None:
 
 def test_what_was_built_last_is_tried(stage: Desk, tmp_path: Path) -> None:
     """Without a word the newest .changes of the tree counts, and its files must be those that it lists."""
+    elsewhere = stage.run("try", cwd=Path("/"))
+    assert elsewhere.status == 5
+    assert "hint: name what is to be tried" in elsewhere.err
     lost = command(stage, "try")
     assert lost.status == 5
     assert "nothing that was built of tiny" in lost.err

@@ -31,16 +31,16 @@ def test_packages_are_copied_and_known_by_content(tmp_path: Path) -> None:
     debs = tmp_path / "debs"
     debs.mkdir()
     for name in ("b.deb", "a.deb", "c.udeb", "README"):
-        (debs / name).write_text(name)
+        (debs / name).write_text(f"!<arch>\n{name}")
     (debs / "d.deb").mkdir()
     one = tmp_path / "one"
-    one.write_text("one")
+    one.write_text("!<arch>\none")
     cache = tmp_path / "cache"
     with gathered(Given(packages=(str(one), str(debs), str(one))), cache) as extra:
         assert extra is not None
         assert extra.packages == (str(one), f"{debs}/a.deb", f"{debs}/b.deb")
         texts = [(extra.place / "packages" / f"{number}.deb").read_text() for number in (1, 2, 3)]
-        assert texts == ["one", "a.deb", "b.deb"]
+        assert texts == [f"!<arch>\n{name}" for name in ("one", "a.deb", "b.deb")]
         assert extra.digests == tuple(sorted(hashlib.sha256(text.encode()).hexdigest() for text in texts))
         assert (extra.is_foreign, extra.needs_network) == (True, False)
     assert list((cache / "work").iterdir()) == []
@@ -101,6 +101,8 @@ def test_lines(tmp_path: Path, line: str) -> None:
         (Given(packages=("{}/none.deb",)), "none.deb can't be read: No such file"),
         (Given(packages=("{}",)), "no .deb is in "),
         (Given(packages=("/dev/null",)), "/dev/null is no regular file"),
+        (Given(packages=("{}/huge",)), "huge is no Debian package"),
+        (Given(packages=("{}/empty",)), "empty is no Debian package"),
         (Given(keys=("{}/key",)), "is of no use alone"),
         (Given((), ("deb http://deb.example.org ./",), ("{}/none",)), "none can't be read"),
         (Given((), ("deb http://deb.example.org ./",), ("{}/large",)), "is too large"),
@@ -110,6 +112,9 @@ def test_what_is_refused(tmp_path: Path, given: Given, message: str) -> None:
     (tmp_path / "empty.sources").write_text("Types: deb\n")
     (tmp_path / "local.sources").write_text("Types: deb\nURIs: http://a.example.org\n file:/x\nSuites: ./\n")
     (tmp_path / "large").write_bytes(b"x" * (1 << 20) + b"x")
+    (tmp_path / "empty").touch()
+    with (tmp_path / "huge").open("wb") as file:
+        file.truncate(1 << 42)
 
     def filled(words: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(word.format(tmp_path) for word in words)
@@ -123,7 +128,7 @@ def test_what_is_refused(tmp_path: Path, given: Given, message: str) -> None:
 
 
 def test_modes_do_not_depend_on_the_umask(tmp_path: Path) -> None:
-    (tmp_path / "a.deb").write_text("a")
+    (tmp_path / "a.deb").write_text("!<arch>\na")
     before = os.umask(0o077)
     try:
         with gathered(Given(packages=(str(tmp_path / "a.deb"),)), tmp_path / "cache") as extra:
