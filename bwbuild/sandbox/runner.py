@@ -157,7 +157,7 @@ def beside(launch: Launch, log: int) -> Iterator[Beside]:
                     interactive=False,
                     connected=launch.connected,
                 )
-            yield Beside(child)
+            yield Beside(child, supervisor)
         finally:
             error.close_write_end()
             own.close_write_end()
@@ -171,6 +171,12 @@ class Beside:
     """A sandbox that runs beside the caller."""
 
     _child: process.Process[bytes]
+    _supervisor: Supervisor
+
+    @property
+    def first(self) -> int | None:
+        """The first process inside; None as long as there is none."""
+        return self._supervisor.first
 
     @property
     def ended(self) -> bool:

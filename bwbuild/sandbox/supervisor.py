@@ -85,6 +85,13 @@ class Supervisor:
         self._next_tick = time.monotonic()
 
     @property
+    def first(self) -> int | None:
+        """The first process inside, as soon as bwrap has told of one."""
+        if self._first is None and select.select([self._status], [], [], 0)[0]:
+            self._read_status()
+        return self._running.first
+
+    @property
     def killed(self) -> bool:
         """Whether it did not end by itself."""
         return self.timed_out or self.ended
@@ -170,9 +177,7 @@ class Supervisor:
     def _kill(self) -> None:
         # The kernel kills all of a pid namespace with its first process; the launcher ends by itself then.
         # Before there is one, its helpers have to go too: that of unshare would wait for it for ever.
-        if self._first is None and select.select([self._status], [], [], 0)[0]:
-            self._read_status()  # bwrap may have told of one just now
-        if self._first is None:
+        if self.first is None or self._first is None:
             self._kill_launcher()
             return
         with suppress(ProcessLookupError):

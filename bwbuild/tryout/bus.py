@@ -2,12 +2,17 @@
 
 The proxy runs in a small sandbox of its own, in which a file says that who is behind it is sandboxed. Portals
 look for that file, so what they let the program open comes through the document portal, not by its real path.
+Those of newer releases also want to know a process inside, and look for it where Flatpak tells of its own.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shutil
+import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -15,12 +20,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bwbuild.errors import HostError
-from bwbuild.permissions.words import Permission, parse
+from bwbuild.permissions.words import NETWORK, Permission, parse
+from bwbuild.root.locks import AT_ONCE, EXCLUSIVE, SHARED, locked
 from bwbuild.sandbox.spec import Bind, Guest, Scratch
 from bwbuild.tryout.helpers import Helper, Station
 
 #: Names that are granted with the bus itself: portals ask the user.
 PORTALS = "org.freedesktop.portal.*"
+#: How the directories begin by which portals find a process.
+_INSTANCE = "bwbuild-"
+#: Seconds after which nobody is about to lock one.
+_ABANDONED = 60.0
 _OUTER, _OWN = "/run/outer-bus", "/run/proxy"
 _PATH = re.compile(r"unix:(?:[a-z]+=[^,;]*,)*path=([^,;]+)")
 #: Bytes of the proxy's log that are read.
@@ -74,8 +84,16 @@ def opened(
     outer = address(environment)
     place = station.place / "bus"
     (place / "own").mkdir(parents=True)
-    info = place / "info"
-    info.write_text(f"[Application]\nname={application(name)}\n", encoding="ascii")
+    with _instance(environment) as instance:
+        info = place / "info"
+        info.write_text(_described(application(name), instance, granted), encoding="ascii")
+        with _started(station, outer, info, granted) as helper:
+            _tell_process(instance, helper)
+            yield Proxy(place / "own" / "bus", application(name), helper)
+
+
+@contextmanager
+def _started(station: Station, outer: Path, info: Path, granted: Iterable[Permission]) -> Iterator[Helper]:
     binds = (
         Bind(outer, Guest(_OUTER)),
         Bind(info, Guest("/.flatpak-info")),
@@ -83,9 +101,41 @@ def opened(
     )
     command = ("xdg-dbus-proxy", f"unix:path={_OUTER}", f"{_OWN}/bus", *words(granted))
     with station.started("bus", command, binds) as helper:
-        socket = place / "own" / "bus"
-        helper.wait(socket.is_socket)
-        yield Proxy(socket, application(name), helper)
+        helper.wait((station.place / "bus" / "own" / "bus").is_socket)
+        yield helper
+
+
+def _described(name: str, instance: Path | None, granted: Iterable[Permission]) -> str:
+    """What portals read of a program in a sandbox, as Flatpak describes its own."""
+    lines = ["[Application]", f"name={name}", "[Instance]", f"instance-id={instance.name if instance else 0}"]
+    return "\n".join([*lines, *(["[Context]", "shared=network;"] if NETWORK in granted else []), ""])
+
+
+@contextmanager
+def _instance(environment: Mapping[str, str]) -> Iterator[Path | None]:
+    """A directory where portals look for a process of the sandbox; None where there can be none.
+
+    What a killed run has left is removed first: nobody has it locked any more.
+    """
+    runtime = Path(environment.get("XDG_RUNTIME_DIR", ""))
+    if not (runtime.is_absolute() and os.access(runtime, os.W_OK)):
+        yield None
+        return
+    instances = runtime / ".flatpak"
+    instances.mkdir(mode=0o700, exist_ok=True)
+    for old in instances.glob(f"{_INSTANCE}*"):
+        with suppress(OSError), locked(old, EXCLUSIVE | AT_ONCE) as free:
+            if free and time.time() - old.stat().st_mtime > _ABANDONED:
+                shutil.rmtree(old)
+    with tempfile.TemporaryDirectory(prefix=_INSTANCE, dir=instances) as made, locked(Path(made), SHARED):
+        yield Path(made)
+
+
+def _tell_process(instance: Path | None, helper: Helper) -> None:
+    """Name a process that portals may take for the program's: one in the sandbox of the proxy."""
+    if instance is not None:
+        text = json.dumps({"child-pid": helper.beside.first})
+        (instance / "bwrapinfo.json").write_text(text, encoding="ascii")
 
 
 def address(environment: Mapping[str, str]) -> Path:

@@ -125,6 +125,8 @@ def _installed(
     found = subject.Subject() if asked.none else subject.find(asked.words, Path())
     for name in asked.besides:
         subject.check_name(name, "--with ")
+    if asked.home:
+        subject.check_name(asked.home, "--home ")
     if asked.shell_on_failure and not streams.terminal:
         raise UsageError("--shell-on-failure needs a terminal")
     heard = notices(tell.notice if asked.shell_on_failure else tell.progress)
@@ -137,7 +139,6 @@ def _installed(
 def _name(asked: Asked, there: Root) -> str:
     """What the home is called."""
     if asked.home:
-        subject.check_name(asked.home, "--home ")
         return asked.home
     return there.tried[0].name if there.tried else f"root-{there.base.suite.name}"
 

@@ -295,6 +295,10 @@ OWN = (
 
 def test_names_on_the_bus(session: Session) -> None:
     session.with_bus()
+    # What a run left that was killed.
+    old = session.top / ".flatpak" / "bwbuild-old"
+    old.mkdir(parents=True)
+    os.utime(old, (0, 0))
     granted = ("--allow", "talk=org.example.Granted", "--allow", "own=org.example.Owned")
     calls = [CALL.format(f"org.example.{name}") for name in ("Granted", "Secret", "Secret")]
     script = "".join([*calls, *(OWN.format(name) for name in ("Owned", "Other"))])
@@ -307,6 +311,7 @@ def test_names_on_the_bus(session: Session) -> None:
     assert re.search(r"refused: talk=org\.example\.Secret \(\d times\)", done.stderr), done.stderr
     assert "refused: own=org.example.Other" in done.stderr
     assert "org.example.Granted" not in done.stderr
+    assert list(old.parent.iterdir()) == []
 
 
 def test_learning(session: Session, tmp_path: Path) -> None:
@@ -475,6 +480,7 @@ def test_documents_through_a_portal(session: Session, tmp_path: Path) -> None:
     out, err = (text.decode() for text in child.communicate(timeout=120))
     assert "READ one letter" in out, (out, err)
     assert "NO FileNotFoundError" in out
+    assert list(runtime.glob(".flatpak/bwbuild-*")) == []
 
 
 _LIST = (
