@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from bwbuild.cli.options import SUITE, configuration, with_settings
+from bwbuild.errors import UsageError
 
 Command = Callable[..., Any]
 
@@ -134,6 +135,9 @@ def try_(words: tuple[str, ...], *, diff: bool, **parameters: Any) -> int:
     """
     from bwbuild.tryout.values import Asked  # noqa: PLC0415 - --help does not need it
 
+    option = typed({**parameters, "besides": (), "finish_args": None, "home": ""}) if diff else ""
+    if option:
+        raise UsageError(f"--diff runs nothing, so {option} is of no use", hint="leave one of them out")
     return session(Asked(words=words, command=command(), diff=diff), parameters)
 
 

@@ -188,6 +188,20 @@ def _told(scratch: Scratch) -> list[str]:
         return []
 
 
+def check_place(path: Path) -> None:
+    """Return if a picture can be written to ``path``.
+
+    :raises OutputError: it can't.
+    """
+    why = "it is a directory" if path.is_dir() else ""
+    if not path.parent.is_dir():
+        why = f"there is no directory {path.parent}"
+    elif not os.access(path.parent, os.W_OK):
+        why = f"{path.parent} is not yours to write"
+    if why:
+        raise OutputError(f"{path} can't be written: {why}")
+
+
 def _written(shots: Shots, path: Path, status: int) -> str:
     """Write the picture; what to say of it."""
     if shots.picture is None:

@@ -67,6 +67,8 @@ def run(asked: Asked, settings: Settings, streams: Streams, tell: Teller) -> Acc
     # Before what may take minutes.
     if asked.learn:
         tracing.check()
+    if asked.screenshot is not None:
+        running.check_place(asked.screenshot)
     if not asked.diff:
         desktop.check(asked, granted, settings)
     host = read_host()

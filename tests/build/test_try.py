@@ -135,6 +135,9 @@ def test_what_is_wrong_is_said(stage: Desk, tmp_path: Path) -> None:
     two = fails(2, deb(stage, "bwt-two"))
     assert "bwt-two has 2 programs" in two
     assert "\n  bwt-a\n  bwt-b\n" in two
+    assert "--diff runs nothing, so --learn" in fails(2, "dpkg", "--diff", "--learn")
+    assert "there is no directory /nowhere" in fails(14, "dpkg", "--screenshot", "/nowhere/x.png")
+    assert "it is a directory" in fails(14, "dpkg", "--screenshot", tmp_path)
     assert "expected KEY=VALUE" in fails(2, deb(stage, "bwt-look"), "--allow", "everything")
     assert "no command '/usr/bin/bwt-lok'" in fails(2, deb(stage, "bwt-look"), "--", "/usr/bin/bwt-lok")
     assert "DISPLAY is not set" in fails(4, deb(stage, "bwt-look"), "--allow", "socket=x11")
