@@ -87,7 +87,10 @@ class Session:
 
     def with_display(self) -> None:
         need("Xvfb", "xdotool", "xclip", "xwininfo")
-        number = next(n for n in range(90, 200) if not Path(f"/tmp/.X11-unix/X{n}").exists())
+        # Clients look for an abstract socket first, and those are of all that share a network namespace.
+        used = Path("/proc/net/unix").read_text(encoding="utf-8", errors="replace")
+        free = (n for n in range(90, 200) if f"/tmp/.X11-unix/X{n}\n" not in used)
+        number = next(n for n in free if not Path(f"/tmp/.X11-unix/X{n}").exists())
         self.start("Xvfb", f":{number}", "-screen", "0", "1400x900x24", "-nolisten", "tcp")
         wait_for(Path(f"/tmp/.X11-unix/X{number}").is_socket)
         self.environment["DISPLAY"] = f":{number}"
