@@ -15,7 +15,7 @@ import pytest
 import seccomp
 from field import SHELTER, Attack, Field, Scene, Stage
 from stages import writes
-from support import PYTHON, processes, wait_for
+from support import PATIENCE, PYTHON, processes, wait_for
 
 NO_PROCESSES = "it has a pid namespace of its own"
 #: A file of a package that every build sees, and that nothing else locks.
@@ -60,7 +60,9 @@ def keyring(where: Field) -> Iterator[Scene]:
 @contextmanager
 def process(where: Field) -> Iterator[Scene]:
     """A program of the developer runs beside the build."""
-    with subprocess.Popen(["sleep", "77"], env={"TOKEN": where.names["KEY"]}) as victim:
+    # Longer than any way takes: one that ends by itself was not killed.
+    victim_words = ["sleep", str(PATIENCE * 10)]
+    with subprocess.Popen(victim_words, env={"TOKEN": where.names["KEY"]}) as victim:
         where.names["PID"] = str(victim.pid)
         niceness = os.getpriority(os.PRIO_PROCESS, victim.pid)
 

@@ -17,6 +17,8 @@ from typing import Any
 from support import PATIENCE, PYTHON, Desk, Rules, discard, make_tree
 
 CLASSIC = Path(__file__).with_name("classic")
+#: What sbuild's log has once the build itself begins.
+_BUILDS = "dpkg-buildpackage: info: source package"
 PACKAGES = Path(__file__).resolve().parents[2] / "testpkgs"
 #: Neither pytest's directories nor /tmp, which the classic script shows inside as a whole.
 SHELTER = Path("/var/tmp")
@@ -31,6 +33,10 @@ class Way(Enum):
     BWBUILD = "bwbuild"
     #: part of a build in a chroot, from the tarball that the name CHROOT of the field says
     SBUILD = "sbuild"
+
+
+class NotBuilt(Exception):  # noqa: N818 - it is said of the way, not of the attack
+    """sbuild never came to the build, so the attack was not tried; the end of what it wrote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +155,10 @@ def _remove(path: Path) -> None:
 
 
 def attacked(attack: Attack, way: Way, where: Field) -> bool:
-    """Whether ``attack`` succeeds when it is run by ``way``."""
+    """Whether ``attack`` succeeds when it is run by ``way``.
+
+    :raises NotBuilt: it was never run.
+    """
     is_build = bool(attack.target or attack.package) or way is Way.SBUILD
     if attack.package:
         shutil.copytree(PACKAGES / attack.package / "tree", where.tree, symlinks=True)
@@ -162,6 +171,9 @@ def attacked(attack: Attack, way: Way, where: Field) -> bool:
         else:
             argv = _command_words(way, _words(attack, where))
         written = _start(where, argv, scene)
+        # Its clean target runs before, its build does not where the chroot lacks something.
+        if way is Way.SBUILD and attack.target != "clean" and _BUILDS not in written:
+            raise NotBuilt(written[-4000:])
         if attack.again and way is not Way.SBUILD:
             written = _start(where, _command_words(way, ("sh", "-c", where.fill(attack.again))), scene)
         return scene.succeeded(written)
