@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from enum import IntEnum
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as some
 
 from bwbuild.audit.assessments import ASSESSMENTS
@@ -141,7 +141,6 @@ def test_each_relaxation_is_a_finding(name: str, value: object) -> None:
 
 
 @given(ANY, ANY)
-@settings(deadline=None)
 def test_relaxing_never_lowers_the_exposure(one: Facts, other: Facts) -> None:
     relaxed = weakened(one, **{name: getattr(other, name) for name in CHAINS})
     before, after = score(one, ASSESSMENTS), score(relaxed, ASSESSMENTS)
@@ -151,7 +150,6 @@ def test_relaxing_never_lowers_the_exposure(one: Facts, other: Facts) -> None:
 
 
 @given(ANY)
-@settings(deadline=None)
 def test_a_judge_knows_the_state(facts: Facts) -> None:
     for finding in score(facts, ASSESSMENTS).findings:
         assert finding.badness is None or finding.state

@@ -11,7 +11,7 @@ from collections import Counter
 
 import pytest
 import seccomp as libseccomp
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bwbuild.errors import ExitStatus, HostError
@@ -141,7 +141,6 @@ def test_architectures_are_libseccomps() -> None:
 
 # Comparisons
 
-quick = settings(database=None, deadline=None)
 
 numbers = st.one_of(st.integers(0, INT), st.sampled_from([0, 1, 2, 8, 10, 16, 40, INT, INT - 1, 1 << 31]))
 
@@ -151,7 +150,6 @@ def holds(condition: Flags | OneOf | NoneOf, value: int) -> bool:
     return any(value & case.mask == case.value for case in condition.cases())
 
 
-@quick
 @given(st.sets(numbers, max_size=8), numbers, st.integers(0, INT))
 def test_none_of(values: set[int], tried: int, upper: int) -> None:
     for number in (tried, *values):
@@ -159,7 +157,6 @@ def test_none_of(values: set[int], tried: int, upper: int) -> None:
         assert found == (number not in values)
 
 
-@quick
 @given(numbers, st.integers(0, INT))
 def test_one_of(tried: int, upper: int) -> None:
     assert holds(OneOf(0, (5, 7)), upper << 32 | tried) == (tried in (5, 7))
@@ -259,7 +256,6 @@ def test_what_builds_need_is_allowed(name: str) -> None:
 
 
 @only_x86
-@quick
 @given(st.integers(0, 500), st.lists(st.integers(0, (1 << 64) - 1), min_size=6, max_size=6))
 def test_all_calls_are_answered_as_the_table_says(call: int, words: list[int]) -> None:
     expected = ALLOW
