@@ -15,6 +15,7 @@ from made_scripts import files
 from bwbuild.config.settings import IdentityChoice, Workspace
 from bwbuild.process import run
 from bwbuild.sandbox import guard, script
+from bwbuild.sandbox.identity import CONTAINER_IDS
 from bwbuild.sandbox.spec import Identity, IdentityKind
 
 HOSTILE = [
@@ -145,8 +146,8 @@ def test_entry(identity: Identity, words: str) -> None:
 
 def test_map_of_root_never_has_id_0_outside() -> None:
     made = plan(caller=SUPERUSER).script
-    assert 'echo "0 524288 65536" > "/proc/$pid/uid_map"' in made
-    assert 'echo "0 524288 65536" > "/proc/$pid/gid_map"' in made
+    for name in ("uid_map", "gid_map"):
+        assert f'echo "0 {CONTAINER_IDS[0].start} 65536" > "/proc/$pid/{name}"' in made
     assert "--map-root-user" not in made
 
 
