@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bwbuild.build.scratch import Scratch
+from bwbuild.build.study.doctor import explain_scope
 from bwbuild.build.verdict import killed
 from bwbuild.build.watch.limits import BreachError
 from bwbuild.build.watch.watchdog import Watchdog, Watched
-from bwbuild.errors import CheckError, HostError, OutputError
+from bwbuild.errors import CheckError, OutputError
 from bwbuild.events import Event, Output
+from bwbuild.host.doctor import advice
 from bwbuild.sandbox import runner, script
 from bwbuild.sandbox.scope import NO_SCOPE, scope
 from bwbuild.sandbox.spec import Guest, Tmpfs
@@ -133,7 +135,7 @@ def _launched(
     if breach is not None:
         raise BreachError(breach)
     if not outcome.started or _told(scratch)[:1] != [_STARTED]:
-        raise HostError("the sandbox did not start", hint="bwbuild doctor", details=tail.lines)
+        raise advice(explain_scope(own), tuple(tail.lines))
     refused = telling.refused_by_limits(watchdog.seen, limits)
     if outcome.exit_code is not None:
         return outcome.exit_code, "", refused

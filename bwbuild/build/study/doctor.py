@@ -103,6 +103,11 @@ def explain(plan: Plan, base: Path) -> tuple[Finding, ...]:
     return failed((*quick, *_quick(case, conditions), *probes.packages(probes.query_packages())))
 
 
+def explain_scope(own: Scope) -> tuple[Finding, ...]:
+    """Why a sandbox in ``own`` did not start, if its control group is the reason."""
+    return failed((_control_group(own),))
+
+
 def failed(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
     """Those that keep a build from starting."""
     return tuple(finding for finding in findings if finding.status is Status.FAILED)
