@@ -13,6 +13,14 @@ from bwbuild.errors import InterruptedBuild
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+class _Ended(KeyboardInterrupt):
+    """The same to whoever handles it, but not to Python.
+
+    Where the very KeyboardInterrupt comes out of text that is executed, as dataclasses do, ``python3 -m``
+    ends by SIGINT, whatever becomes of it and whatever the exit status was to be.
+    """
+
+
 class Ending:
     """Answers INT, TERM and HUP while a command runs: the first one raises, later ones and those after it do
     nothing.
@@ -30,7 +38,7 @@ class Ending:
         """
         if not self._over:
             self._over = True
-            raise KeyboardInterrupt
+            raise _Ended
 
     def take(self) -> None:
         """Be the handler of each signal that would end this process without a clean-up."""

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from support import ROOT
 
 from bwbuild.errors import InterruptedBuild
 from bwbuild.interrupt import interruptions, undisturbed
@@ -80,3 +85,23 @@ def test_handlers_are_as_before() -> None:
     with undisturbed():
         assert signal.getsignal(signal.SIGTERM) != before
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+#: Text that is executed is interrupted, as when a dataclass is made.
+PROGRAM = """
+import signal, sys
+from bwbuild.interrupt import Ending
+Ending().take()
+try:
+    exec("signal.raise_signal(signal.SIGHUP)")
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+def test_what_was_interrupted_has_the_exit_status_that_it_chose(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(PROGRAM)
+    path = {"PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    words = [sys.executable, "-m", "program"]
+    ended = subprocess.run(words, env=os.environ | path, capture_output=True, check=False)
+    assert (ended.returncode, ended.stderr) == (130, b"")
