@@ -90,9 +90,9 @@ def plain(name: str) -> Built:
 
 
 def sandboxed(name: str) -> Built:
-    """Build with bwbuild."""
-    options = ["--no-sign", "--keep", "never", *own(directory() / name), *OPTIONS.get(name, ())]
-    return _build(name, "sandbox", [*command(), *options, "-b"])
+    """Build with bwbuild, with the same packages in sight: others compare the declared view, with sbuild."""
+    options = ["--view", "host", "--no-sign", "--keep", "never", *own(directory() / name)]
+    return _build(name, "sandbox", [*command(), *options, *OPTIONS.get(name, ()), "-b"])
 
 
 def _build(name: str, kind: str, argv: list[str | Path]) -> Built:
