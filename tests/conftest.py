@@ -27,6 +27,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if marker not in asked and item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=f"{reason}: pytest -m {marker}"))
+    # Processes get large parts of what comes first and small ones at the end: so none has all the builds.
+    items.sort(key=lambda item: "unit" not in item.path.parts)
 
 
 @pytest.fixture(autouse=True)
