@@ -87,8 +87,7 @@ class Supervisor:
     @property
     def first(self) -> int | None:
         """The first process inside, as soon as bwrap has told of one."""
-        if self._first is None and select.select([self._status], [], [], 0)[0]:
-            self._read_status()
+        self._hear_of_first()
         return self._running.first
 
     @property
@@ -177,11 +176,17 @@ class Supervisor:
     def _kill(self) -> None:
         # The kernel kills all of a pid namespace with its first process; the launcher ends by itself then.
         # Before there is one, its helpers have to go too: that of unshare would wait for it for ever.
-        if self.first is None or self._first is None:
+        self._hear_of_first()
+        if self._first is None:
             self._kill_launcher()
             return
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._first, signal.SIGKILL)
+
+    def _hear_of_first(self) -> None:
+        # bwrap may have told of one just now.
+        if self._first is None and select.select([self._status], [], [], 0)[0]:
+            self._read_status()
 
     def _kill_launcher(self) -> None:
         if self._interactive:
