@@ -213,17 +213,13 @@ def test_killed_from_outside_is_no_limit(at: Any) -> None:
     assert "killed from outside" in done.both
 
 
-def test_commands(at: Any) -> None:
-    desk = at()
-    done = desk.run("run", "--", "sh", "-c", "cat /proc/self/cgroup; echo '$HOME $$' >&2; exit 7")
-    assert done.status == 7
-    assert done.out == "0::/\n"
-    assert done.err == "$HOME $$\n"
-    # On a terminal of its own, and from below the manager itself, as in the terminal of a desktop.
-    shell = ["script", "--quiet", "--return", "--command", "python3 -m bwbuild shell", "/dev/null"]
-    around = ["systemd-run", "--user", "--scope", "--quiet", "--collect", "--", *shell]
-    text = subprocess.run(
-        around,
+def on_a_terminal(desk: Desk, command: str) -> subprocess.CompletedProcess[str]:
+    """A shell that shows its group and exits with 5; from below the manager, as in a desktop's terminal."""
+    return subprocess.run(
+        [
+            *("systemd-run", "--user", "--scope", "--quiet", "--collect", "--"),
+            *("script", "--quiet", "--return", "--command", command, "/dev/null"),
+        ],
         cwd=desk.tree,
         env=desk.environment,
         input="cat /proc/self/cgroup; exit 5\n",
@@ -232,26 +228,32 @@ def test_commands(at: Any) -> None:
         timeout=600,
         check=False,
     )
+
+
+def test_commands(at: Any) -> None:
+    desk = at()
+    done = desk.run("run", "--", "sh", "-c", "cat /proc/self/cgroup; echo '$HOME $$' >&2; exit 7")
+    assert done.status == 7
+    assert done.out == "0::/\n"
+    assert done.err == "$HOME $$\n"
+    text = on_a_terminal(desk, "python3 -m bwbuild shell")
     assert text.returncode == 5, text
     assert "\n0::/\n" in text.stdout
     assert "environment" not in text.stdout, "systemd-run has something to say of the command"
 
 
-def lose_the_manager(desk: Desk) -> Path:
-    """A runtime directory like that of a manager that does not answer any more."""
+def lose_the_manager(desk: Desk) -> dict[str, str]:
+    """The environment of a session whose manager does not answer any more."""
     runtime = desk.top / "runtime"
     (runtime / "systemd").mkdir(parents=True)
     (runtime / "systemd" / "private").touch()
-    return runtime
+    return {"XDG_RUNTIME_DIR": str(runtime), "DBUS_SESSION_BUS_ADDRESS": "unix:path=/nonexistent"}
 
 
 def test_doctor_and_audit(at: Any) -> None:
     desk = at()
     assert "ok       control group" in desk.ok("doctor").out
-    lost = {
-        "XDG_RUNTIME_DIR": str(lose_the_manager(desk)),
-        "DBUS_SESSION_BUS_ADDRESS": "unix:path=/nonexistent",
-    }
+    lost = lose_the_manager(desk)
     for words in (("doctor",), ("run", "--", "true")):
         done = desk.run(*words, env=lost)
         assert done.status == 4

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from support import Desk, make_root, processes
-from test_scope import MIB, Started, at, units, wait_for  # noqa: F401
+from test_scope import MIB, Started, at, lose_the_manager, on_a_terminal, units, wait_for  # noqa: F401
 
 from bwbuild.build import ground
 from bwbuild.build.plan import choose_identity
@@ -204,27 +204,14 @@ def test_killed_from_outside_is_no_limit(tries: Desk) -> None:
 def test_on_a_terminal(tries: Desk) -> None:
     """It reads what is typed, and is in a group all the same."""
     typed = " ".join([f"'{word}'" for word in tries.argv(*words("bash", "--norc"))])
-    shell = ["script", "--quiet", "--return", "--command", typed, "/dev/null"]
-    done = subprocess.run(
-        ["systemd-run", "--user", "--scope", "--quiet", "--collect", "--", *shell],
-        cwd=tries.tree,
-        env=tries.environment,
-        input="cat /proc/self/cgroup; exit 5\n",
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+    done = on_a_terminal(tries, typed)
     assert done.returncode == 5, done
     assert "\n0::/\n" in done.stdout.replace("\r", "")
 
 
 def test_without_a_manager_it_says_so(tries: Desk) -> None:
     """One that does not answer: it is said how to do without."""
-    runtime = tries.top / "runtime"
-    (runtime / "systemd").mkdir(parents=True)
-    (runtime / "systemd" / "private").touch()
-    lost = {"XDG_RUNTIME_DIR": str(runtime), "DBUS_SESSION_BUS_ADDRESS": "unix:path=/nonexistent"}
+    lost = lose_the_manager(tries)
     done = tries.run(*words("true"), env=lost)
     assert done.status == 4, done.both
     assert "--no-limit-scope" in done.both
