@@ -9,9 +9,10 @@ import re
 import shutil
 import stat
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -283,6 +284,47 @@ def discard(scratch: Path) -> None:
     ranged = bool(caller.subuids and caller.subgids) and not caller.is_root
     identity = Identity(IdentityKind.RANGE, caller.uid, caller.gid)
     subprocess.run([*(script.entry(identity) if ranged else ()), "rm", "-rf", scratch], check=True)
+
+
+@contextmanager
+def gnupg_home(variable: str = "GNUPGHOME") -> Iterator[Path]:
+    """A directory to which ``variable`` leads gpg, whose agent ends with the context.
+
+    Its path is short, since the name of the agent's socket has less than 108 bytes.
+    """
+    home = Path(tempfile.mkdtemp(prefix="bwb-", dir="/tmp"))
+    try:
+        yield home
+    finally:
+        environment = {"PATH": "/usr/bin:/bin", variable: str(home)}
+        subprocess.run(["gpgconf", "--kill", "all"], env=environment, check=True)
+        shutil.rmtree(home, onerror=_unless_gone)
+
+
+def make_signing_key(home: Path, user: str) -> str:
+    """Make a key without passphrase in the keyring of the home directory ``home``; its fingerprint."""
+    words = (
+        "--batch",
+        "--status-fd",
+        "1",
+        "--passphrase",
+        "",
+        "--quick-generate-key",
+        user,
+        "ed25519",
+        "sign",
+    )
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(home)}
+    made = subprocess.run(["gpg", *words], env=environment, capture_output=True, text=True, check=False)
+    created = re.search(r"KEY_CREATED . (\w+)", made.stdout)
+    assert created, made.stderr
+    return created[1]
+
+
+def _unless_gone(_function: object, _path: str, error: Any) -> None:
+    """The agent has answered before it removes its sockets, which it does meanwhile."""
+    if not isinstance(error[1], FileNotFoundError):
+        raise error[1]
 
 
 def snapshot(top: Path) -> dict[str, tuple[object, ...]]:

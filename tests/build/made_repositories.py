@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import subprocess
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+from support import gnupg_home
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,14 @@ class Repository:
 def repository(top: Path) -> Iterator[Repository]:
     """An empty repository below ``top``, there until the end of the context."""
     (top / "pool").mkdir(parents=True)
-    # The name of gpg-agent's socket must be short, which a test's own directory is not.
-    home = Path(tempfile.mkdtemp(prefix="bwt-", dir="/tmp"))
-    words = ["--quick-generate-key", "bwt@example.org", "default", "sign", "never"]
-    subprocess.run([*_gpg(home), *words], check=True)
-    for suffix, armor in (("gpg", ()), ("asc", ("--armor",))):
-        subprocess.run([*_gpg(home), *armor, "--output", top / f"keyring.{suffix}", "--export"], check=True)
     handler = partial(_Silent, directory=str(top))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with gnupg_home() as home, ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        words = ["--quick-generate-key", "bwt@example.org", "default", "sign", "never"]
+        subprocess.run([*_gpg(home), *words], check=True)
+        for suffix, armor in (("gpg", ()), ("asc", ("--armor",))):
+            subprocess.run(
+                [*_gpg(home), *armor, "--output", top / f"keyring.{suffix}", "--export"], check=True
+            )
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -77,8 +77,6 @@ def repository(top: Path) -> Iterator[Repository]:
         finally:
             server.shutdown()
             thread.join()
-            subprocess.run(["gpgconf", "--homedir", home, "--kill", "all"], check=True)
-            shutil.rmtree(home, ignore_errors=True)  # the agent removes its sockets meanwhile
 
 
 class _Silent(SimpleHTTPRequestHandler):

@@ -12,7 +12,7 @@ from pathlib import Path
 import made_suites as suites
 import pytest
 from made_suites import OTHER, OWN, Bases, command, set_depends, set_distribution
-from support import Desk, as_user, discard, make_desk, need, processes, wait_for
+from support import Desk, as_user, discard, gnupg_home, make_desk, need, processes, wait_for
 
 from bwbuild.host.facts import read_caller
 
@@ -382,8 +382,12 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty repository whose Release files a key of the tests signs, and a keyring with it."""
     need("gpg", "gpgv")
     top = tmp_path_factory.mktemp("repository")
-    home = top / "gpg"
-    home.mkdir(mode=0o700)
+    with gnupg_home() as home:
+        _publish(top, home)
+    return top
+
+
+def _publish(top: Path, home: Path) -> None:
     gpg = ["gpg", "--homedir", str(home), "--batch", "--quiet", "--passphrase", ""]
     subprocess.run([*gpg, "--quick-generate-key", "bwt@example.org", "default", "sign", "never"], check=True)
     subprocess.run([*gpg, "--output", top / "keyring.gpg", "--export"], check=True)
@@ -401,8 +405,6 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
         (place / "Release").write_text(text)
         subprocess.run([*gpg, "--clearsign", "--output", place / "InRelease", place / "Release"], check=True)
-    subprocess.run(["gpgconf", "--homedir", home, "--kill", "all"], check=True)
-    return top
 
 
 @pytest.mark.parametrize(

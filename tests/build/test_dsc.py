@@ -11,7 +11,6 @@ import shutil
 import signal
 import subprocess
 import tarfile
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from support import (
     Rules,
     as_user,
     discard,
+    gnupg_home,
     make_desk,
     make_tree,
     need,
@@ -502,15 +502,11 @@ def make_key(home: Path, user: str) -> None:
 
 @pytest.fixture
 def keyring() -> Iterator[Path]:
-    """A home of gpg with one key; its agent's sockets need a path of less than 108 bytes."""
+    """A home of gpg with one key."""
     need("gpg", "gpgv", "gpgconf")
-    home = Path(tempfile.mkdtemp(prefix="bwb-", dir="/tmp"))
-    try:
+    with gnupg_home() as home:
         make_key(home, "Zoë Example <zoe@example.org>")
         yield home
-    finally:
-        call("gpgconf", "--kill", "all", cwd=home, GNUPGHOME=str(home))
-        shutil.rmtree(home)
 
 
 def sign(dsc: Path, keyring: Path) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support import COMMAND, PATIENCE, ROOT, Done, make_tree, need
+from support import COMMAND, PATIENCE, ROOT, Done, gnupg_home, make_signing_key, make_tree, need
 
 #: What a hook writes down: the file that git-buildpackage told it, and whether it is there.
 NOTE = 'sh -c \'printf "%s %s" "$GBP_CHANGES_FILE" "$(test -f "$GBP_CHANGES_FILE" && echo there)" > ../note\''
@@ -194,21 +194,11 @@ def test_tag_after_a_good_build_only(native: Repository) -> None:
 
 @pytest.fixture
 def key(native: Repository) -> Iterator[str]:
-    """The fingerprint of a signing key in the developer's home."""
+    """A home directory of the developer with a signing key, and the key's fingerprint."""
     need("gpg", "debsign", "dscverify")
-    user = "A Developer <developer@example.org>"
-    # gpg-agent's socket is in the home directory, whose path may be too long for one.
-    short = Path("/tmp") / f"bwbuild-gbp-{native.path.stat().st_ino}"
-    shutil.copytree(native.home, short)
-    home = {"HOME": str(short)}
-    made = native.run(
-        "gpg", "--batch", "--passphrase", "", "--quick-generate-key", user, "ed25519", "sign", **home
-    )
-    assert made.status == 0, made.both
-    listing = native.run("gpg", "--list-secret-keys", "--with-colons", **home).out
-    yield f"{short} " + next(line for line in listing.splitlines() if line.startswith("fpr")).split(":")[9]
-    native.run("gpgconf", "--kill", "all", **home)
-    shutil.rmtree(short)
+    with gnupg_home("HOME") as short:
+        shutil.copytree(native.home, short, dirs_exist_ok=True)
+        yield f"{short} {make_signing_key(short, 'A Developer <developer@example.org>')}"
 
 
 def test_signed_build(native: Repository, key: str) -> None:

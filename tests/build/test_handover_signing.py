@@ -8,13 +8,13 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from debian.deb822 import Changes, Dsc
+from support import gnupg_home
 
 from bwbuild.errors import SigningError
 from bwbuild.handover.keys import Key, NoKey, Wishes, find_key
@@ -80,22 +80,17 @@ def call(*argv: str | Path, cwd: Path | None = None, stdin: str = "") -> str:
 
 @pytest.fixture(scope="module")
 def gnupg() -> Iterator[Path]:
-    """A keyring with three keys; its agent's sockets need a path of less than 108 bytes."""
-    home = Path(tempfile.mkdtemp(prefix="bwb-", dir="/tmp"))
-    with pytest.MonkeyPatch.context() as patch:
+    """A keyring with three keys."""
+    with gnupg_home() as home, pytest.MonkeyPatch.context() as patch:
         patch.setenv("GNUPGHOME", str(home))
         patch.setenv("HOME", str(home))
         patch.delenv("DISPLAY", raising=False)
         patch.delenv("GPG_TTY", raising=False)
         (home / "gpg-agent.conf").write_text("pinentry-timeout 5\n")
-        try:
-            for user, passphrase in ((AUTHOR, ""), (OTHER, ""), (LOCKED, "secret")):
-                make_key(user, passphrase)
-            call("gpgconf", "--kill", "gpg-agent")
-            yield home
-        finally:
-            call("gpgconf", "--kill", "all")
-            shutil.rmtree(home)
+        for user, passphrase in ((AUTHOR, ""), (OTHER, ""), (LOCKED, "secret")):
+            make_key(user, passphrase)
+        call("gpgconf", "--kill", "gpg-agent")
+        yield home
 
 
 def make_key(user: str, passphrase: str = "") -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support import PATIENCE, Desk, Done, make_desk, make_tree, need
+from support import PATIENCE, Desk, Done, gnupg_home, make_desk, make_signing_key, make_tree, need
 
 DISTRIBUTIONS = """\
 Origin: test
@@ -87,24 +86,18 @@ class Archive:
 def archive(tmp_path: Path) -> Iterator[Archive]:
     need("bwrap", "gpg", "debsign", "dscverify", "dput", "reprepro")
     desk = make_desk(tmp_path)
-    home = Path(tempfile.mkdtemp(prefix="bwb-", dir="/tmp"))  # the agent's socket needs a short path
-    place = Archive(desk, home, "")
-    user = "The bwbuild developers <bwbuild@example.org>"
-    made = place.run("gpg", "--batch", "--passphrase", "", "--quick-generate-key", user, "ed25519", "sign")
-    assert made.status == 0, made.both
-    listing = place.run("gpg", "--list-secret-keys", "--with-colons").out
-    fingerprint = next(line for line in listing.splitlines() if line.startswith("fpr")).split(":")[9]
-    assert place.run("gpg", "--output", home / "ring.gpg", "--export", fingerprint).status == 0
-    for directory in ("queue", "tmp", "archive/conf"):
-        (tmp_path / directory).mkdir(parents=True)
-    conf = tmp_path / "archive/conf"
-    (conf / "distributions").write_text(DISTRIBUTIONS)
-    (conf / "incoming").write_text(INCOMING.format(queue=tmp_path / "queue"))
-    (conf / "uploaders").write_text(f"allow * by key {fingerprint}\n")
-    (tmp_path / "dput.cf").write_text(DPUT.format(queue=tmp_path / "queue"))
-    yield Archive(desk, home, fingerprint)
-    place.run("gpgconf", "--kill", "all")
-    shutil.rmtree(home)
+    with gnupg_home("HOME") as home:
+        fingerprint = make_signing_key(home, "The bwbuild developers <bwbuild@example.org>")
+        place = Archive(desk, home, fingerprint)
+        assert place.run("gpg", "--output", home / "ring.gpg", "--export", fingerprint).status == 0
+        for directory in ("queue", "tmp", "archive/conf"):
+            (tmp_path / directory).mkdir(parents=True)
+        conf = tmp_path / "archive/conf"
+        (conf / "distributions").write_text(DISTRIBUTIONS)
+        (conf / "incoming").write_text(INCOMING.format(queue=tmp_path / "queue"))
+        (conf / "uploaders").write_text(f"allow * by key {fingerprint}\n")
+        (tmp_path / "dput.cf").write_text(DPUT.format(queue=tmp_path / "queue"))
+        yield place
 
 
 @pytest.mark.parametrize(
