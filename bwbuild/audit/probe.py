@@ -164,8 +164,8 @@ def confirmed(facts: Facts, looked: Mapping[str, object], inside: Sight, *, filt
     """
     held = held_back(inside)
     if filtered and inside.status.get("Seccomp") == "2":
-        # What a filter does about HOST can't be told: without capabilities these calls fail anyway.
-        known = held | {Group.HOST} if held else held
+        # What a filter does about these can't be told: without capabilities such calls fail anyway.
+        known = held | {Group.HOST, Group.CHROOT} if held else held
         facts = replace(facts, unfiltered=facts.unfiltered - known)
     return weakened(facts, **_known(facts, looked), unfiltered=_groups(inside) - held)
 

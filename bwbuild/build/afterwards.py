@@ -10,11 +10,10 @@ from functools import partial
 from pathlib import Path
 
 from bwbuild import process
-from bwbuild.build import asked, ground, places, verdict
-from bwbuild.build import scratch as scratches
+from bwbuild.build import asked, ground, places
 from bwbuild.build.plan import Plan
-from bwbuild.build.watch.limits import BreachError, Limits, ceilings
-from bwbuild.build.watch.watchdog import Watchdog, Watched
+from bwbuild.build.watch.bounds import of_checks, of_installing
+from bwbuild.build.watch.limits import BreachError
 from bwbuild.checks import autopkgtest, lintian, piuparts
 from bwbuild.checks.bench import Bench, Subject
 from bwbuild.checks.result import Result, Verdict, broken
@@ -24,14 +23,10 @@ from bwbuild.events import Level, Notice, Observer, Output, Section, Step, Text
 from bwbuild.handover.artifacts import Verified
 from bwbuild.permissions.words import NETWORK
 from bwbuild.root import bases
-from bwbuild.root.chamber import WRITABLE
 from bwbuild.root.ground import Base
 from bwbuild.root.suite import of_this_machine
 from bwbuild.root.workplace import workplace
 from bwbuild.sandbox.pcap import Traffic
-from bwbuild.sandbox.runner import Outcome
-from bwbuild.sandbox.scope import NO_SCOPE, Scope
-from bwbuild.sandbox.spec import Identity
 
 Check = Callable[[Bench, Subject, tuple[str, ...]], Result]
 _CHECKS: Mapping[str, Check] = {
@@ -67,11 +62,9 @@ def run(
                 cache=places.cache(plan.settings),
                 tell=tell,
                 output=lambda data: tell(Output(data)),
-                attend=partial(Attendant, plan.limits, plan.scope, base.identity),
-                ceilings=ceilings(plan.limits, plan.host),
-                scope=plan.scope,
+                bounds=of_checks(plan, base.identity),
+                installing=of_installing(plan.settings, plan.host, base.identity),
                 fetch=plan.settings.fetch,
-                timeout=plan.settings.timeout,
                 permits=plan.test_permits,
                 traffic=traffic,
                 grants=_granting(plan),
@@ -91,27 +84,6 @@ def _granting(plan: Plan) -> str:
     """What grants the network to the tests: for good where the source asks for it."""
     asks = any(item.permission == NETWORK and item.request for item in plan.decisions)
     return f"bwbuild grant {plan.source.name} {NETWORK}" if asks else f"--allow {NETWORK}"
-
-
-class Attendant:
-    """Watches a check that works in ``place``: it may take what a build may."""
-
-    def __init__(self, limits: Limits, scope: Scope, identity: Identity, place: Path) -> None:
-        self._limits = limits
-        taken = partial(scratches.taken, place, identity)
-        watched = Watched(limits, place, taken, WRITABLE, scoped=scope != NO_SCOPE)
-        # The bench itself hands on what the check writes.
-        self._watchdog = Watchdog(watched, lambda _: None)
-        self.output, self.tick = self._watchdog.output, self._watchdog.tick
-
-    def judge(self, outcome: Outcome) -> None:
-        """Return unless it was ended.
-
-        :raises BreachError: at a limit.
-        """
-        breach = verdict.killed(outcome, self._watchdog.seen, self._limits, "the check")
-        if breach is not None:
-            raise BreachError(breach)
 
 
 def _checked(name: str, check: Callable[[], Result], tell: Observer) -> Result:

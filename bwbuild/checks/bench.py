@@ -6,23 +6,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Protocol
 
 from bwbuild.checks.testcontrol import Package, packages
 from bwbuild.errors import DependencyError, HostError
 from bwbuild.events import Observer
 from bwbuild.root import etc, layers
+from bwbuild.root.bounds import NO_BOUNDS, Bounds
 from bwbuild.root.chamber import CAPABILITIES, Chamber
 from bwbuild.root.extra import Extra
 from bwbuild.root.ground import Base, Layer
 from bwbuild.root.workplace import workplace
-from bwbuild.sandbox import runner
 from bwbuild.sandbox.identity import BUILD_USER
 from bwbuild.sandbox.network import NAMESERVER
 from bwbuild.sandbox.pcap import Traffic
 from bwbuild.sandbox.permits import NO_PERMITS, Permits
-from bwbuild.sandbox.scope import NO_SCOPE, Scope
-from bwbuild.sandbox.spec import NO_CEILINGS, Ceilings
+from bwbuild.sandbox.syscalls import Group
+from bwbuild.sandbox.tail import Tail
 
 #: Bytes at the end of a check's output that are judged; all of it goes to the log.
 _REMEMBERED = 4 << 20
@@ -97,6 +96,7 @@ class Room:
     :ivar shown: directories that are only read: inside -> outside. ``binds``: those that are written.
     :ivar permits: what it was granted.
     :ivar as_root: it is root of the chamber; otherwise an ordinary user without any capability.
+    :ivar lifted: system calls that such a root needs with its ``capabilities``.
     """
 
     layers: tuple[Layer, ...]
@@ -105,6 +105,7 @@ class Room:
     as_root: bool = False
     capabilities: str = CAPABILITIES
     permits: Permits = NO_PERMITS
+    lifted: tuple[Group, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,30 +118,12 @@ class Ended:
     why: str = ""
 
 
-class Attendant(Protocol):
-    """Watches a check while it runs."""
-
-    def output(self, data: bytes) -> None:
-        """It wrote that."""
-
-    def tick(self, running: runner.Running) -> bool:
-        """Look at it; whether it is to be ended."""
-
-    def judge(self, outcome: runner.Outcome) -> None:
-        """Return unless it was ended.
-
-        :raises LimitError: at a limit.
-        """
-
-
 @dataclass(frozen=True, slots=True)
 class Bench:
     """What all checks of a build have in common.
 
     :ivar output: gets what they write.
-    :ivar attend: makes the attendant of one that works in a directory.
-    :ivar ceilings: what the kernel lets each take; ``scope``: what starts it in a control group.
-    :ivar timeout: seconds after which one is killed; None: never.
+    :ivar bounds: of each; ``installing``: of the installation of what they need.
     :ivar permits: what the source's own tests were granted; ``traffic`` reads what they send.
     :ivar grants: the command that grants the network to them.
     """
@@ -149,11 +132,9 @@ class Bench:
     cache: Path
     tell: Observer
     output: Callable[[bytes], None]
-    attend: Callable[[Path], Attendant]
-    ceilings: Ceilings = NO_CEILINGS
-    scope: Scope = NO_SCOPE
+    bounds: Bounds = NO_BOUNDS
+    installing: Bounds = NO_BOUNDS
     fetch: bool = True
-    timeout: float | None = None
     permits: Permits = NO_PERMITS
     traffic: Traffic | None = None
     grants: str = ""
@@ -193,6 +174,7 @@ class Bench:
             options=(),
             cache=self.cache,
             tell=self.tell,
+            bounds=self.installing,
             fetch=self.fetch,
             extra=extra,
             what="the packages that the check needs",
@@ -206,13 +188,11 @@ class Bench:
         :raises LimitError: it was ended at a limit.
         :raises OutputError: the cache can't be written.
         """
-        tail = bytearray()
+        tail = Tail(_REMEMBERED)
 
         def take(data: bytes) -> None:
-            attendant.output(data)
             self.output(data)
-            tail.extend(data)
-            del tail[:-_REMEMBERED]
+            tail.add(data)
 
         identity = self.base.identity
         with workplace(self.cache, "check") as place:
@@ -230,20 +210,15 @@ class Bench:
                 binds=room.binds,
                 shown={**room.shown, str(_ETC): place / "etc"},
                 capabilities=room.capabilities,
-                ceilings=self.ceilings,
                 permits=room.permits,
-                scope=self.scope,
+                bounds=self.bounds.lifting(*room.lifted),
             )
             user = (str(identity.uid), str(identity.gid))
             prefix = () if room.as_root else ("setpriv", "--reuid", user[0], "--regid", user[1], *_DROPPED)
-            attendant = self.attend(place)
-            listeners = runner.Listeners(take, tick=attendant.tick, traffic=self._listener())
             command = ("sh", "-c", _PREPARE, "sh", *user, *prefix, *words)
-            outcome = chamber.watch(command, listeners, self.timeout)
-            attendant.judge(outcome)
-        text = tail.decode("utf-8", "replace")
+            outcome = chamber.watch(command, take, self._listener())
         why = "it was killed" if outcome.exit_code is None else ""
-        return Ended(outcome.exit_code or 0, text, outcome.seconds, why)
+        return Ended(outcome.exit_code or 0, tail.text, outcome.seconds, why)
 
     def _listener(self) -> Callable[[bytes], None] | None:
         if self.traffic is None:

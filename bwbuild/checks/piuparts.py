@@ -15,6 +15,7 @@ from bwbuild.checks.result import LONGEST, Result, Verdict, broken
 from bwbuild.errors import DependencyError
 from bwbuild.root.chamber import CAPABILITIES
 from bwbuild.root.extra import Given, gathered
+from bwbuild.sandbox.syscalls import Group
 
 NAME = "piuparts"
 _BASE, _PACKAGES = "/srv", "/media"
@@ -96,6 +97,7 @@ def check(bench: Bench, subject: Subject, options: tuple[str, ...]) -> Result:
                 {**subject.shown, _BASE: bench.base.root, _PACKAGES: packages},
                 as_root=True,
                 capabilities=f"{CAPABILITIES} sys_admin setpcap",
+                lifted=(Group.MOUNTS,),
             )
             return judged(bench.run(words, room))
 

@@ -17,6 +17,7 @@ from bwbuild.errors import VerificationError
 from bwbuild.handover.artifacts import Verified
 from bwbuild.handover.verify import collect
 from bwbuild.sandbox import runner
+from bwbuild.sandbox.tail import Tail
 
 #: Seconds that reading the packages of a build may take, and bytes that take one more.
 PATIENCE, PACE = 120.0, 1 << 20
@@ -59,22 +60,17 @@ class Reader:
         restrained = for_unpacking(self.plan.settings, self.plan.host.architecture)
         script = self.scratch.path / "members"
         script.write_bytes(os.fsencode(members.launcher(self.plan.host, restrained, names)))
-        answer, complaints = bytearray(), bytearray()
+        answer, complaints = bytearray(), Tail(_TAIL)
 
         def take(data: bytes) -> None:
             if len(answer) + len(data) > members.LARGEST:
                 raise VerificationError("the packages have more members than can be compared")
             answer.extend(data)
 
-        def complain(data: bytes) -> None:
-            complaints.extend(data)
-            del complaints[:-_TAIL]
-
         limit = PATIENCE + sum(package.size for package in packages) / PACE
         with passable(self.scratch.path):
             launch = runner.Launch(script, self.scratch.path, timeout=limit)
-            outcome = runner.run(launch, runner.Listeners(take, complain))
+            outcome = runner.run(launch, runner.Listeners(take, complaints.add))
         if outcome.exit_code != 0:
-            lines = complaints.decode("utf-8", "replace").splitlines()[-10:]
-            raise VerificationError("the packages of the build can't be read", details=lines)
+            raise VerificationError("the packages of the build can't be read", details=complaints.lines(10))
         return members.parse(bytes(answer))

@@ -26,9 +26,10 @@ from bwbuild.host.doctor import Finding as HostFinding
 from bwbuild.interrupt import interruptions
 from bwbuild.sandbox import runner, tracing
 from bwbuild.sandbox.environment import FIXED
+from bwbuild.sandbox.tail import Tail
 
 #: Bytes of what a command of bwbuild's own complains of that are shown.
-_TAIL = 4096
+_TAIL, _LINES = 4096, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,22 +151,17 @@ class Trial:
 
     def _look(self, plan: Plan, scratch: Scratch) -> bytes:
         """Run a command of bwbuild's own in the tree; what it says."""
-        answer, complaints = bytearray(), bytearray()
+        answer, complaints = bytearray(), Tail(_TAIL)
 
         def take(data: bytes) -> None:
             if len(answer) + len(data) > listing.LARGEST:
                 raise VerificationError("the tree has more files than can be listed after the build")
             answer.extend(data)
 
-        def complain(data: bytes) -> None:
-            complaints.extend(data)
-            del complaints[:-_TAIL]
-
-        outcome = session.launch(plan, scratch, runner.Listeners(take, complain), listing.PATIENCE)
+        outcome = session.launch(plan, scratch, runner.Listeners(take, complaints.add), listing.PATIENCE)
         if outcome.exit_code != 0:
             kind = VerificationError if outcome.started else HostError
-            lines = complaints.decode("utf-8", "replace").splitlines()
-            raise kind("the tree could not be looked at after the build", details=lines)
+            raise kind("the tree could not be looked at after the build", details=complaints.lines(_LINES))
         return bytes(answer)
 
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 import re
 import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from bwbuild import process
 from bwbuild.errors import DependencyError, HostError
 from bwbuild.events import Level, Notice, Observer, Text
+from bwbuild.root.bounds import Bounds
 from bwbuild.root.chamber import Chamber
 from bwbuild.root.extra import Extra
 from bwbuild.root.ground import Base
 from bwbuild.root.space import FULL, full
 from bwbuild.root.workplace import workplace
+from bwbuild.sandbox.tail import Tail
 
 #: A package that apt would install: name, version that is there, new one and architecture.
 _CHOSEN = re.compile(r"^Inst ([^\s:]+)(?::\S+)? (?:\[([^]]*)\] )?\((\S+) .*\[(\S+)\]\)", re.MULTILINE)
@@ -41,6 +44,11 @@ _WANTED = f"{_INSIDE}/wanted.dsc"
 _CHATTER = ("Reading ", "Building ", "Note, using file ")
 #: Seconds between two lines about the progress of one step.
 _PAUSE = 5.0
+#: Bytes of what an installation writes that are looked at, and of one line of it.
+_REMEMBERED, _LONGEST_LINE = 4 << 20, 1 << 16
+#: What apt says where another one fetches, the seconds that one may take which is being killed, and those
+#: between two looks.
+_LOCKED, _DYING, _GLANCE = f"Could not get lock {_ARCHIVES}/lock", 30.0, 0.2
 #: The package whose maintainer script or unpacking failed, as dpkg names it.
 _BROKEN = re.compile(r"^dpkg: error processing (?:package|archive) (\S+)", re.MULTILINE)
 
@@ -56,6 +64,7 @@ class Wish:
     :ivar control: the text of a .dsc with nothing but names and relations, for ``apt-get build-dep``.
     :ivar options: of apt-get, such as the profiles and the host architecture.
     :ivar cache: where layers, choices and downloads are. ``fetch``: whether the network may be asked.
+    :ivar bounds: what apt and maintainer scripts may do and take.
     :ivar extra: what apt may choose from besides the base's own suite.
     :ivar what: that is, in words.
     :ivar remedy: what to do where there is no solution.
@@ -68,6 +77,7 @@ class Wish:
     options: tuple[str, ...]
     cache: Path
     tell: Observer
+    bounds: Bounds
     fetch: bool = True
     extra: Extra | None = None
     what: str = "the build dependencies"
@@ -136,7 +146,7 @@ def download(wish: Wish, number: int) -> None:
     """
     argv = ("--download-only", *wish.options, "build-dep", _WANTED)
     if not wish.fetch:
-        done = run(wish, (*_without_fetching(wish), *argv))
+        done = _when_unlocked(lambda: run(wish, (*_without_fetching(wish), *argv)))
         if done.returncode != 0:
             raise DependencyError(
                 "packages would have to be fetched, which --no-fetch forbids",
@@ -144,7 +154,7 @@ def download(wish: Wish, number: int) -> None:
                 details=_told(done),
             )
         return
-    done = run(wish, argv, network=True, line=_Fetching(number, wish.tell))
+    done = _when_unlocked(lambda: run(wish, argv, network=True, line=_Fetching(number, wish.tell)))
     wish.tell(Text(done.text))
     if done.returncode != 0:
         text = done.text
@@ -164,10 +174,19 @@ def download(wish: Wish, number: int) -> None:
         )
 
 
+def _when_unlocked(apt: Callable[[], process.Completed]) -> process.Completed:
+    """Another bwbuild that was killed in its turn has let it go before the last of its processes is gone."""
+    end = time.monotonic() + _DYING
+    while _LOCKED in (done := apt()).text and time.monotonic() < end:
+        time.sleep(_GLANCE)
+    return done
+
+
 def install(wish: Wish, number: int, layer: Path) -> None:
     """Install ``number`` packages that were fetched, without the network; the result is ``layer/upper``.
 
     :raises HostError: a package can't be installed.
+    :raises LimitError: a maintainer script took more than it may.
     :raises OutputError: the disk is full.
     """
     wish.tell(Notice(Level.INFO, f"installing {number} packages over the base, once"))
@@ -175,7 +194,9 @@ def install(wish: Wish, number: int, layer: Path) -> None:
     locks = ("-o", "Debug::NoLocking=1", "-o", "Dpkg::Options::=--force-unsafe-io")
     argv = (*locks, *_without_fetching(wish))
     counter = _Counter("Setting up ", number, "installed", wish.tell)
-    done = run(wish, (*argv, *wish.options, "build-dep", _WANTED), layer=layer, line=counter)
+    words = _words(wish, (*argv, *wish.options, "build-dep", _WANTED))
+    with _chamber(wish, layer=layer) as chamber:
+        done = _watched(chamber, words, counter)
     wish.tell(Text(done.text))
     if done.returncode == 0:
         return
@@ -248,21 +269,25 @@ def run(
     wish: Wish,
     argv: Sequence[str],
     *,
-    layer: Path | None = None,
     network: bool = False,
     line: Callable[[str], None] | None = None,
     around: Sequence[str] = (),
 ) -> process.Completed:
     """Run apt-get in a chamber; ``around``: a command that runs it, with apt-get's words behind its own."""
+    with _chamber(wish, network=network) as chamber:
+        return chamber.run(_words(wish, argv, around), line)
+
+
+@contextmanager
+def _chamber(wish: Wish, *, layer: Path | None = None, network: bool = False) -> Iterator[Chamber]:
     base, extra = wish.base, wish.extra
-    cache = _CACHE if extra else _NO_CACHE
     with workplace(wish.cache, "apt") as place:
         wanted = place / "wanted"
         wanted.mkdir()
         (wanted / "wanted.dsc").write_text(wish.control, encoding="utf-8")
         (wanted / "wanted.dsc").chmod(0o644)
         offered = {} if extra is None else {OFFERED: extra.place}
-        chamber = Chamber(
+        yield Chamber(
             identity=base.identity,
             place=place,
             root=base.root,
@@ -270,8 +295,33 @@ def run(
             network=network,
             binds={_INSIDE: wanted, _ARCHIVES: wish.archives, **offered},
             environment={"APT_CONFIG": f"{OFFERED}/apt.conf"} if offered else {},
+            bounds=wish.bounds,
         )
-        return chamber.run((*_with_architectures(extra), *around, *_APT, *cache, *argv), line)
+
+
+def _words(wish: Wish, argv: Sequence[str], around: Sequence[str] = ()) -> tuple[str, ...]:
+    cache = _CACHE if wish.extra else _NO_CACHE
+    return (*_with_architectures(wish.extra), *around, *_APT, *cache, *argv)
+
+
+def _watched(chamber: Chamber, words: Sequence[str], line: Callable[[str], None]) -> process.Completed:
+    """Run apt-get with maintainer scripts, which may write without end; the result has the end of it."""
+    tail, begun = Tail(_REMEMBERED), bytearray()
+
+    def take(data: bytes) -> None:
+        nonlocal begun
+        tail.add(data)
+        begun += data
+        if b"\n" in data:
+            *lines, begun = begun.split(b"\n")
+            for complete in lines:
+                line(complete.decode("utf-8", "replace").rstrip())
+        del begun[_LONGEST_LINE:]
+
+    outcome = chamber.watch(words, take)
+    if outcome.exit_code is None:
+        raise HostError("the installation was killed from outside", details=tail.lines(20))
+    return process.Completed(tuple(words), outcome.exit_code, tail.data, b"")
 
 
 def _without_fetching(wish: Wish) -> tuple[str, ...]:

@@ -16,14 +16,14 @@ from pathlib import Path
 from bwbuild import process
 from bwbuild.errors import BwbuildError, HostError
 from bwbuild.host.mounts import type_of
+from bwbuild.root.bounds import NO_BOUNDS, Bounds
 from bwbuild.root.space import FULL, full
 from bwbuild.sandbox import guard, runner
-from bwbuild.sandbox.bwrap import mount_words
+from bwbuild.sandbox.bwrap import filter_words, mount_words
 from bwbuild.sandbox.overlays import OVERLAY_OPTIONS
 from bwbuild.sandbox.permits import NO_PERMITS, Permits
-from bwbuild.sandbox.scope import NO_SCOPE, Scope
 from bwbuild.sandbox.script import in_namespace
-from bwbuild.sandbox.spec import NO_CEILINGS, Ceilings, Guest, Identity
+from bwbuild.sandbox.spec import Guest, Identity
 
 #: What dpkg and maintainer scripts need; mounts and devices are not among it.
 CAPABILITIES = "chown dac_override dac_read_search fowner fsetid kill setgid setuid setfcap sys_chroot"
@@ -34,9 +34,8 @@ _POLICY_FILE = "/usr/sbin/policy-rc.d"
 WRITABLE = (Guest("/dev"), Guest("/run"), Guest("/tmp"), Guest("/var/tmp"))
 #: Says that everything is mounted.
 _ENTERED = "entered"
-#: The launcher's own variables do not get in; the runner knows of bwrap's first process.
-_CLEAN = 'env -i PATH="$PATH"'
-_BWRAP, _WATCHED = f"bwrap {guard.TIED}", f'bwrap --json-status-fd "$BWBUILD_STATUS" {guard.TIED}'
+#: What tells the runner of bwrap's first process.
+_STATUS = '--json-status-fd "$BWBUILD_STATUS"'
 #: How mount begins to say that an overlay with an upper layer can't be had.
 _NO_UPPER_LAYER = re.compile(r"^mount: .*\bns/root:", re.MULTILINE)
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy")
@@ -65,9 +64,8 @@ class Chamber:
     :ivar binds: directories of the host that are seen writable: inside -> outside.
     :ivar shown: the same for those that are only read.
     :ivar capabilities: those of root inside.
-    :ivar ceilings: what the kernel lets a program take that is watched.
-    :ivar permits: what one that is watched was granted.
-    :ivar scope: what starts such a program in a control group.
+    :ivar permits: what a program that is watched was granted.
+    :ivar bounds: how it is watched, and what holds back the system calls of all that run.
     """
 
     identity: Identity
@@ -80,9 +78,8 @@ class Chamber:
     shown: Mapping[str, Path] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     capabilities: str = CAPABILITIES
-    ceilings: Ceilings = NO_CEILINGS
     permits: Permits = NO_PERMITS
-    scope: Scope = NO_SCOPE
+    bounds: Bounds = NO_BOUNDS
 
     def run(self, argv: Sequence[str], line: Callable[[str], None] | None = None) -> process.Completed:
         """Run a program of the root to its end; the caller judges its exit status.
@@ -90,8 +87,8 @@ class Chamber:
         :param line: gets each line as it comes; ``stdout`` of the result then has both streams.
         :raises HostError: the chamber can't be had.
         """
-        self._give()
-        words = ["sh", "-c", in_namespace(self.identity, self._lines(argv))]
+        self._prepare()
+        words = ["sh", "-c", self._script(argv)]
         if line is None:
             done = process.run(words, check=False, cwd=self.place, tie=True)
         else:
@@ -101,33 +98,44 @@ class Chamber:
         return done
 
     def watch(
-        self, argv: Sequence[str], listeners: runner.Listeners, timeout: float | None
+        self,
+        argv: Sequence[str],
+        output: Callable[[bytes], None],
+        traffic: Callable[[bytes], None] | None = None,
     ) -> runner.Outcome:
         """Run a program that need not be trusted; how it ended, with nothing of it left.
 
-        :param listeners: get what it writes, both streams as one.
-        :param timeout: seconds after which it is killed; None: never.
+        :param output: gets what it writes, both streams as one.
+        :param traffic: gets what goes over its interface, where it has one.
         :raises HostError: the chamber can't be had.
+        :raises LimitError: it was ended at a limit.
         """
-        self._give()
+        self._prepare()
         script, first = self.place / "launch", bytearray()
+        attendant = self.bounds.attend(self.layer or self.place)
 
         def remember(data: bytes) -> None:
             if (self.place / _ENTERED).exists():
-                listeners.output(data)
+                attendant.output(data)
+                output(data)
             else:
                 first.extend(data)
 
-        start = " ".join((_CLEAN, *guard.limited(self.ceilings), _WATCHED))
-        text = in_namespace(self.identity, self._lines(argv, start=start), self.permits.network)
+        text = self._script(argv, status=_STATUS)
         first_id = self.identity.outer_first
         # Who opens /dev/stderr anew must own the pipe.
         own = "" if first_id is None else f"chown {first_id}:{first_id} /proc/self/fd/1 /proc/self/fd/2\n"
         script.write_bytes(os.fsencode(f'cd "$BWBUILD_SCRATCH"\n{own}{text}'))
         connected = self.permits.network is not None
-        launch = runner.Launch(script, self.place, timeout=timeout, scope=self.scope, connected=connected)
-        traffic = listeners.traffic if connected else None
-        outcome = runner.run(launch, runner.Listeners(remember, tick=listeners.tick, traffic=traffic))
+        launch = runner.Launch(
+            *(script, self.place),
+            timeout=self.bounds.timeout,
+            scope=self.bounds.scope,
+            connected=connected,
+        )
+        heard = traffic if connected else None
+        outcome = runner.run(launch, runner.Listeners(remember, tick=attendant.tick, traffic=heard))
+        attendant.judge(outcome)
         if not (self.place / _ENTERED).exists():
             raise self._closed(process.Completed(("sh",), 1, b"", bytes(first)))
         return outcome
@@ -139,8 +147,8 @@ class Chamber:
             pushes into its input never reaches the shell that started it.
         :raises HostError: the chamber can't be had.
         """
-        self._give()
-        text = in_namespace(self.identity, self._lines(argv, terminal=terminal))
+        self._prepare()
+        text = self._script(argv, terminal=terminal)
         words = ["sh", "-c", text]
         if terminal:
             copied = ("script", "--quiet", "--return", "--command", text, "/dev/null")
@@ -150,7 +158,7 @@ class Chamber:
             raise self._closed(done)
         return done.returncode
 
-    def _give(self) -> None:
+    def _prepare(self) -> None:
         if self.identity.outer_first is not None:
             own = [self.layer, self.layer / "upper"] if self.layer else []
             for path in (*own, *self.binds.values()):
@@ -170,7 +178,12 @@ class Chamber:
             )
         return HostError("no root of a suite can be entered here", hint="bwbuild doctor", details=details)
 
-    def _lines(self, argv: Sequence[str], *, start: str = _BWRAP, terminal: bool = False) -> Iterator[str]:
+    def _script(self, argv: Sequence[str], *, status: str = "", terminal: bool = False) -> str:
+        lines = self._lines(argv, status=status, terminal=terminal)
+        filters = guard.files(self.bounds.restraints.filters)
+        return in_namespace(self.identity, lines, self.permits.network if status else None, filters)
+
+    def _lines(self, argv: Sequence[str], *, status: str, terminal: bool) -> Iterator[str]:
         yield "mkdir -p ns; mount -t tmpfs -o mode=755 bwbuild ns"
         yield f"mkdir ns/root ns/lower; mount --bind -- {shlex.quote(str(self.root))} ns/lower"
         layer = self.place if self.layer is None else self.layer
@@ -182,9 +195,12 @@ class Chamber:
         layers = f"lowerdir={':'.join([*lower, 'ns/lower'])},upperdir=ns/layer/upper,workdir=ns/layer/work"
         yield f"mount -t overlay -o {OVERLAY_OPTIONS},{layers} bwbuild ns/root"
         yield f"printf %s {shlex.quote(_POLICY)} > ns/policy; chmod 755 ns/policy"
+        restraints, ceilings = self.bounds.restraints, self.bounds.ceilings
+        yield from guard.lowered(restraints, ceilings)
         yield f": > {_ENTERED}"
         words = shlex.join([*self._bwrap(terminal=terminal), *argv])
-        yield f"status=0; {start} {words} || status=$?"
+        start = f"{guard.start(restraints, ceilings)} {status} {guard.TIED} {words}"
+        yield f"status=0; {start}{guard.opened(restraints.filters)} || status=$?"
         # bwrap has made an empty file there, to mount at.
         yield f"umount ns/root; [ -s ns/layer/upper{_POLICY_FILE} ] || rm -f ns/layer/upper{_POLICY_FILE}"
         yield "rm -rf ns/layer/work; exit $status"
@@ -198,12 +214,14 @@ class Chamber:
         yield from ("--hostname", "bwbuild", "--die-with-parent", "--cap-drop", "ALL")
         for capability in self.capabilities.split():
             yield from ("--cap-add", "CAP_" + capability.upper())
+        yield from filter_words(self.bounds.restraints.filters)
         yield "--clearenv"
         more = proxies() if self.network else {}
         for name, value in (_ENVIRONMENT | more | dict(self.environment)).items():
             yield from ("--setenv", name, value)
         yield from ("--bind", "ns/root", "/", "--proc", "/proc", "--dev", "/dev")
-        size = () if self.ceilings.tmp is None else ("--size", str(self.ceilings.tmp))
+        tmp = self.bounds.ceilings.tmp
+        size = () if tmp is None else ("--size", str(tmp))
         for place in ("/tmp", "/var/tmp"):
             yield from ("--perms", "1777", *size, "--tmpfs", place)
         yield from (*size, "--tmpfs", "/run", "--ro-bind", "ns/policy", _POLICY_FILE)

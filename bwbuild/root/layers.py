@@ -178,7 +178,8 @@ def _made(wish: Wish, key: str, choice: _Choice, stack: ExitStack) -> Layer:
 
 def _download_in_turn(wish: Wish, number: int, files: Mapping[str, str]) -> None:
     wait = Notice(Level.INFO, "another bwbuild fetches packages; waiting for it")
-    with turn(wish.cache / f"archives{LOCK}", lambda: wish.tell(wait)):
+    # Caches may share one such directory by a link.
+    with turn(Path(f"{wish.shared.resolve()}{LOCK}"), lambda: wish.tell(wait)):
         _download(wish, number, files)
 
 

@@ -85,6 +85,11 @@ class Outcome:
     ended: bool
     seconds: float
 
+    @property
+    def how(self) -> str:
+        """How the command ended, in words."""
+        return "it was killed" if self.exit_code is None else f"exit status {self.exit_code}"
+
 
 def run(launch: Launch, listeners: Listeners) -> Outcome:
     """Run the sandbox to its end.

@@ -128,16 +128,19 @@ def entry(identity: Identity, *, offline: bool = False) -> tuple[str, ...]:
     return (*words, "setpriv", "--reuid=0", "--regid=0", groups, "--pdeathsig", "KILL", "--")
 
 
-def in_namespace(identity: Identity, lines: Iterable[str], leading: Network | None = None) -> str:
+def in_namespace(
+    identity: Identity, lines: Iterable[str], leading: Network | None = None, files: Iterable[File] = ()
+) -> str:
     """A shell script that runs ``lines`` in the current directory as root of a namespace of ``identity``.
 
     :param leading: leads to other machines, out of a network namespace that the lines then have.
+    :param files: lie in the directory then.
     """
     own = [] if identity.outer_first is None else [f"chown {identity.outer_first}:{identity.outer_first} ."]
     # Root inside need not be the one who wrote the script that he reads.
     first = ("set -eu", "mkdir -p ns; mount -t tmpfs -o mode=755 bwbuild ns")
-    files = network.files(leading, first if leading else first[:1], lines)
-    return "\n".join(["set -eu", "umask 022", *parcel(*files), *own, *enter(identity)]) + "\n"
+    all_files = (*files, *network.files(leading, first if leading else first[:1], lines))
+    return "\n".join(["set -eu", "umask 022", *parcel(*all_files), *own, *enter(identity)]) + "\n"
 
 
 def _lay_out(sandbox: Sandbox) -> Iterator[str]:

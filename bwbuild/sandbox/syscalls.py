@@ -23,6 +23,7 @@ class Group(Enum):
 
     NAMESPACES = "namespaces"
     MOUNTS = "mounts"
+    CHROOT = "chroot"
     KEYRING = "keyring"
     SURFACE = "surface"
     HOST = "host"
@@ -36,7 +37,7 @@ class Group(Enum):
 HELD_BACK = tuple(group for group in Group if group is not Group.SYNC)
 #: What makers of sandboxes do and test. Of the terminal's calls they test that nobody but their own filter
 #: holds them back; a build has no terminal, and a shell one of its own.
-NESTING = (Group.NAMESPACES, Group.MOUNTS, Group.TERMINAL)
+NESTING = (Group.NAMESPACES, Group.MOUNTS, Group.CHROOT, Group.TERMINAL)
 
 #: All bits of an ``int``: what is in the upper half of its register is garbage, and ignored by the kernel.
 INT = 0xFFFFFFFF
@@ -154,10 +155,11 @@ TABLE: tuple[Rule, ...] = (
     ),
     Rule(
         Group.MOUNTS,
-        ("mount", "umount", "umount2", "pivot_root", "chroot"),
+        ("mount", "umount", "umount2", "pivot_root"),
         errno.EPERM,
         "what is mounted is decided before the build starts",
     ),
+    Rule(Group.CHROOT, ("chroot",), errno.EPERM, "a build without capabilities can't anyway"),
     Rule(
         Group.MOUNTS,
         (

@@ -10,12 +10,15 @@ from bwbuild.errors import HostError, UsageError
 from bwbuild.root import layers
 from bwbuild.root.chamber import Chamber
 from bwbuild.root.workplace import workplace
+from bwbuild.sandbox.tail import Tail
 from bwbuild.tryout import below, difference
 from bwbuild.tryout.difference import Installation, Texts
 from bwbuild.tryout.root import Root
 
 _ARCHIVES = "/var/cache/apt/archives"
 _LAYER = "/mnt"
+#: Bytes of what an installation writes that are looked at.
+_SAID = 4 << 20
 _INSTALL = 'cd "$1"; shift; exec dpkg --force-unsafe-io --install "$@"'
 #: Prints what lies in the layer, and how it differs from what was there: see :func:`difference.parse`.
 _LOOK = r"""
@@ -81,15 +84,16 @@ def seen(there: Root) -> Installation:
             layer=place / "layer",
             over=(lower.upper,),
             shown={_LAYER: files},
+            bounds=there.wish.bounds,
         )
         names = sorted(path.name for path in files.iterdir())
-        done = installing.run(("sh", "-c", _INSTALL, "sh", _LAYER, *names), lambda _: None)
-        said = done.stdout.decode("utf-8", "replace")
-        if done.returncode != 0:
+        written = Tail(_SAID)
+        outcome = installing.watch(("sh", "-c", _INSTALL, "sh", _LAYER, *names), written.add)
+        if outcome.exit_code != 0:
             raise HostError(
-                f"the packages can't be installed alone (exit status {done.returncode})",
+                f"the packages can't be installed alone ({outcome.how})",
                 hint="without --diff apt installs them with all the rest",
-                details=said.splitlines()[-20:],
+                details=written.lines(20),
             )
         looking = Chamber(
             base.identity, place / "look", base.root, over=(lower.upper,), shown={_LAYER: upper}
@@ -102,7 +106,7 @@ def seen(there: Root) -> Installation:
             owned=_owned(there),
             before=_texts(tops),
             after=_texts((upper, *tops)),
-            said=said,
+            said=written.text,
         )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from bwbuild.build import ground as grounds
 from bwbuild.build import places
 from bwbuild.build.plan import choose_identity
+from bwbuild.build.watch.bounds import of_installing
 from bwbuild.checks.testcontrol import paragraphs
 from bwbuild.config.settings import Settings
 from bwbuild.deb.database import installed
@@ -22,11 +23,13 @@ from bwbuild.events import Level, Notice, Observer
 from bwbuild.host.facts import Host, root_names
 from bwbuild.root import bases, extra, layers
 from bwbuild.root.apt import OFFERED
+from bwbuild.root.bounds import Bounds
 from bwbuild.root.chamber import Chamber
 from bwbuild.root.extra import Extra, Given
 from bwbuild.root.ground import Base, Ground
 from bwbuild.root.suite import of_changelog, of_this_machine, parse_name
 from bwbuild.root.workplace import workplace
+from bwbuild.sandbox.tail import Tail
 from bwbuild.tryout import below
 from bwbuild.tryout.subject import Subject
 
@@ -44,9 +47,13 @@ for file in *.deb; do
   echo "File: $file"
   dpkg-deb --field "$file" Package Version
   dpkg-deb --contents "$file" > /dev/null && echo 'Read: yes'
+  printf 'Said:\n'
+  tail -n 5 /tmp/said | sed 's/^/ /'
   echo
-done
+done 2> /tmp/said
 """
+#: Bytes of the answer about one file: more than names, versions and five complaints take.
+_ANSWER = 1 << 16
 _NAMES = ("apt-cache", *("-o", "Dir::Cache::pkgcache="), *("-o", "Dir::Cache::srcpkgcache="), "pkgnames")
 _DROPPED = ("--clear-groups", "--inh-caps=-all", "--no-new-privs", "--")
 _SHELL = "; --shell-on-failure opens a shell in the half-installed root"
@@ -142,7 +149,8 @@ def opened(wanted: Wanted) -> Iterator[Root]:
     given = Given(packages=tuple(map(str, wanted.subject.debs)), flag="")
     base_wish = grounds.wish(settings, wanted.suite, host.architecture, identity, wanted.tell)
     with extra.gathered(given, cache) as added, bases.opened(base_wish) as base:
-        tried = (*_of_debs(base, cache, added), *(Package(name) for name in wanted.subject.names))
+        bounds = of_installing(settings, host, identity)
+        tried = (*_of_debs(base, cache, bounds, added), *(Package(name) for name in wanted.subject.names))
         _check_new(base, tried)
         relations = [package.relation for package in tried] + list(wanted.besides)
         control = f"{_CONTROL}Build-Depends: {', '.join(relations)}\n" if relations else _CONTROL
@@ -152,11 +160,12 @@ def opened(wanted: Wanted) -> Iterator[Root]:
             options=_pinned(added, tried),
             cache=cache,
             tell=wanted.tell,
+            bounds=bounds,
             fetch=settings.fetch,
             extra=added,
             what=f"what {described(tried)} depends on" if tried else "what is wanted",
             remedy="another suite may have it (-d SUITE), or name the .deb that has it besides",
-            broken=partial(_shell, base, cache, wanted.tell) if wanted.shell else None,
+            broken=partial(_shell, wanted, base, bounds) if wanted.shell else None,
             cure=f"mend it and build it again{_SHELL if not wanted.shell else ''}",
         )
         with ExitStack() as stack:
@@ -214,14 +223,16 @@ def _check_new(base: Base, tried: Sequence[Package]) -> None:
             )
 
 
-def _shell(base: Base, cache: Path, tell: Observer, layer: Path, said: Sequence[str]) -> None:
+def _shell(wanted: Wanted, base: Base, bounds: Bounds, layer: Path, said: Sequence[str]) -> None:
     """A shell of root in what a failed installation has left."""
     for line in said:
-        tell(Notice(Level.ERROR, line))
-    tell(Notice(Level.ERROR, "this is the root as the failure has left it; exit removes it"))
-    with workplace(cache, "shell") as place:
+        wanted.tell(Notice(Level.ERROR, line))
+    wanted.tell(Notice(Level.ERROR, "this is the root as the failure has left it; exit removes it"))
+    with workplace(places.cache(wanted.settings), "shell") as place:
         environment = {"HOME": "/root", "TERM": os.environ.get("TERM", "dumb")}
-        chamber = Chamber(base.identity, place, base.root, layer=layer, environment=environment)
+        chamber = Chamber(
+            base.identity, place, base.root, layer=layer, environment=environment, bounds=bounds
+        )
         chamber.attend(("/bin/bash",), terminal=True)
 
 
@@ -231,28 +242,30 @@ def described(tried: Sequence[Package]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _of_debs(base: Base, cache: Path, added: Extra | None) -> tuple[Package, ...]:
+def _of_debs(base: Base, cache: Path, bounds: Bounds, added: Extra | None) -> tuple[Package, ...]:
     """What the packages say of themselves; dpkg-deb reads them as an ordinary user without the network."""
     if added is None or not added.packages:
         return ()
     extra.open_to_root_inside(added.place)
     added.place.chmod(0o711)
+    written = Tail(_ANSWER * len(added.packages))
     with workplace(cache, "try") as place:
-        chamber = Chamber(base.identity, place, base.root, shown={"/mnt": added.place / "packages"})
+        shown = {"/mnt": added.place / "packages"}
+        chamber = Chamber(base.identity, place, base.root, shown=shown, bounds=bounds)
         user = ("setpriv", f"--reuid={base.identity.uid}", f"--regid={base.identity.gid}", *_DROPPED)
-        done = chamber.run((*user, "sh", "-c", _FIELDS))
-    said = {fields.get("file", ""): fields for fields in paragraphs(done.text)}
+        chamber.watch((*user, "sh", "-c", _FIELDS), written.add)
+    said = {fields.get("file", ""): fields for fields in paragraphs(written.text)}
     found = []
     for number, path in enumerate(added.packages, 1):
         fields = said.get(f"{number}.deb", {})
         name, version = fields.get("package", ""), fields.get("version", "")
         if "read" not in fields or not BINARY_NAME.fullmatch(name) or not VERSION.fullmatch(version):
-            details = done.stderr.decode("utf-8", "replace").splitlines()[-5:]
+            details = fields.get("said", "").splitlines()
             raise UsageError(f"{path} is no Debian package", hint="build it again", details=details)
         found.append(Package(name, version))
     twice = {package.name for package in found if sum(other.name == package.name for other in found) > 1}
     if twice:
         raise UsageError(f"two of the files are the package {printable(min(twice))}", hint="name one of them")
     if not found:
-        raise HostError("the packages can't be read", details=done.text.splitlines()[-5:])
+        raise HostError("the packages can't be read", details=written.lines(5))
     return tuple(found)

@@ -20,6 +20,7 @@ from bwbuild.host.doctor import advice
 from bwbuild.sandbox import runner, script
 from bwbuild.sandbox.scope import NO_SCOPE, scope
 from bwbuild.sandbox.spec import Guest, Tmpfs
+from bwbuild.sandbox.tail import Tail
 from bwbuild.trace.parse import Parser
 from bwbuild.tryout import telling
 from bwbuild.tryout.desktop import Desktop
@@ -97,9 +98,14 @@ def _launched(
     file.write_bytes(os.fsencode(text))
     own = scope(trial.host.manager if trial.settings.limit_scope else None, *limits.grouped)
     memory = [m.target for m in sandbox.mounts if isinstance(m, Tmpfs) and not m.read_only]
-    tail = _Tail()
+    tail = Tail(_TAIL)
+
+    def remember(event: Event) -> None:
+        if isinstance(event, Output):
+            tail.add(event.data)
+
     watched = Watched(limits, scratch.path, None, (*memory, Guest("/dev")), scoped=own != NO_SCOPE)
-    watchdog = Watchdog(watched, tail)
+    watchdog = Watchdog(watched, remember)
     parser = Parser(every=True)
 
     def output(data: bytes, writer: Writer = streams.output) -> None:
@@ -135,28 +141,11 @@ def _launched(
     if breach is not None:
         raise BreachError(breach)
     if not outcome.started or _told(scratch)[:1] != [_STARTED]:
-        raise advice(explain_scope(own), tuple(tail.lines))
+        raise advice(explain_scope(own), tail.lines(10))
     refused = telling.refused_by_limits(watchdog.seen, limits)
     if outcome.exit_code is not None:
         return outcome.exit_code, "", refused
     return (0, "", refused) if outcome.ended else (_KILLED, "it was killed from outside", refused)
-
-
-class _Tail:
-    """The end of what was written."""
-
-    def __init__(self) -> None:
-        self._data = bytearray()
-
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, Output):
-            self._data.extend(event.data)
-            del self._data[:-_TAIL]
-
-    @property
-    def lines(self) -> list[str]:
-        """Its last lines."""
-        return self._data.decode("utf-8", "replace").splitlines()[-10:]
 
 
 @contextmanager

@@ -118,7 +118,7 @@ def test_tests_of_the_source(bases: Bases, top: Path) -> None:
 GREEDY = {
     "time": ("sleep 90", "--timeout=30"),
     "silence": ("sleep 90", "--limit-silence=20"),
-    "memory": ("head -c 900M /dev/zero | tail -c 900M > /dev/null; sleep 90", "--limit-memory=400M"),
+    "memory": ("perl -e 'my $n = 900 << 20; my $x = \"x\" x $n; sleep 90'", "--limit-memory=400M"),
     "disk": ("head -c 500M /dev/zero > $HOME/x; sleep 90", "--limit-disk=200M"),
 }
 

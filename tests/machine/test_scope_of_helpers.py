@@ -14,12 +14,13 @@ from support import make_root
 from test_scope import GROUPS, MIB, SLEEP, Started, at, reached, units, wait_for  # noqa: F401
 
 from bwbuild.build import scratch as scratches
-from bwbuild.build.afterwards import Attendant
 from bwbuild.build.inspect.helper import Reader
+from bwbuild.build.watch.bounds import Attendant
 from bwbuild.build.watch.limits import BreachError, resolve
 from bwbuild.checks.bench import Bench, Room
 from bwbuild.config.settings import Settings
 from bwbuild.host.facts import read_host
+from bwbuild.root.bounds import Bounds
 from bwbuild.root.ground import Base
 from bwbuild.root.suite import Suite
 from bwbuild.sandbox.identity import choose
@@ -49,8 +50,7 @@ def make_bench(top: Path, settings: Settings, output: Callable[[bytes], None] = 
         cache=top / "cache",
         tell=lambda _: None,
         output=output,
-        attend=partial(Attendant, limits, scope, identity),
-        scope=scope,
+        bounds=Bounds(scope=scope, attend=partial(Attendant, "the check", limits, scope, identity)),
     )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from bwbuild.events import Level, Notice
 from bwbuild.root import bases, layers
 from bwbuild.root.bases import Wish
+from bwbuild.root.bounds import NO_BOUNDS
 from bwbuild.root.ground import Base
 from bwbuild.root.suite import Suite
 from bwbuild.sandbox.spec import Identity, IdentityKind
@@ -70,7 +71,7 @@ class Cache:
         return replace(base, made=record["made"])
 
     def layer_wish(self, base: Base, control: str = "a", *, fetch: bool = True) -> layers.Wish:
-        return layers.Wish(base, control, (), self.top, self.said.append, fetch)
+        return layers.Wish(base, control, (), self.top, self.said.append, NO_BOUNDS, fetch)
 
     def layer(self, base: Base, control: str = "a") -> Path:
         """A layer that nobody uses."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -13,8 +13,10 @@ from bwbuild.errors import BwbuildError, ExitStatus
 from bwbuild.events import Event, Notice, Text
 from bwbuild.process import Completed
 from bwbuild.root import apt
+from bwbuild.root.bounds import NO_BOUNDS
 from bwbuild.root.chamber import Chamber
 from bwbuild.root.ground import Base
+from bwbuild.sandbox.runner import Outcome
 
 SIMULATED = """\
 Reading package lists...
@@ -48,6 +50,14 @@ class Apt:
             line(text)
         return Completed(argv, self.status, self.text.encode(), b"")
 
+    def watch(self, chamber: Chamber, argv: tuple[str, ...], output: Callable[[bytes], None]) -> Outcome:
+        assert chamber.layer is not None, "what is watched writes to a layer"
+        done = self.run(chamber, argv)
+        # A line comes in pieces, and more than one at once.
+        output(done.stdout[:7])
+        output(done.stdout[7:])
+        return Outcome(done.returncode, started=True, timed_out=False, ended=False, seconds=1.0)
+
     def tell(self, event: Event) -> None:
         if isinstance(event, Text):
             self.kept.append(event.text)
@@ -59,6 +69,8 @@ class Apt:
 def answer(monkeypatch: pytest.MonkeyPatch) -> Apt:
     made = Apt()
     monkeypatch.setattr(Chamber, "run", lambda chamber, argv, line=None: made.run(chamber, argv, line))
+    # It is called with the chamber, as a bound method would not be.
+    monkeypatch.setattr(Chamber, "watch", lambda *words: made.watch(*words))  # noqa: PLW0108
     return made
 
 
@@ -66,7 +78,7 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Apt:
 def wish(tmp_path: Path, answer: Apt) -> apt.Wish:
     (tmp_path / "work").mkdir()
     base = Base(tmp_path / "bases" / "id", SUITE, IDENTITY, "id", 0.0)
-    return apt.Wish(base, "control", ("--host-architecture=arm64",), tmp_path, answer.tell)
+    return apt.Wish(base, "control", ("--host-architecture=arm64",), tmp_path, answer.tell, NO_BOUNDS)
 
 
 def test_choice(answer: Apt, wish: apt.Wish) -> None:
@@ -160,6 +172,25 @@ def test_steps_are_told_now_and_then(answer: Apt, wish: apt.Wish, monkeypatch: p
     assert answer.said[-2:] == ["installed 1 of 2 packages", "installed 2 of 2 packages"]
 
 
+def test_download_waits_for_one_that_is_being_killed(
+    answer: Apt, wish: apt.Wish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pause(_: float) -> None:
+        if len(answer.asked) == 3:
+            answer.status, answer.text = 0, ""
+
+    monkeypatch.setattr("time.sleep", pause)
+    locked = "E: Could not get lock /var/cache/apt/archives/lock. It is held by process 0\n"
+    answer.status, answer.text = 100, locked
+    apt.download(wish, 1)
+    apt.download(replace(wish, fetch=False), 1)
+    assert len(answer.asked) == 5
+    answer.status, answer.text = 100, locked
+    monkeypatch.setattr(apt, "_DYING", 0.0)
+    with pytest.raises(BwbuildError, match="can't be fetched"):
+        apt.download(wish, 1)
+
+
 @pytest.mark.parametrize(
     ("text", "status", "told"),
     [
@@ -195,7 +226,7 @@ def test_download_that_fails(
 
 
 def test_no_fetch_asks_no_network(answer: Apt, wish: apt.Wish) -> None:
-    offline = apt.Wish(wish.base, wish.control, wish.options, wish.cache, wish.tell, fetch=False)
+    offline = replace(wish, fetch=False)
     apt.download(offline, 1)
     answer.status = 100
     with pytest.raises(apt.DependencyError, match="which --no-fetch forbids"):
@@ -209,6 +240,12 @@ def test_installation_has_no_network(answer: Apt, wish: apt.Wish, tmp_path: Path
     assert (chamber.network, chamber.layer) == (False, tmp_path)
     assert "--no-download" in argv
     assert answer.said == ["installing 3 packages over the base, once"]
+
+
+def test_installation_that_writes_without_end(answer: Apt, wish: apt.Wish) -> None:
+    answer.text = "x" * (6 << 20)
+    apt.install(wish, 1, wish.cache)
+    assert [len(text) for text in answer.kept] == [4 << 20]
 
 
 @pytest.mark.parametrize(

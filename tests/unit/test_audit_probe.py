@@ -156,7 +156,7 @@ def test_what_was_seen_makes_facts_worse_only() -> None:
 def test_an_unknown_filter_is_known_by_what_it_does() -> None:
     before = replace(GOOD, unfiltered=frozenset(HELD_BACK))
     found = probe.confirmed(before, seen(), sight(INSIDE), filtered=True)
-    assert found.unfiltered == set(HELD_BACK) - {Group.MOUNTS, Group.KEYRING, Group.HOST}
+    assert found.unfiltered == set(HELD_BACK) - {Group.MOUNTS, Group.CHROOT, Group.KEYRING, Group.HOST}
     text = INSIDE.replace("Seccomp\t2", "Seccomp\t0")
     assert probe.confirmed(before, seen(text), sight(text), filtered=True).unfiltered == set(HELD_BACK)
 

@@ -9,11 +9,14 @@ import pytest
 from made_bases import IDENTITY
 
 from bwbuild import process
-from bwbuild.errors import ExitStatus
+from bwbuild.errors import ExitStatus, LimitError
 from bwbuild.process import Completed
+from bwbuild.root.bounds import Bounds
 from bwbuild.root.chamber import Chamber
 from bwbuild.sandbox import runner
-from bwbuild.sandbox.spec import Ceilings
+from bwbuild.sandbox.scope import Scope
+from bwbuild.sandbox.spec import Ceilings, Filter, Restraints
+from bwbuild.sandbox.syscalls import Group
 
 
 @pytest.fixture
@@ -59,22 +62,79 @@ def test_proxies_of_the_caller_are_there_with_the_network(
 
 def test_file_systems_in_memory_have_a_size(chamber: Chamber, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "--size" not in script(chamber, monkeypatch, "true")
-    text = script(replace(chamber, ceilings=Ceilings(tmp=77)), monkeypatch, "true")
+    text = script(replace(chamber, bounds=Bounds(ceilings=Ceilings(tmp=77))), monkeypatch, "true")
     for place in ("/tmp", "/var/tmp", "/run"):
         assert f"--size 77 --tmpfs {place}" in text
 
 
 def test_what_is_watched_has_the_kernels_limits(chamber: Chamber, monkeypatch: pytest.MonkeyPatch) -> None:
+    launches = []
+
     def run(launch: runner.Launch, _: runner.Listeners) -> runner.Outcome:
+        launches.append(launch)
         (chamber.place / "entered").touch()
         return runner.Outcome(0, started=True, timed_out=False, ended=False, seconds=0.0)
 
     monkeypatch.setattr(runner, "run", run)
-    limited = replace(chamber, ceilings=Ceilings(processes=55, files=(10, 20)))
-    limited.watch(["true"], runner.Listeners(lambda _: None), None)
+    ceilings, scope = Ceilings(processes=55, files=(10, 20)), Scope(("systemd-run",))
+    limited = replace(chamber, bounds=Bounds(ceilings=ceilings, scope=scope, timeout=7.0))
+    limited.watch(["true"], print)
     text = (chamber.place / "launch").read_text()
     words = 'env -i PATH="$PATH" prlimit --core=0 --nproc=55 --nofile=10:20 -- bwrap --json-status-fd '
     assert words in text
+    (launch,) = launches
+    assert (launch.timeout, launch.scope) == (7.0, scope)
+
+
+def test_restraints_hold_for_all_that_run(chamber: Chamber, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "seccomp" not in script(chamber, monkeypatch, "true")
+    held = Restraints((Filter("policy", (Group.NAMESPACES,)),), nesting=False, keyctl=250)
+    text = script(replace(chamber, bounds=Bounds(restraints=held)), monkeypatch, "true")
+    assert "echo 0 > /proc/sys/user/max_user_namespaces" in text
+    assert "syscall(250, 1, 0)" in text
+    assert "--add-seccomp-fd 4 " in text
+    assert " true 4< filter.policy || status=$?" in text
+    assert "=== 644 filter.policy: " in text
+
+
+def test_nobody_inside_reads_the_callers_environment(
+    chamber: Chamber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That of bwrap's own process is there to be read."""
+    assert 'env -i PATH="$PATH" bwrap' in script(chamber, monkeypatch, "true")
+
+
+def test_who_watches_hears_and_judges(chamber: Chamber, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[object] = []
+
+    class Attendant:
+        def __init__(self, place: Path) -> None:
+            heard.append(place)
+
+        def output(self, data: bytes) -> None:
+            heard.append(data)
+
+        def tick(self, running: runner.Running) -> bool:
+            heard.append(running)
+            return True
+
+        def judge(self, outcome: runner.Outcome) -> None:
+            heard.append(outcome.exit_code)
+            raise LimitError("too much")
+
+    def run(_: runner.Launch, listeners: runner.Listeners) -> runner.Outcome:
+        listeners.output(b"before all is mounted")
+        (chamber.place / "entered").touch()
+        listeners.output(b"after")
+        assert listeners.tick(running)
+        return runner.Outcome(None, started=True, timed_out=False, ended=True, seconds=0.0)
+
+    running, said = runner.Running(1, 2), []
+    monkeypatch.setattr(runner, "run", run)
+    with pytest.raises(LimitError, match="too much"):
+        replace(chamber, bounds=Bounds(attend=Attendant)).watch(["true"], said.append)
+    assert said == [b"after"]
+    assert heard == [chamber.place, b"after", running, None]
 
 
 def test_rights_of_root_are_those_that_dpkg_needs(chamber: Chamber, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from bwbuild.errors import BwbuildError, ExitStatus
 from bwbuild.events import Notice
 from bwbuild.process import Completed
 from bwbuild.root import apt, offer
+from bwbuild.root.bounds import NO_BOUNDS
 from bwbuild.root.chamber import Chamber
 from bwbuild.root.extra import Extra
 from bwbuild.root.ground import Base
@@ -54,7 +55,7 @@ def wish(tmp_path: Path, *, fetch: bool = True, **more: object) -> apt.Wish:
     extra = Extra(place, **more)  # type: ignore[arg-type]
     base = Base(tmp_path / "bases" / "id", SUITE, IDENTITY, "id", 0.0)
     said: list[Notice] = []
-    return apt.Wish(base, "control\n", (), tmp_path, said.append, fetch, extra)
+    return apt.Wish(base, "control\n", (), tmp_path, said.append, NO_BOUNDS, fetch, extra)
 
 
 def test_newer_packages_of_the_base_are_wanted(tmp_path: Path, answers: Answers) -> None:
@@ -72,7 +73,7 @@ def test_newer_packages_of_the_base_are_wanted(tmp_path: Path, answers: Answers)
 
 def test_nothing_extra_changes_nothing(tmp_path: Path, answers: Answers) -> None:
     base = Base(tmp_path, SUITE, IDENTITY, "id", 0.0)
-    plain = apt.Wish(base, "control", (), tmp_path, print)
+    plain = apt.Wish(base, "control", (), tmp_path, print, NO_BOUNDS)
     with offer.opened(plain) as offered:
         assert offered is plain
     assert answers.asked == []

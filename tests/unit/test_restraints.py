@@ -34,7 +34,7 @@ def test_user_namespaces() -> None:
     found = restraints(Settings(allow=NESTING), "amd64")
     assert found.nesting
     lifted = set(HELD_BACK) - set(found.filters[0].groups)
-    assert lifted == {Group.NAMESPACES, Group.MOUNTS, Group.TERMINAL}
+    assert lifted == {Group.NAMESPACES, Group.MOUNTS, Group.CHROOT, Group.TERMINAL}
 
 
 def test_without_a_filter_the_rest_stays() -> None:

@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from bwbuild.host.facts import Host
 from bwbuild.sandbox import runner, small, unpack
 from bwbuild.sandbox.scope import NO_SCOPE, Scope, scope
 from bwbuild.sandbox.spec import Restraints
+from bwbuild.sandbox.tail import Tail
 
 #: Bytes of what the programs write that are remembered, and lines of them that are shown.
 _TAIL, _LINES = 1 << 16, 10
@@ -66,19 +67,18 @@ class Reader:
 
 
 def _run(launch: runner.Launch, watched: Watched, what: str) -> tuple[int, tuple[str, ...]]:
-    tail = bytearray()
+    tail = Tail(_TAIL)
 
     def remember(event: Event) -> None:
         if isinstance(event, Output):
-            tail.extend(event.data)
-            del tail[:-_TAIL]
+            tail.add(event.data)
 
     watchdog = Watchdog(watched, remember)
     outcome = runner.run(launch, runner.Listeners(watchdog.output, tick=watchdog.tick))
     breach = verdict.killed(outcome, watchdog.seen, watched.limits, what) or watchdog.overgrown()
     if breach is not None:
-        raise BreachError(replace(breach, message=_named(breach.message, what)))
-    lines = tuple(line[:200] for line in tail.decode("utf-8", "replace").splitlines()[-_LINES:])
+        raise BreachError(breach.told_of(what))
+    lines = tuple(line[:200] for line in tail.lines(_LINES))
     if not outcome.started or outcome.exit_code is None:
         raise HostError(
             f"the sandbox for {what} did not start or was killed",
@@ -86,10 +86,6 @@ def _run(launch: runner.Launch, watched: Watched, what: str) -> tuple[int, tuple
             details=lines,
         )
     return outcome.exit_code, lines
-
-
-def _named(message: str, what: str) -> str:
-    return message if message.startswith(what) else f"{what}: {message}"
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from bwbuild.host.facts import Host
 from bwbuild.sandbox import inspection, runner
 from bwbuild.sandbox.inspection import ANSWERS, CONTENTS, CONTROL, CURRENT, INFO, NAMES
 from bwbuild.sandbox.spec import Restraints
+from bwbuild.sandbox.tail import Tail
 from bwbuild.units import human_duration, human_size
 
 #: Seconds that all packages of a build may take, and bytes that take one more: dpkg-deb is ten times as fast.
@@ -84,21 +85,16 @@ def _packages(artifacts: Sequence[Artifact]) -> list[Artifact]:
 
 
 def _run(packages: Sequence[Artifact], scratch: Path, launcher: str) -> None:
-    tail = bytearray()
-
-    def remember(data: bytes) -> None:
-        tail.extend(data)
-        del tail[:-_TAIL]
-
+    tail = Tail(_TAIL)
     names = [package.name for package in packages]
     script = scratch / "inspect"
     script.write_bytes(os.fsencode(launcher))
     limit = PATIENCE + sum(package.size for package in packages) / PACE
     with passable(scratch):
-        outcome = runner.run(runner.Launch(script, scratch, timeout=limit), runner.Listeners(remember))
+        outcome = runner.run(runner.Launch(script, scratch, timeout=limit), runner.Listeners(tail.add))
     if outcome.exit_code == 0:
         return
-    lines = tail.decode("utf-8", "replace").splitlines()[-10:]
+    lines = tail.lines(10)
     with files.directory(scratch / ANSWERS.name) as answers:
         culprit = _culprit(names, answers)
     largest = max((path.lstat().st_size for path in (scratch / ANSWERS.name).iterdir()), default=0)

@@ -77,6 +77,11 @@ class Breach:
     message: str
     hint: str
 
+    def told_of(self, what: str) -> Breach:
+        """The same with ``what`` named in its message."""
+        named = self.message.startswith(what)
+        return self if named else replace(self, message=f"{what}: {self.message}")
+
 
 class BreachError(LimitError):
     """Something was ended, or failed, at a limit; ``reached`` is for the report."""
