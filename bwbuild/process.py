@@ -284,9 +284,9 @@ def _untied(
     if kind is None:
         with suppress(BrokenPipeError):  # somebody has killed it
             os.write(tell, b"\n")
-    # Told nothing, it kills what still has the tie, and ends when nothing does.
-    os.close(tell)
+    # Told nothing, it kills what still has the tie, and ends when nothing does: this process must have let go.
     os.close(rope)
+    os.close(tell)
     waiting.wait()
 
 

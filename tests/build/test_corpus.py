@@ -150,7 +150,7 @@ def test_a_child_that_is_killed_is_one_failed_job(desk: Desk) -> None:
     top = trees(desk, aa=Rules(during="sleep 5353"), bb=None)
     child = desk.start("corpus", "run", top, "-b", "--name", "x", "--jobs", "1")
     wait_for(lambda: sleeping(5353))
-    for pid, words in processes("runs/x/aa/report.json"):
+    for pid, words in processes(str(state(desk) / "runs/x/aa/report.json")):
         if "-m bwbuild build" in words:
             os.kill(pid, signal.SIGKILL)
     out, _ = child.communicate(timeout=PATIENCE)
