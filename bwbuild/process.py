@@ -19,7 +19,7 @@ from bwbuild.errors import BwbuildError, HostError
 from bwbuild.interrupt import undisturbed
 
 Argv = Sequence[str | os.PathLike[str]]
-#: Seconds that what was killed may take to be gone.
+#: Seconds that what was killed may take to be gone, and to save a layer before.
 GRACE = 60.0
 
 
@@ -284,7 +284,7 @@ def _untied(
     if kind is None:
         with suppress(BrokenPipeError):  # somebody has killed it
             os.write(tell, b"\n")
-    # Told nothing, it kills what still has the tie, and ends when nothing does: this process must have let go.
+    # Told nothing, it kills what still has the tie, which this process must not be, and ends when nothing does.
     os.close(rope)
     os.close(tell)
     waiting.wait()

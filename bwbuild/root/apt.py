@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bwbuild import process
-from bwbuild.errors import DependencyError, HostError
+from bwbuild.errors import BwbuildError, DependencyError, HostError
 from bwbuild.events import Level, Notice, Observer, Text
 from bwbuild.root.bounds import Bounds
 from bwbuild.root.chamber import Chamber
@@ -102,6 +102,7 @@ def choose(wish: Wish) -> dict[str, str]:
     """What apt would install, by simulation: name:architecture -> version.
 
     :raises DependencyError: there is no solution; apt's explanation is in the details.
+    :raises OutputError: the disk is full.
     """
     wish.tell(Notice(Level.INFO, f"apt resolves {wish.what} in {wish.base.suite.name}"))
     done = run(wish, ("-s", *wish.options, "build-dep", _WANTED))
@@ -252,7 +253,9 @@ def needed(line: str) -> str:
     return match[1] if match and match[1] != "0 B" else ""
 
 
-def _unsolved(wish: Wish, done: process.Completed) -> DependencyError:
+def _unsolved(wish: Wish, done: process.Completed) -> BwbuildError:
+    if any(FULL in line for line in _told(done)):
+        return full(wish.cache, _told(done))
     return DependencyError(
         f"apt can't satisfy {wish.what} in {wish.base.suite.name}",
         hint=wish.remedy,

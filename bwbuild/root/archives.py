@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,17 @@ def kept(place: Path) -> Iterator[None]:
     """No package is removed from ``place`` meanwhile."""
     with locked(place, SHARED):
         yield
+
+
+def has_all(place: Path, chosen: Mapping[str, str]) -> bool:
+    """Whether apt would have nothing to fetch for what it chose: name:architecture -> version."""
+    return all((place / _by_name(key, version)).exists() for key, version in chosen.items())
+
+
+def _by_name(key: str, version: str) -> str:
+    """How apt calls the file of a package."""
+    name, _, architecture = key.partition(":")
+    return f"{name}_{version.replace('_', '%5f').replace(':', '%3a')}_{architecture}.deb"
 
 
 def bring(place: Path, file: str, digest: str, to: Path) -> bool:

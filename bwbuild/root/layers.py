@@ -169,7 +169,9 @@ def _made(wish: Wish, key: str, choice: _Choice, stack: ExitStack) -> Layer:
         (path / "upper").chmod(0o755)
         if chosen:
             with archives.kept(wish.shared):
-                _download_in_turn(wish, len(chosen), files)
+                # To ask apt takes it as long as to choose.
+                if wish.extra is not None or not archives.has_all(wish.archives, chosen):
+                    _download_in_turn(wish, len(chosen), files)
                 apt.install(wish, len(chosen), path)
         records.complete(path, {"base": wish.base.id, "packages": dict(chosen)})
         stack.push(attempt.pop_all())

@@ -16,8 +16,6 @@ from bwbuild import orphans, process
 from bwbuild.errors import HostError
 from bwbuild.sandbox import tracing
 
-#: Seconds that a killed sandbox may take until its last process is gone and its layer is saved.
-GRACE = 60.0
 #: Seconds between two calls of ``Listeners.tick``.
 TICK = 0.5
 _CHUNK = 1 << 18
@@ -141,7 +139,7 @@ class Supervisor:
             self._trace.close()
         open_ends = {self._output, self._error}
         while open_ends:
-            ready, _, _ = select.select(list(open_ends), [], [], GRACE)
+            ready, _, _ = select.select(list(open_ends), [], [], process.GRACE)
             if not ready:
                 self._kill_launcher()
                 break
@@ -158,10 +156,14 @@ class Supervisor:
         self._child.wait()
         # What leads out of the network comes here as an orphan, and is killed by the kernel. An interactive
         # one shares the caller's process group.
-        if self._connected and not self._interactive and not orphans.await_group(self._child.pid, GRACE):
+        if (
+            self._connected
+            and not self._interactive
+            and not orphans.await_group(self._child.pid, process.GRACE)
+        ):
             raise HostError("the helper of the network does not end", hint="look for pasta with ps")
         if self._first is not None:
-            ready, _, _ = select.select([self._first], [], [], GRACE)
+            ready, _, _ = select.select([self._first], [], [], process.GRACE)
             if ready:
                 with suppress(ChildProcessError):  # bwrap may have waited for it after all
                     os.waitid(os.P_PIDFD, self._first, os.WEXITED)

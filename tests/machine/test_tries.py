@@ -58,7 +58,8 @@ warn "Cannot fork: $!\n";
 sleep 10;
 exit 3;
 """
-EATER = "my $x = 'x' x (%d << 20); sleep 600"
+#: Of constants alone perl would make the string before it runs anything.
+EATER = "my $n = %d << 20; my $x = 'x' x $n; sleep 600"
 
 
 def make_base(_suite: Suite, path: Path, _identity: Identity, _tell: object) -> None:
@@ -161,6 +162,14 @@ def test_processes(tries: Desk) -> None:
     assert done.status == 3, done.both
     assert 80 < int(done.out) < 100
     assert "refused: more than 100 processes; --limit-processes NUMBER allows it more" in done.err
+
+
+def test_processes_of_one_that_goes_on(tries: Desk) -> None:
+    """It insists, and is ended, though to look at so many takes this machine long."""
+    script = FORKS.replace("sleep 10", "sleep 600")
+    done = tries.run(*words("perl", "-e", script, options=("--limit-processes", "100")))
+    assert done.status == 11, done.both
+    assert "killed at the limit of 100 processes" in done.err
 
 
 @pytest.mark.parametrize(

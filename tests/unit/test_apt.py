@@ -137,6 +137,13 @@ def test_no_solution_shows_what_apt_explains(answer: Apt, wish: apt.Wish) -> Non
     assert caught.value.details == (" builddeps : Depends: nosuch", "E: Unable")
 
 
+def test_no_room_to_choose(answer: Apt, wish: apt.Wish) -> None:
+    answer.status, answer.text = 100, "E: Write error - ~LZMAFILE (28: No space left on device)\n"
+    with pytest.raises(BwbuildError) as caught:
+        apt.choose(wish)
+    assert caught.value.status is ExitStatus.OUTPUT
+
+
 @pytest.mark.parametrize(
     ("line", "size"),
     [

@@ -133,7 +133,24 @@ def test_choice_without_its_layer_is_made_again(cache: Cache, base: Base) -> Non
     path = cache.layer(base)
     assert layers.remove(path)
     assert cache.layer(base) != path
-    assert made(cache) == ["choose:a", "download:1", "install:1"] * 2
+    # What is to be fetched is there.
+    assert made(cache) == ["choose:a", "download:1", "install:1", "choose:a", "install:1"]
+
+
+def test_apt_is_asked_to_fetch_when_one_file_is_missing(cache: Cache, base: Base) -> None:
+    cache.chosen = {"hello:amd64": "2.10", "a+b:all": "1:2_3~x"}
+    first = cache.layer(base)
+    (cache.top / "archives" / "a+b_1%3a2%5f3~x_all.deb").touch()
+    layers.remove(first)
+    second = cache.layer(base)
+    (cache.top / "archives" / "hello_2.10_amd64.deb").unlink()
+    layers.remove(second)
+    cache.layer(base)
+    assert made(cache) == [
+        *("choose:a", "download:2", "install:2"),
+        *("choose:a", "install:2"),
+        *("choose:a", "download:2", "install:2"),
+    ]
 
 
 def test_empty_choice_is_none(cache: Cache, base: Base) -> None:

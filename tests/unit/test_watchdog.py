@@ -30,6 +30,41 @@ def test_a_first_process_that_still_has_the_machines_root(tmp_path: Path) -> Non
     assert usage.memory < used
 
 
+class Machine:
+    """A slow one: to look at a tree takes a tenth of a second. Its clock goes on by half a second a tick."""
+
+    def __init__(self, tasks: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = self.spent = 0.0
+        self.looks = 0
+        self._tasks = tasks
+        monkeypatch.setattr("time.monotonic", lambda: self.now)
+        monkeypatch.setattr("time.thread_time", lambda: self.spent)
+        monkeypatch.setattr(watchdog, "Pace", lambda interval: Pace(interval, lambda: self.now))
+        monkeypatch.setattr(TreeMonitor, "glance", lambda _monitor, _files=0: self.look())
+        monkeypatch.setattr(TreeMonitor, "sample", lambda _monitor, _glance: Usage(0, 0.0))
+
+    def look(self) -> Glance:
+        self.looks += 1
+        self.spent += 0.1
+        return Glance((), self._tasks, 0, 0)
+
+    def run(self, watching: Watchdog, seconds: float) -> Breach | None:
+        while self.now < seconds and not watching.tick(Running(os.getpid(), None)):
+            self.now += 0.5
+        return watching.seen.breach
+
+
+def test_many_processes_are_looked_at_more_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = Machine(40, monkeypatch)
+    assert few.run(Watchdog(Watched(Limits(processes=100), tmp_path, None, ()), print), 200.0) is None
+    assert few.looks == 4
+    many = Machine(100, monkeypatch)
+    breach = many.run(Watchdog(Watched(Limits(processes=100), tmp_path, None, ()), print), 200.0)
+    assert breach is not None
+    assert breach.reached.name == "processes"
+    assert many.now < 15
+
+
 GIB = 1 << 30
 
 

@@ -147,8 +147,8 @@ class Watchdog:
         return self._check_processes(glance.tasks) or self._check_memory(glance, danger=danger, urgent=urgent)
 
     def _in_danger(self, glance: Glance) -> bool:
-        limit = self._limits.memory
-        return limit is not None and glance.most > limit // 2
+        taken = ((self._limits.memory, glance.most), (self._limits.processes, glance.tasks))
+        return any(limit is not None and most > limit // 2 for limit, most in taken)
 
     def _check_memory(self, glance: Glance, *, danger: bool, urgent: bool) -> Breach | None:
         limit = self._limits.memory
