@@ -284,7 +284,7 @@ def _untied(
     if kind is None:
         with suppress(BrokenPipeError):  # somebody has killed it
             os.write(tell, b"\n")
-    # Told nothing, it kills what still has the tie, which this process must not be, and ends when nothing does.
+    # Told nothing, it kills what still has the tie, this process too, and ends when nothing does.
     os.close(rope)
     os.close(tell)
     waiting.wait()

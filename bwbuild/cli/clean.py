@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -64,7 +65,8 @@ def clean(*, remove: bool, homes: bool, profiles: bool, older_than: float, **par
     from bwbuild.build import places  # noqa: PLC0415 - --help does not need it
 
     settings = configuration(parameters).settings
-    before = time.time() - older_than * 86400
+    # Without the option all counts, also what others use at this moment.
+    before = time.time() - older_than * 86400 if older_than else math.inf
     if homes:
         _clean_homes(before, remove)
         return

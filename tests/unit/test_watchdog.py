@@ -10,6 +10,7 @@ import pytest
 
 from bwbuild.build.watch import watchdog
 from bwbuild.build.watch.limits import Breach, Limits
+from bwbuild.build.watch.monitor import Glance, Pace, TreeMonitor
 from bwbuild.build.watch.watchdog import Watchdog, Watched
 from bwbuild.events import Event, Usage
 from bwbuild.sandbox.runner import Running
