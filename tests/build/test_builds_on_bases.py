@@ -222,7 +222,7 @@ def running_in(top: Path) -> list[tuple[int, str]]:
     return processes(str(top / "cache" / "work")) + processes(str(top / "cache" / "layers"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
 def test_layer_that_was_ended_early(bases: Bases, top: Path, number: signal.Signals) -> None:
     desk = bases.desk(top, depends="bwt-slow")
     running = desk.start("-d", OWN, "-b", "--no-sign")

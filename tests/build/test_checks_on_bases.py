@@ -136,6 +136,7 @@ def test_limits_of_a_build_hold_in_its_checks(bases: Bases, top: Path) -> None:
         assert "killed" in found["reason"]
 
 
+@pytest.mark.long
 def test_source_without_tests(bases: Bases, top: Path) -> None:
     desk = bases.desk(top)
     found = checked(desk, "--autopkgtest", "-b", "--fail-on=autopkgtest=skip")

@@ -173,6 +173,7 @@ def test_ten_runs_of_the_same_report_nothing(desk: Desk) -> None:
         assert not any(found.values()), (old, new, found)
 
 
+@pytest.mark.long
 def test_a_new_failure_decides_about_the_exit_status(desk: Desk) -> None:
     top = desk.top / "trees"
     for name in ("breaks", "mode", "same"):

@@ -58,6 +58,7 @@ def test_base_itself_stays_as_it_is(bases: Bases, top: Path, debs: Path) -> None
     assert desk.inside("dpkg --print-foreign-architectures", "-d", OWN) == ""
 
 
+@pytest.mark.long
 def test_relation_that_names_an_architecture(bases: Bases, top: Path, debs: Path) -> None:
     desk = bases.desk(top, depends="bwt-own:arm64")
     seen = desk.inside("dpkg-query -W bwt-own; echo ${CONFIG_SITE-}", "-d", OWN, f"--extra-package={debs}")

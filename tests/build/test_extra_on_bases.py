@@ -55,6 +55,7 @@ def test_package_that_no_suite_has(bases: Bases, top: Path, debs: Path) -> None:
     assert list((top / "cache" / "work").iterdir()) == []
 
 
+@pytest.mark.long
 def test_same_packages_need_no_apt_and_changed_ones_make_another_layer(
     bases: Bases, top: Path, debs: Path, tmp_path: Path
 ) -> None:
@@ -177,6 +178,7 @@ def test_repository(bases: Bases, top: Path, repository: Repository) -> None:
     assert desk.inside(SHOW, "-d", OWN, *repository_words(repository)) == "three"
 
 
+@pytest.mark.long
 def test_download_is_kept_by_content(bases: Bases, top: Path, repository: Repository) -> None:
     """A layer that is gone is made again from what was fetched, and never from another one's file."""
     desk = bases.desk(top, depends="bwt-own")

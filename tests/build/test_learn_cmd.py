@@ -186,6 +186,7 @@ def trimmed(desk: Desk) -> dict[str, Any]:
     return trim
 
 
+@pytest.mark.long
 def test_trim_leaves_out_all_together(desk: Desk) -> None:
     trim = trimmed(desk)
     assert trim["tried"] == [(["acl"], True), (["strace"], True), (["acl", "strace"], True)]

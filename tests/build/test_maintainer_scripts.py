@@ -96,7 +96,9 @@ def test_tests_of_a_source_have_nothing_of_the_callers(desk: Desk) -> None:
     assert "\nAutopkgtest: pass\n" in desk.log()
 
 
-@pytest.mark.parametrize("limit", GREEDY)
+@pytest.mark.parametrize(
+    "limit", ["memory", *(pytest.param(name, marks=pytest.mark.long) for name in ("silence", "processes"))]
+)
 def test_they_have_the_limits_of_a_build(desk: Desk, limit: str) -> None:
     name = f"bwt-{limit}"
     made = make_deb(desk.top, name, {"usr/bin/bwt": ""}, {"postinst": GREEDY[limit]})
