@@ -301,20 +301,12 @@ def gnupg_home(variable: str = "GNUPGHOME") -> Iterator[Path]:
         shutil.rmtree(home, onerror=_unless_gone)
 
 
-def make_signing_key(home: Path, user: str) -> str:
-    """Make a key without passphrase in the keyring of the home directory ``home``; its fingerprint."""
-    words = (
-        "--batch",
-        "--status-fd",
-        "1",
-        "--passphrase",
-        "",
-        "--quick-generate-key",
-        user,
-        "ed25519",
-        "sign",
-    )
-    environment = {"PATH": "/usr/bin:/bin", "HOME": str(home)}
+def make_signing_key(home: Path, user: str, variable: str = "GNUPGHOME") -> str:
+    """Make a key without passphrase where ``variable`` leads gpg to ``home``; its fingerprint."""
+    options = ("--batch", "--status-fd", "1", "--passphrase", "")
+    words = (*options, "--quick-generate-key", user, "ed25519", "sign", "never")
+    # The name is in UTF-8.
+    environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", variable: str(home)}
     made = subprocess.run(["gpg", *words], env=environment, capture_output=True, text=True, check=False)
     created = re.search(r"KEY_CREATED . (\w+)", made.stdout)
     assert created, made.stderr

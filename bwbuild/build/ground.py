@@ -20,7 +20,6 @@ from bwbuild.errors import HostError, SourceError
 from bwbuild.events import Event, Field, Observer, Section, Text
 from bwbuild.host.facts import Host, root_names
 from bwbuild.root import bases, extra, layers, sources
-from bwbuild.root.extra import Extra
 from bwbuild.root.ground import Base, Ground, Layer
 from bwbuild.root.mirrors import mirrors
 from bwbuild.root.suite import Suite, of_changelog, parse_name
@@ -58,7 +57,9 @@ def opened(inputs: Inputs, name: str, tell: Recorder) -> Iterator[Ground]:
             options=besides.options_for_apt(asked),
             cache=cache,
             tell=tell,
-            bounds=of_installing(settings, inputs.host, identity, foreign=_has_foreign(added)),
+            bounds=of_installing(
+                settings, inputs.host, identity, foreign=bool(added and added.architectures)
+            ),
             fetch=settings.fetch,
             extra=added,
             remedy=besides.remedy(inputs.options),
@@ -162,10 +163,6 @@ def _about_layer(layer: Layer) -> Iterator[Event]:
     yield Text(f"Over the base: {number} packages, {how}.")
     if not layer.seconds:
         yield Field("Packages", with_versions(layer.packages))
-
-
-def _has_foreign(added: Extra | None) -> bool:
-    return added is not None and bool(added.architectures)
 
 
 def _installed(base: Base, layer: Layer) -> dict[str, str]:

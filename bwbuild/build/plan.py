@@ -13,7 +13,7 @@ from bwbuild.build.jobs import Demand, Jobs, jobs_of
 from bwbuild.build.notes import Chosen, notes_on
 from bwbuild.build.record.reading import UNTOLD, Told
 from bwbuild.build.restraints import restraints
-from bwbuild.build.watch.limits import NO_LIMITS, Limits, ceilings, resolve
+from bwbuild.build.watch.limits import NO_LIMITS, Limits, ceilings, resolve, scope_of
 from bwbuild.build.workspaces import choose_workspace
 from bwbuild.config.settings import BuildAs, IdentityChoice, Settings
 from bwbuild.config.settings import Workspace as WorkspaceChoice
@@ -38,7 +38,7 @@ from bwbuild.sandbox.environment import build_environment
 from bwbuild.sandbox.network import NAMESERVER
 from bwbuild.sandbox.permits import NO_PERMITS, Permits
 from bwbuild.sandbox.policy import Request, RootView, compose
-from bwbuild.sandbox.scope import Scope, scope
+from bwbuild.sandbox.scope import Scope
 from bwbuild.sandbox.spec import Identity, IdentityKind, Sandbox, Workspace
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class Plan:
     @property
     def scope(self) -> Scope:
         """The control group in which the build runs, if there is one."""
-        return scope(self.host.manager if self.settings.limit_scope else None, *self.limits.grouped)
+        return scope_of(self.settings, self.host, self.limits)
 
     @property
     def version(self) -> str:

@@ -17,28 +17,29 @@ _SOCKETCALL = ("i386", "s390x")
 
 def restraints(settings: Settings, architecture: str) -> Restraints:
     """The restraints of a build on a machine of Debian's ``architecture``."""
-    return _by(settings, architecture, ())
-
-
-def for_checks(settings: Settings, architecture: str) -> Restraints:
-    """The restraints of a check, which may be root of a root of its own, as dpkg and autopkgtest want it."""
-    return _by(settings, architecture, (Group.CHROOT,))
-
-
-def _by(settings: Settings, architecture: str, needed: tuple[Group, ...]) -> Restraints:
     nesting = USERNS in settings.allow
-    lifted = (*needed, *(syscalls.NESTING if nesting else ()))
-    policy = _policy(architecture, lifted, foreign=settings.foreign_abi)
+    policy = _policy(architecture, settings.foreign_abi)
     filters = [policy] if settings.seccomp else []
     # In place the build writes what is to last.
     if settings.seccomp and settings.suppress_sync and settings.workspace is Workspace.PRIVATE:
         filters.append(Filter("sync", (Group.SYNC,), settings.foreign_abi))
-    return Restraints(tuple(filters), nesting, syscalls.KEYCTL.get(architecture))
+    found = Restraints(tuple(filters), nesting, syscalls.KEYCTL.get(architecture))
+    return found.lifting(*syscalls.NESTING) if nesting else found
 
 
-def for_unpacking(settings: Settings, architecture: str) -> Restraints:
-    """The restraints of dpkg-source, which needs nothing that a build may be allowed."""
-    return _without_granted(settings, architecture, _policy(architecture, ()))
+def for_checks(settings: Settings, architecture: str) -> Restraints:
+    """The restraints of a check, which may be root of a root of its own, as dpkg and autopkgtest want it."""
+    return restraints(settings, architecture).lifting(Group.CHROOT)
+
+
+def for_unpacking(settings: Settings, architecture: str, *, foreign: bool = False) -> Restraints:
+    """The restraints of dpkg-source, which needs nothing that a build may be allowed.
+
+    :param foreign: programs of other ABIs run.
+    """
+    filters = (_policy(architecture, foreign),) if settings.seccomp else ()
+    # A machine where the limit for namespaces can't be set may be why it is allowed.
+    return Restraints(filters, USERNS in settings.allow, syscalls.KEYCTL.get(architecture))
 
 
 def for_installing(settings: Settings, architecture: str, *, foreign: bool) -> Restraints:
@@ -46,19 +47,12 @@ def for_installing(settings: Settings, architecture: str, *, foreign: bool) -> R
 
     :param foreign: packages of other architectures are among what is installed.
     """
-    policy = _policy(architecture, (Group.CHROOT,), foreign=foreign or settings.foreign_abi)
-    return _without_granted(settings, architecture, policy)
+    held = for_unpacking(settings, architecture, foreign=foreign or settings.foreign_abi)
+    return held.lifting(Group.CHROOT)
 
 
-def _without_granted(settings: Settings, architecture: str, policy: Filter) -> Restraints:
-    filters = (policy,) if settings.seccomp else ()
-    # A machine where the limit for namespaces can't be set may be why it is allowed.
-    return Restraints(filters, USERNS in settings.allow, syscalls.KEYCTL.get(architecture))
-
-
-def _policy(architecture: str, lifted: tuple[Group, ...], *, foreign: bool = False) -> Filter:
-    groups = tuple(group for group in syscalls.HELD_BACK if group not in lifted)
-    return Filter("policy", _filterable(groups, architecture), foreign)
+def _policy(architecture: str, foreign: bool) -> Filter:
+    return Filter("policy", _filterable(syscalls.HELD_BACK, architecture), foreign)
 
 
 def _filterable(groups: tuple[Group, ...], architecture: str) -> tuple[Group, ...]:

@@ -11,7 +11,7 @@ from bwbuild.checks.testcontrol import Package, packages
 from bwbuild.errors import DependencyError, HostError
 from bwbuild.events import Observer
 from bwbuild.root import etc, layers
-from bwbuild.root.bounds import NO_BOUNDS, Bounds
+from bwbuild.root.bounds import Bounds
 from bwbuild.root.chamber import CAPABILITIES, Chamber
 from bwbuild.root.extra import Extra
 from bwbuild.root.ground import Base, Layer
@@ -132,8 +132,8 @@ class Bench:
     cache: Path
     tell: Observer
     output: Callable[[bytes], None]
-    bounds: Bounds = NO_BOUNDS
-    installing: Bounds = NO_BOUNDS
+    bounds: Bounds
+    installing: Bounds
     fetch: bool = True
     permits: Permits = NO_PERMITS
     traffic: Traffic | None = None

@@ -60,11 +60,7 @@ class Bounds:
 
     def lifting(self, *groups: Group) -> Bounds:
         """The same without these groups of system calls among what is held back."""
-        filters = (
-            replace(each, groups=tuple(group for group in each.groups if group not in groups))
-            for each in self.restraints.filters
-        )
-        return replace(self, restraints=replace(self.restraints, filters=tuple(filters)))
+        return replace(self, restraints=self.restraints.lifting(*groups))
 
 
 NO_BOUNDS = Bounds()

@@ -121,7 +121,7 @@ class Chamber:
             else:
                 first.extend(data)
 
-        text = self._script(argv, status=_STATUS)
+        text = self._script(argv, watched=True)
         first_id = self.identity.outer_first
         # Who opens /dev/stderr anew must own the pipe.
         own = "" if first_id is None else f"chown {first_id}:{first_id} /proc/self/fd/1 /proc/self/fd/2\n"
@@ -178,12 +178,12 @@ class Chamber:
             )
         return HostError("no root of a suite can be entered here", hint="bwbuild doctor", details=details)
 
-    def _script(self, argv: Sequence[str], *, status: str = "", terminal: bool = False) -> str:
-        lines = self._lines(argv, status=status, terminal=terminal)
+    def _script(self, argv: Sequence[str], *, watched: bool = False, terminal: bool = False) -> str:
+        lines = self._lines(argv, watched=watched, terminal=terminal)
         filters = guard.files(self.bounds.restraints.filters)
-        return in_namespace(self.identity, lines, self.permits.network if status else None, filters)
+        return in_namespace(self.identity, lines, self.permits.network if watched else None, filters)
 
-    def _lines(self, argv: Sequence[str], *, status: str, terminal: bool) -> Iterator[str]:
+    def _lines(self, argv: Sequence[str], *, watched: bool, terminal: bool) -> Iterator[str]:
         yield "mkdir -p ns; mount -t tmpfs -o mode=755 bwbuild ns"
         yield f"mkdir ns/root ns/lower; mount --bind -- {shlex.quote(str(self.root))} ns/lower"
         layer = self.place if self.layer is None else self.layer
@@ -199,7 +199,8 @@ class Chamber:
         yield from guard.lowered(restraints, ceilings)
         yield f": > {_ENTERED}"
         words = shlex.join([*self._bwrap(terminal=terminal), *argv])
-        start = f"{guard.start(restraints, ceilings)} {status} {guard.TIED} {words}"
+        status = f"{_STATUS} " if watched else ""
+        start = f"{guard.start(restraints, ceilings)} {status}{guard.TIED} {words}"
         yield f"status=0; {start}{guard.opened(restraints.filters)} || status=$?"
         # bwrap has made an empty file there, to mount at.
         yield f"umount ns/root; [ -s ns/layer/upper{_POLICY_FILE} ] || rm -f ns/layer/upper{_POLICY_FILE}"

@@ -7,7 +7,7 @@ What lies in the scratch directory is named relative to it, since only the runne
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path, PurePosixPath
 
@@ -199,6 +199,14 @@ class Restraints:
     nesting: bool = True
     #: the number of the system call keyctl, by which the sandbox gets a session keyring of its own
     keyctl: int | None = None
+
+    def lifting(self, *groups: Group) -> Restraints:
+        """The same without ``groups`` among what is held back."""
+        filters = (
+            replace(each, groups=tuple(group for group in each.groups if group not in groups))
+            for each in self.filters
+        )
+        return replace(self, filters=tuple(filters))
 
 
 NO_RESTRAINTS = Restraints()

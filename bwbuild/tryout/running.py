@@ -12,13 +12,12 @@ from pathlib import Path
 from bwbuild.build.scratch import Scratch
 from bwbuild.build.study.doctor import explain_scope
 from bwbuild.build.verdict import killed
-from bwbuild.build.watch.limits import BreachError
+from bwbuild.build.watch.limits import BreachError, scope_of
 from bwbuild.build.watch.watchdog import Watchdog, Watched
 from bwbuild.errors import CheckError, OutputError
-from bwbuild.events import Event, Output
 from bwbuild.host.doctor import advice
 from bwbuild.sandbox import runner, script
-from bwbuild.sandbox.scope import NO_SCOPE, scope
+from bwbuild.sandbox.scope import NO_SCOPE
 from bwbuild.sandbox.spec import Guest, Tmpfs
 from bwbuild.sandbox.tail import Tail
 from bwbuild.trace.parse import Parser
@@ -96,20 +95,16 @@ def _launched(
     file = scratch.path / "launch"
     text = script.launcher(sandbox, trial.etc_files, f"The sandbox of {trial.command[0]}")
     file.write_bytes(os.fsencode(text))
-    own = scope(trial.host.manager if trial.settings.limit_scope else None, *limits.grouped)
+    own = scope_of(trial.settings, trial.host, limits)
     memory = [m.target for m in sandbox.mounts if isinstance(m, Tmpfs) and not m.read_only]
     tail = Tail(_TAIL)
-
-    def remember(event: Event) -> None:
-        if isinstance(event, Output):
-            tail.add(event.data)
-
     watched = Watched(limits, scratch.path, None, (*memory, Guest("/dev")), scoped=own != NO_SCOPE)
-    watchdog = Watchdog(watched, remember)
+    watchdog = Watchdog(watched, lambda _: None)
     parser = Parser(every=True)
 
     def output(data: bytes, writer: Writer = streams.output) -> None:
         watchdog.output(data)
+        tail.add(data)
         writer.write(data)
         writer.flush()
 

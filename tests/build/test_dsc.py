@@ -25,6 +25,7 @@ from support import (
     discard,
     gnupg_home,
     make_desk,
+    make_signing_key,
     make_tree,
     need,
     processes,
@@ -490,27 +491,12 @@ def test_ended_while_unpacking(desk: Desk, here: Path, number: signal.Signals) -
 # Signatures
 
 
-def make_key(home: Path, user: str) -> None:
-    options = ("--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", "")
-    call(
-        "gpg",
-        *options,
-        "--quick-generate-key",
-        user,
-        "ed25519",
-        "sign",
-        "never",
-        cwd=home,
-        GNUPGHOME=str(home),
-    )
-
-
 @pytest.fixture
 def keyring() -> Iterator[Path]:
     """A home of gpg with one key."""
     need("gpg", "gpgv", "gpgconf")
     with gnupg_home() as home:
-        make_key(home, "Zoë Example <zoe@example.org>")
+        make_signing_key(home, "Zoë Example <zoe@example.org>")
         yield home
 
 

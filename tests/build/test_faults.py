@@ -104,11 +104,11 @@ def test_signal_after_the_build(tmp_path: Path) -> None:
     desk.ok("-b")
     whole = desk.published()
     usual = time.monotonic() - started
-    for step in range(3):
+    for step in range(6):
         for name in whole:
             (desk.parent / name).unlink()
         running = desk.start("-b")
-        time.sleep(usual * (0.75 + 0.1 * step))
+        time.sleep(usual * (0.75 + 0.05 * step))
         running.send_signal(signal.SIGTERM)
         output, _ = running.communicate(timeout=PATIENCE)
         assert running.returncode in (0, 130, -15), output  # the last: Python's own end

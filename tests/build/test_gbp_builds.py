@@ -198,7 +198,7 @@ def key(native: Repository) -> Iterator[str]:
     need("gpg", "debsign", "dscverify")
     with gnupg_home("HOME") as short:
         shutil.copytree(native.home, short, dirs_exist_ok=True)
-        yield f"{short} {make_signing_key(short, 'A Developer <developer@example.org>')}"
+        yield f"{short} {make_signing_key(short, 'A Developer <developer@example.org>', 'HOME')}"
 
 
 def test_signed_build(native: Repository, key: str) -> None:

@@ -87,7 +87,7 @@ def archive(tmp_path: Path) -> Iterator[Archive]:
     need("bwrap", "gpg", "debsign", "dscverify", "dput", "reprepro")
     desk = make_desk(tmp_path)
     with gnupg_home("HOME") as home:
-        fingerprint = make_signing_key(home, "The bwbuild developers <bwbuild@example.org>")
+        fingerprint = make_signing_key(home, "The bwbuild developers <bwbuild@example.org>", "HOME")
         place = Archive(desk, home, fingerprint)
         assert place.run("gpg", "--output", home / "ring.gpg", "--export", fingerprint).status == 0
         for directory in ("queue", "tmp", "archive/conf"):

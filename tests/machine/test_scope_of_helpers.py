@@ -20,7 +20,7 @@ from bwbuild.build.watch.limits import BreachError, resolve
 from bwbuild.checks.bench import Bench, Room
 from bwbuild.config.settings import Settings
 from bwbuild.host.facts import read_host
-from bwbuild.root.bounds import Bounds
+from bwbuild.root.bounds import NO_BOUNDS, Bounds
 from bwbuild.root.ground import Base
 from bwbuild.root.suite import Suite
 from bwbuild.sandbox.identity import choose
@@ -51,6 +51,7 @@ def make_bench(top: Path, settings: Settings, output: Callable[[bytes], None] = 
         tell=lambda _: None,
         output=output,
         bounds=Bounds(scope=scope, attend=partial(Attendant, "the check", limits, scope, identity)),
+        installing=NO_BOUNDS,
     )
 
 

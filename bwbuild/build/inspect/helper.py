@@ -14,14 +14,13 @@ from bwbuild.build import scratch as scratches
 from bwbuild.build import verdict
 from bwbuild.build.restraints import for_unpacking
 from bwbuild.build.scratch import Scratch
-from bwbuild.build.watch.limits import BreachError, Limits, ceilings, resolve
+from bwbuild.build.watch.limits import BreachError, Limits, ceilings, resolve, scope_of
 from bwbuild.build.watch.watchdog import Watchdog, Watched
 from bwbuild.config.settings import Settings
 from bwbuild.errors import HostError
-from bwbuild.events import Event, Output
 from bwbuild.host.facts import Host
 from bwbuild.sandbox import runner, small, unpack
-from bwbuild.sandbox.scope import NO_SCOPE, Scope, scope
+from bwbuild.sandbox.scope import NO_SCOPE, Scope
 from bwbuild.sandbox.spec import Restraints
 from bwbuild.sandbox.tail import Tail
 
@@ -42,7 +41,7 @@ class Reader:
     def of(cls, settings: Settings, host: Host) -> Reader:
         """By the settings of a build."""
         limits = resolve(settings, host)
-        group = scope(host.manager if settings.limit_scope else None, *limits.grouped)
+        group = scope_of(settings, host, limits)
         return cls(host, for_unpacking(settings, host.architecture), limits, group)
 
     def run(self, what: str, scratch: Scratch, command: Sequence[str]) -> tuple[int, tuple[str, ...]]:
@@ -68,13 +67,13 @@ class Reader:
 
 def _run(launch: runner.Launch, watched: Watched, what: str) -> tuple[int, tuple[str, ...]]:
     tail = Tail(_TAIL)
+    watchdog = Watchdog(watched, lambda _: None)
 
-    def remember(event: Event) -> None:
-        if isinstance(event, Output):
-            tail.add(event.data)
+    def output(data: bytes) -> None:
+        watchdog.output(data)
+        tail.add(data)
 
-    watchdog = Watchdog(watched, remember)
-    outcome = runner.run(launch, runner.Listeners(watchdog.output, tick=watchdog.tick))
+    outcome = runner.run(launch, runner.Listeners(output, tick=watchdog.tick))
     breach = verdict.killed(outcome, watchdog.seen, watched.limits, what) or watchdog.overgrown()
     if breach is not None:
         raise BreachError(breach.told_of(what))

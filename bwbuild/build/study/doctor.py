@@ -15,7 +15,7 @@ from bwbuild.build.restraints import restraints
 from bwbuild.build.scratch import Record
 from bwbuild.build.start import Tree
 from bwbuild.build.study.tiny import tiny_tree
-from bwbuild.build.watch.limits import resolve
+from bwbuild.build.watch.limits import resolve, scope_of
 from bwbuild.build.workspaces import NO_UPPER, TMPFS_UPPER
 from bwbuild.config.settings import Settings, Sign, View
 from bwbuild.deb.buildoptions import BuildOptions
@@ -29,7 +29,7 @@ from bwbuild.host.facts import Host, read_host
 from bwbuild.host.mounts import type_of
 from bwbuild.sandbox import runner, script, seccomp
 from bwbuild.sandbox.overlays import OVERLAY_OPTIONS
-from bwbuild.sandbox.scope import NO_SCOPE, Scope, scope
+from bwbuild.sandbox.scope import NO_SCOPE, Scope
 from bwbuild.sandbox.spec import Identity, IdentityKind, Layering
 
 _LAYERS = """\
@@ -78,9 +78,7 @@ def examine(settings: Settings, start: Path) -> tuple[Finding, ...]:
         probes.surroundings(conditions),
         probes.subordinate_ids(host, conditions),
         _system_calls(settings, host),
-        _control_group(
-            scope(host.manager if settings.limit_scope else None, *resolve(settings, host).grouped)
-        ),
+        _control_group(scope_of(settings, host, resolve(settings, host))),
     ]
     try:
         identity = choose_identity(host, settings)

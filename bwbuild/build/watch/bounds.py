@@ -11,7 +11,7 @@ from bwbuild.build import verdict
 from bwbuild.build.granted import terms
 from bwbuild.build.plan import Plan
 from bwbuild.build.restraints import for_checks, for_installing
-from bwbuild.build.watch.limits import BreachError, Limits, ceilings, resolve
+from bwbuild.build.watch.limits import BreachError, Limits, ceilings, resolve, scope_of
 from bwbuild.build.watch.watchdog import Watchdog, Watched
 from bwbuild.config.settings import Settings
 from bwbuild.host.facts import Host
@@ -20,7 +20,7 @@ from bwbuild.permissions.asked import Purpose
 from bwbuild.root.bounds import Bounds
 from bwbuild.root.chamber import WRITABLE
 from bwbuild.sandbox.runner import Outcome, Running
-from bwbuild.sandbox.scope import NO_SCOPE, Scope, scope
+from bwbuild.sandbox.scope import NO_SCOPE, Scope
 from bwbuild.sandbox.spec import Identity, Restraints
 
 #: Seconds that packages may take to be installed, where what they are for may take less.
@@ -77,7 +77,7 @@ def of_installing(settings: Settings, host: Host, identity: Identity, *, foreign
 def _bounds(
     what: str, settings: Settings, host: Host, *, limits: Limits, held: Restraints, identity: Identity
 ) -> Bounds:
-    own = scope(host.manager if settings.limit_scope else None, *limits.grouped)
+    own = scope_of(settings, host, limits)
     return Bounds(
         restraints=held,
         ceilings=ceilings(limits, host, nesting=held.nesting),

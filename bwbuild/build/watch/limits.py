@@ -8,6 +8,7 @@ from bwbuild.build.watch.resources import NO_PEAK, Peak
 from bwbuild.config.settings import Settings
 from bwbuild.errors import LimitError
 from bwbuild.host.facts import Host
+from bwbuild.sandbox.scope import Scope, scope
 from bwbuild.sandbox.spec import Ceilings, Guest
 from bwbuild.units import human_duration, human_size
 
@@ -133,6 +134,11 @@ def resolve(settings: Settings, host: Host) -> Limits:
         reserve=settings.limit_disk_reserve,
         log=settings.limit_log or None,
     )
+
+
+def scope_of(settings: Settings, host: Host, limits: Limits) -> Scope:
+    """What starts something in a control group of its own that keeps ``limits``."""
+    return scope(host.manager if settings.limit_scope else None, *limits.grouped)
 
 
 def ceilings(limits: Limits, host: Host, *, nesting: bool = False) -> Ceilings:
