@@ -111,12 +111,24 @@ def test_no_room_for_a_base(bases: Bases, place: Path) -> None:
 @pytest.mark.parametrize("size", ["16k", "400k", "20m"])
 def test_no_room_for_a_layer(bases: Bases, place: Path, size: str) -> None:
     desk = desk_for(bases, place, "python3")
-    done = run_on(SMALL.replace("$SIZE", size), desk, place, "-d", OWN, "-b")
+    # Without a reserve: whether dpkg or the watchdog is first to see a disk that is nearly full is chance.
+    done = run_on(SMALL.replace("$SIZE", size), desk, place, "-d", OWN, "-b", "--limit-disk-reserve", "never")
     assert done.status == 14, done.both
     assert "No space left on device" in done.err
     assert "hint: free some space" in done.err
     assert "Traceback" not in done.err
     assert desk.published() == []
+
+
+def test_layer_that_leaves_less_than_the_reserve(bases: Bases, place: Path) -> None:
+    desk = desk_for(bases, place, "python3, bwt-slow")
+    done = run_on(SMALL.replace("$SIZE", "60m"), desk, place, "-d", OWN, "-b", "--limit-disk-reserve", "50M")
+    assert done.status == 11, done.both
+    assert "the installation: killed: " in done.err
+    assert "50 MiB have to be" in done.err
+    assert "hint: free some space" in done.err
+    assert desk.published() == []
+    assert list((place / "odd" / "layers").glob("*")) == [], "half a layer stays"
 
 
 def test_cache_that_carries_no_layers(bases: Bases, place: Path) -> None:
