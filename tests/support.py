@@ -86,6 +86,16 @@ def give_up(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
+def subordinate_options() -> tuple[str, ...]:
+    """Options of usermod that give a user subordinate ids which nobody else has."""
+    taken = [
+        line.split(":") for name in ("subuid", "subgid") for line in Path("/etc", name).read_text().split()
+    ]
+    start = max((int(first) + int(count) for _, first, count in taken), default=100000)
+    ids = f"{start}-{start + 65535}"
+    return "--add-subuids", ids, "--add-subgids", ids
+
+
 def need(*tools: str) -> None:
     """Give up unless all ``tools`` are installed."""
     for tool in tools:

@@ -26,6 +26,10 @@ _CALLS = (
     *("?chown", "?lchown", "fchown", "fchownat"),
 )
 
+#: The first call of a process or thread that the C library makes, which says nothing. strace stops a new one
+#: at every call until the first that is traced.
+_FIRST = ("set_robust_list",)
+
 #: Whether a file is there and what it is. As many calls again as all others, so only who needs it asks.
 _LOOKS = ("?stat", "?lstat", "?newfstatat", "?statx", "?readlink", "readlinkat")
 #: What a user namespace is made and entered with.
@@ -58,7 +62,7 @@ def words(wanted: Wanted) -> tuple[str, ...]:
         (wanted.syncs, _SYNCS),
         (wanted.modes, _ENDS),
     )
-    calls = [*_CALLS, *(call for is_wanted, found in more if is_wanted for call in found)]
+    calls = [*_CALLS, *_FIRST, *(call for is_wanted, found in more if is_wanted for call in found)]
     quiet = "attach,exit,path-resolution,thread-execve" if wanted.modes else "all"
     return (
         *("strace", "--follow-forks", "--seccomp-bpf", f"--quiet={quiet}", "--signal=none"),

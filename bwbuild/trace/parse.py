@@ -111,11 +111,7 @@ class Parser:
             self._rest = b"-"  # what follows of it does not look like a line either
         for line in lines:
             pid, said = self._split(line)
-            if said in self._seen:
-                continue
-            if not self._every:
-                self._remember(said)
-            if len(line) <= _LONGEST:
+            if said not in self._seen and len(line) <= _LONGEST:
                 yield from self._events(int(pid or 0), said)
 
     def _split(self, line: bytes) -> tuple[bytes, bytes]:
@@ -133,6 +129,8 @@ class Parser:
         return pid, said
 
     def _remember(self, said: bytes) -> None:
+        if self._every:
+            return
         self._bytes += len(said)
         if len(self._seen) > _REMEMBERED or self._bytes > _REMEMBERED_BYTES:
             self._seen.clear()
@@ -143,11 +141,14 @@ class Parser:
         head = _HEAD.match(said)
         if head is None:
             if self._inside and (mode := _MODE.match(said)):
+                self._remember(said)
                 yield Event(Kind.MODE, _text(mode[1] or b""), mode[2].decode(), pid=pid)
             return
         read = _READERS.get(head[2])
+        # What is traced for another reason may stand in a line of its own for each process.
         if read is None:
             return
+        self._remember(said)
         process = _text(head[1] or b"")
         for kind, subject, real, error in read(said[head.end() :]):
             if not self._inside:

@@ -31,6 +31,7 @@ from support import (
     need,
     processes,
     snapshot,
+    subordinate_options,
     wait_for,
 )
 
@@ -75,8 +76,7 @@ def stranger() -> Iterator[pwd.struct_passwd]:
 def user() -> Iterator[pwd.struct_passwd]:
     """A user with subordinate ids, for one test; those that an ordinary one gets may be in use as root's."""
     subprocess.run(["useradd", "--system", "--no-create-home", "--shell", "/bin/sh", NAME], check=True)
-    ids = ["--add-subuids", "200000-265535", "--add-subgids", "200000-265535"]
-    subprocess.run(["usermod", *ids, NAME], check=True)
+    subprocess.run(["usermod", *subordinate_options(), NAME], check=True)
     yield pwd.getpwnam(NAME)
     subprocess.run(["userdel", NAME], check=True)
 

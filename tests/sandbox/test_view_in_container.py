@@ -17,7 +17,7 @@ from pathlib import Path
 import hostfiles
 import pytest
 from looks import AS_ROOT
-from support import COMMAND, PATIENCE, ROOT, Desk, Done, as_root, make_desk, need
+from support import COMMAND, PATIENCE, ROOT, Desk, Done, as_root, make_desk, need, subordinate_options
 
 pytestmark = as_root
 
@@ -52,7 +52,7 @@ exec sh -euc "$@"
 _FURNISH = """\
 cd /
 useradd --no-create-home --shell /bin/sh {user}
-usermod --add-subuids 200000-265535 --add-subgids 200000-265535 {user}
+usermod {ids} {user}
 chown -R {user}: {top}
 for file in {strangers}; do mkdir -p $(dirname $file); echo stranger > $file; chmod 755 $file; done
 cd {tree}
@@ -76,7 +76,8 @@ def desk() -> Iterator[Desk]:
 def contained(desk: Desk, script: str, *words: str) -> Done:
     """Run a shell script as the container's user in the tree, with the command as ``$bwbuild``."""
     top = desk.top.parent
-    furnish = _FURNISH.format(user=NAME, top=top, tree=desk.tree, strangers=" ".join(STRANGERS))
+    ids, strangers = " ".join(subordinate_options()), " ".join(STRANGERS)
+    furnish = _FURNISH.format(user=NAME, ids=ids, top=top, tree=desk.tree, strangers=strangers)
     done = subprocess.run(
         [
             *("unshare", "--mount", "--propagation", "private", "sh", "-euc", _ENTER, "sh"),

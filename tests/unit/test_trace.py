@@ -179,6 +179,10 @@ def test_memory_is_bounded() -> None:
         )
         found += len(list(parser.feed(b'%d<a> execve("/x" <unfinished ...>\n' % number)))
     found += len(list(parser.feed(b"endless" * (1 << 20))))
+    for number in range(3000):
+        line = b"%d<a> set_robust_list(0x%x, 24) = 0\n" % (number, number)
+        assert list(parser.feed(line)) == []
+        assert line[line.index(b"<") : -1] not in parser._seen, "a line of each process, which says nothing"
     held = sum(map(len, parser._seen)) + len(parser._rest)
     assert found == 3000
     assert held < 64 << 20
