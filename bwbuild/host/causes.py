@@ -212,8 +212,11 @@ def _apparmor(text: str, conditions: Conditions) -> Cause | None:
     command = f"echo {setting} | sudo tee /etc/sysctl.d/60-bwbuild.conf && {_KEEP}"
     if conditions.container:
         command += "  # on the machine, not in the container"
-    cause = "AppArmor takes all rights in user namespaces from ordinary programs"
-    return Cause(f"{cause} (kernel.apparmor_restrict_unprivileged_userns is {conditions.apparmor})", command)
+    cause = (
+        "AppArmor takes all rights in user namespaces from programs without a profile; bwbuild's package may have"
+        f" one (kernel.apparmor_restrict_unprivileged_userns is {conditions.apparmor})"
+    )
+    return Cause(cause, command)
 
 
 def _powerless_mapper(text: str, conditions: Conditions) -> Cause | None:
