@@ -213,8 +213,8 @@ def _apparmor(text: str, conditions: Conditions) -> Cause | None:
     if conditions.container:
         command += "  # on the machine, not in the container"
     cause = (
-        "AppArmor takes all rights in user namespaces from programs without a profile; bwbuild's package may have"
-        f" one (kernel.apparmor_restrict_unprivileged_userns is {conditions.apparmor})"
+        "AppArmor takes all rights in user namespaces from programs without a profile; bwbuild's package may"
+        f" have one (kernel.apparmor_restrict_unprivileged_userns is {conditions.apparmor})"
     )
     return Cause(cause, command)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +18,9 @@ _YAMA = Path("/proc/sys/kernel/yama/ptrace_scope")
 #: Bytes that wait in the FIFO while the reader does something else.
 _SIZE = 1 << 20
 _CHUNK = 1 << 18
+#: Seconds in which lines pile up: strace writes each by itself, and who reads them so is woken thousands of
+#: times a second, on a processor that the build could have.
+_PILE = 0.01
 
 
 def check() -> None:
@@ -44,6 +48,7 @@ class Trace:
 
     def read(self) -> bool:
         """Hand on what is there; False at the end."""
+        time.sleep(_PILE)
         try:
             data = os.read(self.descriptor, _CHUNK)
         except BlockingIOError:
