@@ -12,6 +12,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import click
@@ -20,11 +21,11 @@ from click import shell_completion
 from bwbuild import __version__
 from bwbuild.cli.main import commands
 from bwbuild.cli.options import BUILD, SANDBOX
-from bwbuild.config.kinds import Several, Switch
+from bwbuild.config.kinds import Duration, Several, Switch
 from bwbuild.config.settings import DEFAULTS, OPTIONS, Option
 
 HERE = Path(__file__).resolve().parent
-#: Option -> what the manual pages say besides.
+#: Option of a build, or a command and its own option -> what the manual pages say besides.
 DETAILS: Mapping[str, str] = tomllib.loads((HERE / "manual/details.toml").read_text(encoding="utf-8"))
 #: Where the shells look for their files below a prefix such as /usr.
 PLACES = {
@@ -45,19 +46,25 @@ def escaped(text: str) -> str:
 def flags(option: click.Option) -> str:
     """Such as ``--keep``, ``never|failure|always``; the words in bold, the value in italics."""
     names = ", ".join(rf"\fB{escaped(name)}\fR" for name in (*option.opts, *option.secondary_opts))
-    # click's own metavar of a value without one is the name of its type.
-    value = "" if option.is_flag else option.metavar or option.type.name.upper()
+    value = "" if option.is_flag else option.metavar or _words_of(option.type)
     if not value:
         return names
     return rf"{names}\fI{escaped(value)}\fR" if value.startswith("[") else rf"{names} \fI{escaped(value)}\fR"
 
 
-def entries(options: Iterable[click.Option]) -> Iterator[str]:
-    """A paragraph with a tag for each option."""
+def _words_of(kind: click.ParamType) -> str:
+    """What stands for a value that has no word of its own: those that there are, or the name of its type."""
+    return "|".join(map(str, kind.choices)) if isinstance(kind, click.Choice) else kind.name.upper()
+
+
+def entries(options: Iterable[click.Option], names: tuple[str, ...] = ()) -> Iterator[str]:
+    """A paragraph with a tag for each option, of the command ``names`` or of a build."""
     for option in options:
         yield from (".TP", flags(option), escaped(option.help or ""))
-        if option.opts[0] in DETAILS:
-            yield escaped(DETAILS[option.opts[0]])
+        # Options of other commands may have the same name and mean another thing.
+        more = DETAILS.get(" ".join((*names, option.opts[0])))
+        if more:
+            yield escaped(more)
 
 
 def options_of(command: click.Command) -> list[click.Option]:
@@ -92,11 +99,23 @@ def command_section(names: tuple[str, ...], command: click.Command) -> Iterator[
     inside, others = sandbox_options()
     usage = escaped(" ".join(command.collect_usage_pieces(click.Context(command))))
     yield rf".SS \fBbwbuild {' '.join(names)}\fR {usage}"
-    for paragraph in (command.help or "").split("\n\n"):
-        yield from (".PP", escaped(" ".join(paragraph.split())))
+    for number, paragraph in enumerate((command.help or "").split("\n\n")):
+        yield from (*((".PP",) if number else ()), escaped(" ".join(paragraph.split())))
     mine = options_of(command)
-    yield from (line for option in mine if not _within(option, inside + others) for line in entries([option]))
+    yield from entries((option for option in mine if not _within(option, inside + others)), names)
     yield from _borrowed(mine, inside, others)
+    yield from _epilog(command.epilog or "")
+
+
+def _epilog(text: str) -> Iterator[str]:
+    """What ``--help`` has behind the options; lines that click leaves alone are a word and its meaning."""
+    for paragraph in filter(None, text.strip().split("\n\n")):
+        if not paragraph.startswith("\b"):
+            yield from (".PP", escaped(" ".join(paragraph.split())))
+            continue
+        for line in paragraph.splitlines()[1:]:
+            word, meaning = re.split(r": |\s{2,}", line, maxsplit=1)
+            yield from (".TP", rf"\fB{escaped(word)}\fR", escaped(meaning))
 
 
 def _within(option: click.Option, group: list[click.Option]) -> bool:
@@ -131,12 +150,35 @@ def _words(options: list[click.Option]) -> str:
 def setting(option: Option) -> Iterator[str]:
     """One setting: key, kind, what it does, default, variable and option."""
     kind = "true or false" if isinstance(option.kind, Switch) else option.kind.metavar
-    default = option.kind.shown(DEFAULTS[option.key])
+    default = _default(option)
     many = " (a list)" if isinstance(option.kind, Several) else ""
     yield from (".TP", rf"\fB{escaped(option.key)}\fR = \fI{escaped(kind)}\fR{many}", escaped(option.help))
-    if option.flag in DETAILS:
-        yield escaped(DETAILS[option.flag])
-    yield rf"Default: {escaped(default) or 'none'}. Variable \fB{option.variable}\fR."
+    more = DETAILS.get(option.flag, "")
+    if more:
+        yield escaped(more)
+    # The sentence may say it of what no value stands for.
+    known = "" if not default and "The default is" in more else f"Default: {escaped(default) or 'none'}. "
+    yield rf"{known}Variable \fB{option.variable}\fR."
+
+
+def _default(option: Option) -> str:
+    """As one would write it: ``2d``, not the number of seconds."""
+    value = DEFAULTS[option.key]
+    if not isinstance(option.kind, Duration) or not isinstance(value, float):
+        return option.kind.shown(value)
+    minutes, seconds = divmod(int(value), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = ((days, "d"), (hours, "h"), (minutes, "m"), (seconds, "s"))
+    return "".join(f"{number}{unit}" for number, unit in parts if number)
+
+
+def date() -> str:
+    """Of the version, as Debian's changelog has it."""
+    text = (HERE.parent / "debian/changelog").read_text(encoding="utf-8")
+    found = re.search(r"(?m)^ -- .*>  (.+)$", text)
+    assert found is not None  # noqa: S101 - for the type checker
+    return f"{parsedate_to_datetime(found[1]):%Y-%m-%d}"
 
 
 def replacements() -> dict[str, Iterable[str]]:
@@ -158,7 +200,8 @@ def page(name: str) -> str:
     lines: list[str] = []
     for line in (HERE / "manual" / f"{name}.in").read_text(encoding="utf-8").splitlines():
         marker = re.fullmatch(r"@([A-Z]+)@", line)
-        lines += parts[marker.group(1)] if marker else [line.replace("@VERSION@", __version__)]
+        words = line.replace("@VERSION@", __version__).replace("@DATE@", date())
+        lines += parts[marker.group(1)] if marker else [words]
     return "\n".join(lines) + "\n"
 
 

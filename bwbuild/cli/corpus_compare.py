@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from bwbuild.corpus.values import Run
 
 _EPILOG = """
+The classes:
+
 \b
 newly-failing, newly-passing, still-failing: what all builds of a source did
 flaky          of the new builds some pass and some fail, as the old ones did not
@@ -37,7 +39,10 @@ figure must be above every old one. What the typical source takes longer is the 
 
 @click.command("compare", epilog=_EPILOG)
 @click.option(
-    "--fail-on", default="newly-failing", metavar="CLASSES", help="Classes, all or none; newly-failing."
+    "--fail-on",
+    default="newly-failing",
+    metavar="CLASSES",
+    help="Classes, separated by commas, or all or none; the default is newly-failing.",
 )
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @click.argument("old")

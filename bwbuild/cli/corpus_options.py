@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +12,9 @@ from bwbuild.cli.split import Split, split
 from bwbuild.config.settings import Settings
 from bwbuild.deb import buildoptions
 from bwbuild.errors import UsageError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 #: Options of a build that a corpus has for itself, and why.
 REFUSED = {
@@ -41,9 +45,29 @@ class CorpusCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Keep what each build gets."""
-        parts = divide(args, flags(self, ctx), flags(_build_command(), ctx))
+        try:
+            parts = divide(args, flags(self, ctx), flags(_build_command(), ctx))
+        except UsageError:
+            if not ctx.resilient_parsing:
+                raise
+            parts = Parts((), (), ())  # a shell asks in the middle of a word
         ctx.meta[_KEY] = parts.build
         return super().parse_args(ctx, [*parts.own, "--", *parts.rest])
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Its own, and where a shell asks what there is, those that each build has as well."""
+        own = super().get_params(ctx)
+        if not ctx.resilient_parsing:
+            return own
+        taken = {flag for parameter in own for flag in parameter.opts}.union(REFUSED)
+        others = [found for found in _build_command().params if isinstance(found, click.Option)]
+        return [*own, *(option for option in others if not taken.intersection(option.opts))]
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """All these, and dpkg-buildpackage's."""
+        from bwbuild.cli import completion  # noqa: PLC0415 - only a shell that completes needs it
+
+        return super().shell_complete(ctx, incomplete) + completion.words(buildoptions.SPELLINGS, incomplete)
 
 
 def build_words() -> tuple[str, ...]:

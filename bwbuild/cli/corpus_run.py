@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from bwbuild.cli.command import complete_source
 from bwbuild.cli.corpus_cluster import on_cluster, reach, with_cluster
 from bwbuild.cli.corpus_options import LAST, CorpusCommand, build_words, check
 from bwbuild.errors import ExitStatus, UsageError
@@ -36,7 +37,7 @@ from bwbuild.errors import ExitStatus, UsageError
 @click.option("--keep-artifacts", is_flag=True, help="Keep what was built, not only its lists and sums.")
 @click.option("--resume", metavar="[RUN]", help="Go on with RUN, or with the last one.")
 @with_cluster
-@click.argument("sources", nargs=-1)
+@click.argument("sources", nargs=-1, shell_complete=complete_source)
 def run_command(sources: tuple[str, ...], resume: str | None, **parameters: Any) -> int:
     """Build many sources in parallel, each in a sandbox of its own.
 

@@ -1,23 +1,32 @@
 """Builds for git-buildpackage: what a repository may say about them.
 
 git-buildpackage starts the command that ``builder`` names, and a repository's own gbp.conf may do so. Words
-from there look like the caller's. So where they may be the repository's, only such options count as can't
-weaken the sandbox, start a program, read another configuration or write elsewhere. The caller has files and
-variables for those.
+from there look like the caller's. So where they may be the repository's, only such options and variables
+count as can't weaken the sandbox, start a program, read another configuration or write elsewhere. The caller
+has his configuration file for those.
+
+That is for repositories whose maintainer meant well, for himself: git-buildpackage gives the line to a shell
+outside of any sandbox, so one that means harm needs no bwbuild, and can hide from it that it was there.
 """
 
 from __future__ import annotations
 
-import re
+import configparser
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bwbuild.cli.command import MixedCommand
+from bwbuild.cli.options import SHORTHANDS
 from bwbuild.cli.split import split
+from bwbuild.config.kinds import Switch
+from bwbuild.config.settings import OPTIONS, Option
 from bwbuild.deb import buildoptions, rebuild
 from bwbuild.errors import UsageError
 
-#: A repository's files that git-buildpackage reads.
+#: Where git-buildpackage says which tree it builds.
+VARIABLE = "GBP_BUILD_DIR"
+#: A tree's files that git-buildpackage reads. It reads gbp.conf of the git directory as well.
 FILES = ("debian/gbp.conf", ".gbp.conf")
 #: bwbuild's own options that a repository may give.
 HARMLESS = frozenset(
@@ -36,32 +45,87 @@ HARMLESS_WISHES = frozenset(
         *(f"--{name}" for name in rebuild.OPTIONS),
     )
 )
-_BUILDER = re.compile(r"^[ \t]*builder[ \t]*[=:]", re.MULTILINE | re.IGNORECASE)
 
 
-def check(arguments: Sequence[str], directory: str, commands: Collection[str], *, strict: bool) -> None:
+def check(
+    arguments: Sequence[str], environment: Mapping[str, str], commands: Collection[str], *, strict: bool
+) -> None:
     """Refuse what the gbp.conf of a repository may have asked for.
 
-    :param directory: the tree that git-buildpackage builds.
+    :param environment: the caller's, with :data:`VARIABLE`.
     :param commands: words that name a command of bwbuild.
     :param strict: nobody's options count, whatever files the repository has.
-    :raises UsageError: one of ``arguments`` is not harmless and may be the repository's.
+    :raises UsageError: an option or a variable is not harmless and may be the repository's.
     """
-    if strict:
-        _refuse(arguments, commands, "gbp-bwbuild does not take this from a command line")
-        return
-    for name in FILES:
-        path = Path(directory, name)
-        if path.is_file() and _BUILDER.search(path.read_text(encoding="utf-8", errors="replace")):
-            _refuse(arguments, commands, f"{name} of the repository names a builder, so this may be its wish")
-            return
+    why = suspicion(Path(environment.get(VARIABLE) or "."))
+    if strict or why:
+        words = list(arguments[:1]) if arguments and arguments[0] in commands else list(harmful(arguments))
+        _refuse("gbp-bwbuild does not take this from a command line" if strict else why, words)
+    if why:
+        _refuse(why, list(harmful_variables(environment)))
 
 
-def _refuse(arguments: Sequence[str], commands: Collection[str], why: str) -> None:
-    refused = list(arguments[:1]) if arguments and arguments[0] in commands else list(harmful(arguments))
+def _refuse(why: str, refused: Sequence[str]) -> None:
     if refused:
-        hint = "settings in ~/.config/bwbuild/config.toml and variables are surely yours: man bwbuild.toml"
+        hint = "what you want yourself may stand in ~/.config/bwbuild/config.toml: man gbp-bwbuild"
         raise UsageError(f"{why}: {' '.join(refused)}", hint=hint)
+
+
+def suspicion(tree: Path) -> str:
+    """Why the repository of ``tree`` may have written the command line; empty where it names no builder."""
+    git = _git_directory(tree)
+    if git is None:
+        return "the repository's gbp.conf can't be seen from an exported tree, so this may be its wish"
+    for name, path in (*((name, tree / name) for name in FILES), (".git/gbp.conf", git / "gbp.conf")):
+        try:
+            if path.is_file() and _names_builder(path):
+                return f"{name} of the repository names a builder, so this may be its wish"
+        except (configparser.Error, OSError, UnicodeDecodeError):
+            return f"{name} of the repository can't be read, so this may be its wish"
+    return ""
+
+
+def _git_directory(tree: Path) -> Path | None:
+    """Where git has the repository whose working tree this is; None of any other tree, as of an export."""
+    place = tree / ".git"
+    if place.is_dir():
+        return place
+    try:
+        # As a worktree and a submodule have it.
+        before, _, after = os.fsdecode(place.read_bytes()).partition(": ")
+    except OSError:
+        return None
+    found = tree / after.rstrip("\r\n")
+    return found if before == "gitdir" and found.is_dir() else None
+
+
+def _names_builder(path: Path) -> bool:
+    """Read the file as git-buildpackage does, in the encoding of the locale; any section counts."""
+    parser = configparser.ConfigParser()
+    with path.open(encoding=None) as stream:
+        parser.read_file(stream)
+    return any("builder" in parser[section] for section in parser)
+
+
+def harmful_variables(environment: Mapping[str, str]) -> Iterator[str]:
+    """The variables of bwbuild that a repository may not set: it may where the option is harmless."""
+    known = {option.variable: option for option in OPTIONS.values()}
+    for name in sorted(environment):
+        if name.startswith("BWBUILD_") and not (
+            name in known and HARMLESS.intersection(_spellings(known[name], environment[name]))
+        ):
+            yield name
+
+
+def _spellings(option: Option, text: str) -> Iterator[str]:
+    """The options that say what a variable of that value says."""
+    try:
+        value = option.kind.from_text(text)
+    except ValueError:
+        return
+    negative = isinstance(option.kind, Switch) and not value
+    yield f"--no-{option.flag[2:]}" if negative else option.flag
+    yield from (flag for flag, (key, meant, _) in SHORTHANDS.items() if (key, meant) == (option.key, value))
 
 
 def harmful(arguments: Sequence[str]) -> Iterator[str]:

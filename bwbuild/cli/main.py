@@ -123,11 +123,10 @@ def run(arguments: list[str], *, strict: bool = False) -> int:
 def _status(arguments: list[str], *, strict: bool) -> int:
     try:
         _check_directory()
-        directory = os.environ.get("GBP_BUILD_DIR")
-        if strict or directory:
+        if strict or os.environ.get("GBP_BUILD_DIR"):
             from bwbuild.cli import gbp  # noqa: PLC0415 - only git-buildpackage needs it
 
-            gbp.check(arguments, directory or "", COMMANDS, strict=strict)
+            gbp.check(arguments, os.environ, COMMANDS, strict=strict)
         result: Any = commands.main(arguments, prog_name="bwbuild", standalone_mode=False)
         sys.stdout.flush()
         return int(result or 0)

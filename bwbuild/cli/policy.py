@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,19 +14,46 @@ from bwbuild.cli.options import SANDBOX, WATCHED, configuration, with_settings
 from bwbuild.errors import ExitStatus, UsageError
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from bwbuild.conduct.words import Conduct
 
 _OWN = ("workspace", "workspace-memory", "keep")
 
 
+def _complete(
+    ctx: click.Context,  # noqa: ARG001 - click's signature
+    parameter: click.Parameter,
+    incomplete: str,
+) -> list[CompletionItem]:
+    from bwbuild.cli import completion  # noqa: PLC0415 - only a shell that completes needs it
+
+    return completion.words(_rules()[f"--{parameter.name}"], incomplete)
+
+
+def _rules() -> Mapping[str, Sequence[str]]:
+    """What may stand behind each option that names rules."""
+    from bwbuild.conduct import words  # noqa: PLC0415 - --help needs neither
+    from bwbuild.conduct.experiments import NAMES  # noqa: PLC0415
+
+    return {"--only": NAMES, "--count": (*NAMES, words.ALL, words.MUST, words.UNCHECKED, words.NONE)}
+
+
 @click.command(cls=MixedCommand, options_metavar="[OPTIONS]")
 @with_settings(*(key for key in SANDBOX if key not in _OWN), *WATCHED, "timeout", "verbosity")
-@click.option("--only", metavar="RULE", multiple=True, help="Look into this rule alone. May be repeated.")
+@click.option(
+    "--only",
+    metavar="RULE",
+    multiple=True,
+    help="Look into this rule alone. May be repeated.",
+    shell_complete=_complete,
+)
 @click.option(
     "--count",
     metavar="RULE",
     multiple=True,
     help="Let findings of this rule alone count for the exit status: its name, all, must, unchecked or none.",
+    shell_complete=_complete,
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.argument("source", required=False, default=".", shell_complete=complete_source)
@@ -55,16 +83,11 @@ def policy(
 
 
 def _check_rules(only: tuple[str, ...], count: tuple[str, ...]) -> None:
-    from bwbuild.conduct import words  # noqa: PLC0415
-    from bwbuild.conduct.experiments import NAMES  # noqa: PLC0415
-
-    for option, given, more in (
-        ("--only", only, ()),
-        ("--count", count, (words.ALL, words.MUST, words.UNCHECKED, words.NONE)),
-    ):
+    known = _rules()
+    for option, given in (("--only", only), ("--count", count)):
         for word in given:
-            if word not in (*NAMES, *more):
-                raise UsageError(f"{option} is {word!r}", hint=f"expected {', '.join((*NAMES, *more))}")
+            if word not in known[option]:
+                raise UsageError(f"{option} is {word!r}", hint=f"expected {', '.join(known[option])}")
 
 
 def _examine(source: str, only: tuple[str, ...], parameters: dict[str, Any]) -> Conduct:

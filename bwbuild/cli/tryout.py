@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bwbuild.cli.options import SUITE, configuration, with_settings
 from bwbuild.errors import UsageError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 Command = Callable[..., Any]
 
@@ -68,6 +71,17 @@ def typed(parameters: Mapping[str, Any]) -> str:
     return "" if parameters["server"] == "auto" else "--x11"
 
 
+def _complete(
+    ctx: click.Context,  # noqa: ARG001 - click's signature
+    parameter: click.Parameter,  # noqa: ARG001
+    incomplete: str,
+) -> list[CompletionItem]:
+    from bwbuild.cli import completion  # noqa: PLC0415 - only a shell that completes needs it
+    from bwbuild.config.permits import PROGRAM_WORDS  # noqa: PLC0415
+
+    return completion.words(PROGRAM_WORDS, incomplete)
+
+
 _RUN: Sequence[Callable[[Command], Command]] = (
     click.option(
         "--finish-args",
@@ -110,12 +124,14 @@ _GRANTS: Sequence[Callable[[Command], Command]] = (
         metavar="PERMISSION",
         multiple=True,
         help="Grant that, such as socket=x11, share=network or filesystem=~/data:ro; may be repeated.",
+        shell_complete=_complete,
     ),
     click.option(
         "--deny",
         metavar="PERMISSION",
         multiple=True,
         help="Do not grant that, whatever else says so; may be repeated.",
+        shell_complete=_complete,
     ),
 )
 

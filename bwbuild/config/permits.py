@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bwbuild.config.amounts import Count, Size
 from bwbuild.config.kinds import Duration, Kind
-from bwbuild.permissions.words import CHOICES, Permission, parse
+from bwbuild.permissions.words import CHOICES, OF_PROGRAMS, Permission, parse
 
 #: Limits that a permission may raise: name -> the kind of its value. ``time`` is the setting ``timeout``.
 LIMITS: Mapping[str, Kind] = {
@@ -21,6 +21,11 @@ LIMITS: Mapping[str, Kind] = {
     "time": Duration(),
     "tmp": Size(auto=False),
 }
+#: Permissions that can be listed, and how others begin that anything may have.
+LISTED = tuple(f"{key}={word}" for key, words in CHOICES.items() for word in words)
+_ANY = (*CHOICES["allow"], "env=", "filesystem=")
+#: The same for a program of bwbuild try.
+PROGRAM_WORDS = (*LISTED, *_ANY, "own=", "talk=")
 
 
 def limit(permission: Permission) -> tuple[str, float]:
@@ -55,16 +60,9 @@ class Permit(Kind):
 
     @property
     def words(self) -> tuple[str, ...]:
-        """Those that can be listed, and how others begin."""
-        listed = (f"{key}={word}" for key, words in CHOICES.items() for word in words)
-        return (
-            *listed,
-            *CHOICES["allow"],
-            "env=",
-            "filesystem=",
-            "persist=",
-            *(f"limit={n}:" for n in LIMITS),
-        )
+        """Those that can be listed and a build can have, and how others begin."""
+        listed = (word for word in LISTED if word not in OF_PROGRAMS)
+        return (*listed, *_ANY, "persist=", *(f"limit={n}:" for n in LIMITS))
 
     def from_text(self, text: str) -> Permission:
         """The permission."""

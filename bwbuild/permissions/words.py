@@ -19,6 +19,8 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "socket": ("pulseaudio", "session-bus", "wayland", "x11"),
     "allow": ("foreign-abi", "raw-sync", "userns"),
 }
+#: Those of them that a program of bwbuild try has a use for, and no build.
+OF_PROGRAMS = ("socket=session-bus", "socket=x11")
 #: Directories that a user has names for, in the words of xdg-user-dirs and of Flatpak, and where in a home
 #: each is when nothing says otherwise.
 XDG: Mapping[str, str] = {

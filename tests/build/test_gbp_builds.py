@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import subprocess
@@ -79,6 +80,10 @@ def environment(top: Path, cache: Path) -> dict[str, str]:
     home = top / "home"
     home.mkdir(mode=0o700)
     (home / ".gitconfig").write_text("[user]\nname = A Developer\nemail = developer@example.org\n")
+    # Not variables: these don't count where a repository may have set them.
+    (home / ".config/bwbuild").mkdir(parents=True)
+    places = f'scratch = "{top / "scratch"}"\ncache = "{cache}"\n'
+    (home / ".config/bwbuild/config.toml").write_text(places)
     return {
         "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
         "HOME": str(home),
@@ -87,8 +92,6 @@ def environment(top: Path, cache: Path) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "DEBFULLNAME": "A Developer",
         "DEBEMAIL": "developer@example.org",
-        "BWBUILD_SCRATCH": str(top / "scratch"),
-        "BWBUILD_CACHE": str(cache),
     }
 
 
@@ -179,6 +182,14 @@ def test_the_changes_that_gbp_guesses(native: Repository, word: str, kind: str) 
     assert (native.parent / "note").read_text() == f"{native.parent}/tiny_1_{kind}.changes there"
 
 
+@pytest.mark.parametrize(("word", "kind"), [("-S", "source"), ("-A", "all")])
+def test_the_changes_that_gbp_guesses_of_a_quilt_package(quilt: Repository, word: str, kind: str) -> None:
+    quilt.ok(word, "--git-pristine-tar", "--no-sign", f"--git-postbuild={NOTE}")
+    assert (quilt.parent / "note").read_text() == f"{quilt.parent}/tiny_1.0-1_{kind}.changes there"
+    made = {"source": {"tiny_1.0-1.dsc"}, "all": {"tiny_1.0-1_all.deb"}}[kind]
+    assert quilt.made() == {*made, f"tiny_1.0-1_{kind}.changes", f"tiny_1.0-1_{kind}.buildinfo"}
+
+
 def test_tag_after_a_good_build_only(native: Repository) -> None:
     native.ok("--no-sign", "--git-tag", "--git-debian-tag=release/%(version)s")
     assert "release/1\n" in native.git("tag")
@@ -192,33 +203,44 @@ def test_tag_after_a_good_build_only(native: Repository) -> None:
     assert "bad/1" not in native.git("tag")
 
 
+@pytest.fixture(params=["native", "quilt"])
+def released(request: pytest.FixtureRequest) -> tuple[Repository, tuple[str, ...], str]:
+    """A repository of either kind, the words for a build of it, and the name of its results."""
+    found: Repository = request.getfixturevalue(request.param)
+    if request.param == "native":
+        return found, (), "tiny_1_amd64"
+    return found, ("-S", "--git-pristine-tar"), "tiny_1.0-1_source"
+
+
 @pytest.fixture
-def key(native: Repository) -> Iterator[str]:
+def key(released: tuple[Repository, object, object]) -> Iterator[str]:
     """A home directory of the developer with a signing key, and the key's fingerprint."""
     need("gpg", "debsign", "dscverify")
     with gnupg_home("HOME") as short:
-        shutil.copytree(native.home, short, dirs_exist_ok=True)
+        shutil.copytree(released[0].home, short, dirs_exist_ok=True)
         yield f"{short} {make_signing_key(short, 'A Developer <developer@example.org>', 'HOME')}"
 
 
-def test_signed_build(native: Repository, key: str) -> None:
+def test_signed_build(released: tuple[Repository, tuple[str, ...], str], key: str) -> None:
+    repository, words, name = released
     home, fingerprint = key.split()
-    done = native.ok(f"-k{fingerprint}", HOME=home)
+    done = repository.ok(*words, f"-k{fingerprint}", HOME=home)
     assert fingerprint in done.both
     ring = f"{home}/ring.gpg"
-    assert native.run("gpg", "--output", ring, "--export", fingerprint, HOME=home).status == 0
-    checked = native.run("dscverify", "--keyring", ring, "../tiny_1_amd64.changes", HOME=home)
+    assert repository.run("gpg", "--output", ring, "--export", fingerprint, HOME=home).status == 0
+    checked = repository.run("dscverify", "--keyring", ring, f"../{name}.changes", HOME=home)
     assert checked.status == 0, checked.both
     assert "All files validated successfully" in checked.both
 
 
-def test_unreleased_is_not_signed(native: Repository, key: str) -> None:
+def test_unreleased_is_not_signed(released: tuple[Repository, tuple[str, ...], str], key: str) -> None:
+    repository, words, name = released
     home, fingerprint = key.split()
-    changelog = native.path / "debian/changelog"
+    changelog = repository.path / "debian/changelog"
     changelog.write_text(changelog.read_text().replace("unstable", "UNRELEASED"))
-    native.commit()
-    native.ok(HOME=home, DEB_SIGN_KEYID=fingerprint)
-    assert "BEGIN PGP" not in (native.parent / "tiny_1_amd64.changes").read_text()
+    repository.commit()
+    repository.ok(*words, HOME=home, DEB_SIGN_KEYID=fingerprint)
+    assert "BEGIN PGP" not in (repository.parent / f"{name}.changes").read_text()
 
 
 # A repository's own gbp.conf
@@ -237,6 +259,79 @@ def test_a_repository_can_not_loosen_the_sandbox(native: Repository, name: str, 
     assert native.made() == set()
 
 
+@pytest.mark.parametrize(
+    ("line", "refused"),
+    [
+        ("\fbuilder = {} --no-seccomp --view host", "--no-seccomp --view"),
+        ("builder = BWBUILD_SECCOMP=false BWBUILD_VIEW=host {}", "BWBUILD_SECCOMP BWBUILD_VIEW"),
+        ("builder = BWBUILD_SECCOMP=false {hook}", "BWBUILD_SECCOMP"),
+    ],
+)
+def test_nor_in_ways_that_only_gbp_reads(native: Repository, line: str, refused: str) -> None:
+    text = line.format(SHELL_BWBUILD, hook=HOOK)
+    (native.path / "debian/gbp.conf").write_text(f"[buildpackage]\n{text}\n")
+    native.commit()
+    done = native.gbp("-b", "--no-sign", builder="")
+    assert done.status == 1
+    assert (
+        f"debian/gbp.conf of the repository names a builder, so this may be its wish: {refused}" in done.both
+    )
+    assert native.made() == set()
+
+
+@pytest.mark.parametrize("builder", ["{} --no-seccomp --view host", "BWBUILD_SECCOMP=false {}"])
+def test_nor_where_the_exported_tree_lacks_the_file(native: Repository, builder: str) -> None:
+    (native.path / ".gitattributes").write_text("debian/gbp.conf export-ignore\n")
+    text = f"[buildpackage]\nexport-dir = ../area\nbuilder = {builder.format(SHELL_BWBUILD)}\n"
+    (native.path / "debian/gbp.conf").write_text(text)
+    native.commit()
+    done = native.gbp("-b", "--no-sign", builder="")
+    assert done.status == 1
+    assert not (native.parent / "area/tiny-1/debian/gbp.conf").exists()
+    assert "the repository's gbp.conf can't be seen from an exported tree" in done.both
+    assert native.made(native.parent / "area") == set()
+
+
+def test_nor_from_the_git_directory(native: Repository) -> None:
+    (native.path / ".git/gbp.conf").write_text(f"[DEFAULT]\nbuilder = {SHELL_BWBUILD} --no-seccomp\n")
+    done = native.gbp("-b", "--no-sign", builder="")
+    assert done.status == 1
+    assert ".git/gbp.conf of the repository names a builder" in done.both
+    assert native.made() == set()
+
+
+def documented() -> str:
+    """The command of the manual page for a repository that is not trusted."""
+    page = (ROOT / "docs/manual/gbp-bwbuild.1.in").read_text()
+    (text,) = re.findall(r"(?s)^\.EX\n(.*?)^\.EE", page, re.MULTILINE)
+    return text.replace(r"\(ti", "~").replace(r"\-", "-").replace(r"\e", "\\")
+
+
+def test_the_documented_command_holds(native: Repository) -> None:
+    lines = ["[buildpackage]", "pbuilder = True", "prebuild = touch ../hooked", "postbuild = touch ../hooked"]
+    (native.path / "debian/gbp.conf").write_text("\n".join([*lines, "builder = touch ../built; true", ""]))
+    native.commit()
+    programs = native.parent / "programs"
+    programs.mkdir()
+    for name, text in {
+        "git-pbuilder": "touch ../pbuilder",
+        "gbp-bwbuild": f'exec /usr/bin/python3 {HOOK} "$@"',
+    }.items():
+        (programs / name).write_text(f"#!/bin/sh\n{text}\n")
+        (programs / name).chmod(0o755)
+    path = f"{programs}:{native.environment['PATH']}"
+    # A builder on the command line is not enough: git-buildpackage itself puts another in its place.
+    done = native.gbp("-b", "--no-sign", "--git-no-hooks", builder="gbp-bwbuild", PATH=path)
+    assert done.status == 0, done.both
+    assert (native.parent / "pbuilder").exists()
+    assert native.made() == set()
+    (native.parent / "pbuilder").unlink()
+    done = native.run("sh", "-c", f"{documented().strip()} -b --no-sign", PATH=path)
+    assert done.status == 0, done.both
+    assert native.made() == FULL - {"tiny_1.dsc"}
+    assert not any((native.parent / name).exists() for name in ("pbuilder", "hooked", "built"))
+
+
 def test_a_repository_may_say_what_is_built(native: Repository) -> None:
     line = "-b --no-sign -Pnocheck --no-lintian --verbose"
     (native.path / "debian/gbp.conf").write_text(f"[DEFAULT]\nbuilder = {SHELL_BWBUILD} {line}\n")
@@ -251,10 +346,18 @@ def test_what_the_caller_types_counts_where_the_repository_names_no_builder(nati
     native.ok("-b", "--no-sign", "--view", "host")
 
 
-def test_the_callers_variables_count_in_any_case(native: Repository) -> None:
+def test_the_callers_variables_count_where_the_repository_names_no_builder(native: Repository) -> None:
+    native.ok("-b", "--no-sign", BWBUILD_VIEW="host", BWBUILD_REPORT="../report")
+    assert (native.parent / "report").exists()
+
+
+def test_the_callers_own_file_counts_in_any_case(native: Repository) -> None:
+    with (native.home / ".config/bwbuild/config.toml").open("a") as file:
+        file.write(f'view = "host"\nreport = "{native.parent / "report"}"\n')
     (native.path / "debian/gbp.conf").write_text(f"[DEFAULT]\nbuilder = {SHELL_BWBUILD}\n")
     native.commit()
-    native.ok("-b", "--no-sign", builder="", BWBUILD_VIEW="host")
+    native.ok("-b", "--no-sign", builder="")
+    assert (native.parent / "report").exists()
 
 
 def test_the_hook_refuses_it_from_everybody(native: Repository) -> None:

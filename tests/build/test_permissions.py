@@ -320,6 +320,7 @@ def test_the_naked_truth_about_keys(desk: Desk) -> None:
 
 def test_git_buildpackage_is_never_asked(desk: Desk) -> None:
     ask(desk, persisting(required=True))
+    (desk.tree / ".git").mkdir()
     asked_by_gbp = Desk(desk.top, more={**desk.more, "GBP_BUILD_DIR": str(desk.tree)})
     ended, seen = on_terminal(asked_by_gbp, typing("a\n"), "-b", "--no-sign")
     assert ended == 7

@@ -26,6 +26,17 @@ LINES = [
     ("bwbuild -S tr", {"tree/"}, {"root"}),
     ("bwbuild --output tr", {"tree/"}, set()),
     ("bwbuild --no-such-option --js", set(), {"--json"}),
+    ("bwbuild --allow sock", {"socket=wayland"}, {"socket=x11", "socket=session-bus"}),
+    ("bwbuild try --allow sock", {"socket=x11", "socket=session-bus"}, {"share=network"}),
+    ("bwbuild try --deny ", {"talk=", "share=network"}, {"persist=", "limit=memory:"}),
+    ("bwbuild try --x11 ", {"auto", "xephyr", "xpra", "xvfb"}, set()),
+    ("bwbuild policy --only ", {"network", "umask"}, {"must", "all"}),
+    ("bwbuild policy --only network --count m", {"must"}, {"network"}),
+    ("bwbuild corpus run --lin", {"--lintian", "--lintian-opt"}, set()),
+    ("bwbuild corpus run -S --jobs 2 --source-only", {"--source-only-changes"}, set()),
+    ("bwbuild corpus run -b --keep ", {"never", "failure", "always"}, set()),
+    ("bwbuild corpus run --re", {"--repeat", "--resume", "--reverse-depends"}, {"--report"}),
+    ("bwbuild corpus run --keep never tr", {"tree/"}, set()),
 ]
 
 Complete = Callable[[str], set[str]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ import sbuild
 from support import need
 from test_on_bases import OTHER, ready
 
+from bwbuild.config.settings import OPTIONS
 from bwbuild.process import Argv, run
 
 NAME = f"{OTHER}/hello"
@@ -53,10 +55,24 @@ def gbp(words: Argv, directory: Path, top: Path) -> None:
     assert status == 0, log.read_text(encoding="utf-8")
 
 
-def builder(place: Path) -> str:
-    """The option that names bwbuild with a base as the builder."""
-    words = [*builds.command(), *based.options(OTHER), "--no-sign", "--keep", "never", *builds.own(place)]
-    return f"--git-builder={shlex.join(map(str, words))}"
+def options(place: Path) -> list[str]:
+    """What bwbuild is told, as it is in the words of a command line."""
+    words = [*based.options(OTHER), "--no-sign", "--keep", "never", *builds.own(place)]
+    return list(map(str, words))
+
+
+def builder(words: list[str]) -> str:
+    """The option that names bwbuild, with these options, as the builder."""
+    return f"--git-builder={shlex.join([*builds.command(), *words])}"
+
+
+def configured(words: list[str], home: Path) -> None:
+    """Have pairs of options in the user's file: from an exported tree bwbuild takes few of a command line."""
+    keys = {option.flag: option.key for option in OPTIONS.values()}
+    pairs = zip(words[::2], words[1::2], strict=True)
+    file = home / ".config/bwbuild/config.toml"
+    file.parent.mkdir(parents=True)
+    file.write_text("".join(f"{keys[flag]} = {json.dumps(value)}\n" for flag, value in pairs))
 
 
 def found(directory: Path) -> dict[str, debs.Deb]:
@@ -67,8 +83,11 @@ def found(directory: Path) -> dict[str, debs.Deb]:
 @pytest.mark.real
 def test_an_exported_tree_gives_what_a_chroot_gives(repository: Path) -> None:
     area = repository.parent / "area"
-    options = ["--git-pristine-tar", f"--git-export-dir={area}", builder(repository.parent)]
-    gbp(["buildpackage", *options], repository, repository.parent)
+    suite, rest = options(repository.parent)[:2], options(repository.parent)[2:]
+    rest.remove("--no-sign")
+    configured(rest, repository.parent / "home")
+    words = ["--git-pristine-tar", f"--git-export-dir={area}", builder([*suite, "--no-sign"])]
+    gbp(["buildpackage", *words], repository, repository.parent)
     dsc = builds.dsc(NAME)
     assert dsc is not None
     assert (area / dsc.name).exists(), "the source package is built too"
@@ -83,8 +102,8 @@ def test_an_exported_tree_gives_what_a_chroot_gives(repository: Path) -> None:
 
 @pytest.mark.real
 def test_a_build_in_the_repository_leaves_it_clean(repository: Path) -> None:
-    options = ["buildpackage", "--git-pristine-tar", builder(repository.parent), "-b", "-j2"]
-    gbp(options, repository, repository.parent)
+    words = ["buildpackage", "--git-pristine-tar", builder(options(repository.parent)), "-b", "-j2"]
+    gbp(words, repository, repository.parent)
     chroot = sbuild.build(NAME, suite=OTHER)
     assert found(repository.parent).keys() == chroot.debs.keys()
     assert run(["git", "status", "--porcelain", "--ignored"], cwd=repository).stdout == b""

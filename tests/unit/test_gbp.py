@@ -60,24 +60,99 @@ def test_harmless_words_exist() -> None:
     assert set(buildoptions.SPELLINGS) >= gbp.HARMLESS_WISHES
 
 
-@pytest.mark.parametrize("name", ["debian/gbp.conf", ".gbp.conf"])
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """The working tree of a repository."""
+    for name in ("debian", ".git"):
+        (tmp_path / name).mkdir()
+    return tmp_path
+
+
+def check(tree: Path, *arguments: str, strict: bool = False, **variables: str) -> None:
+    gbp.check(arguments, {"GBP_BUILD_DIR": str(tree), **variables}, ("clean",), strict=strict)
+
+
+@pytest.mark.parametrize("name", ["debian/gbp.conf", ".gbp.conf", ".git/gbp.conf"])
 @pytest.mark.parametrize(
-    "text", ["[DEFAULT]\nbuilder = x\n", "[buildpackage]\r\n  Builder: x\r\n", "\udcff\nbuilder=x"]
+    "text",
+    [
+        "[DEFAULT]\nbuilder = x\n",
+        "[buildpackage]\r\n  Builder: x\r\n",
+        "[gbp-buildpackage]\na = b\nbuilder=x",
+        *(f"[buildpackage]\n{space}builder{space}= x\n" for space in "\f\v\x1c\xa0\u2003\u3000"),
+    ],
 )
-def test_a_file_that_names_a_builder(tmp_path: Path, name: str, text: str) -> None:
-    (tmp_path / "debian").mkdir()
-    (tmp_path / name).write_text(text, encoding="utf-8", errors="surrogateescape")
-    with pytest.raises(UsageError, match=r"names a builder.*: --in-place$"):
-        gbp.check(["--in-place"], str(tmp_path), (), strict=False)
-    gbp.check(["-us"], str(tmp_path), (), strict=False)
+def test_a_file_that_names_a_builder(tree: Path, name: str, text: str) -> None:
+    (tree / name).write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match=rf"{name} of the repository names a builder.*: --in-place$"):
+        check(tree, "--in-place")
+    check(tree, "-us")
 
 
-@pytest.mark.parametrize("text", ["[DEFAULT]\n# builder = x\n", "[DEFAULT]\ncleaner = builder = x\n", ""])
-def test_a_file_that_names_none(tmp_path: Path, text: str) -> None:
-    (tmp_path / ".gbp.conf").write_text(text)
-    gbp.check(["--in-place"], str(tmp_path), (), strict=False)
+@pytest.mark.parametrize("content", [b"builder = x\n", b"[a]\nb\n", b"[a]\nb=1\nb=2\n", b"[a]\nb = \xff\n"])
+def test_a_file_that_gbp_can_not_read(tree: Path, content: bytes) -> None:
+    (tree / ".gbp.conf").write_bytes(content)
+    with pytest.raises(UsageError, match=r"^\.gbp\.conf of the repository can't be read.*: --in-place$"):
+        check(tree, "--in-place")
 
 
-def test_commands_are_no_builds(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "text",
+    ["[DEFAULT]\n# builder = x\n", "[DEFAULT]\ncleaner = builder = x\n", "[a]\nb = c\n  builder = x\n", ""],
+)
+def test_a_file_that_names_none(tree: Path, text: str) -> None:
+    (tree / ".gbp.conf").write_text(text)
+    check(tree, "--in-place", BWBUILD_SECCOMP="false")
+
+
+def test_an_exported_tree_may_be_of_any_repository(tree: Path) -> None:
+    (tree / ".git").rmdir()
+    for given, variables in (("--in-place", {}), ("-b", {"BWBUILD_SECCOMP": "false"})):
+        with pytest.raises(UsageError, match="exported tree"):
+            check(tree, given, **variables)
+    check(tree, "-b", "--dist", "trixie")
+
+
+def test_a_worktree_has_its_gbp_conf_elsewhere(tree: Path) -> None:
+    place = tree / "main.git/worktrees/one"
+    place.mkdir(parents=True)
+    (tree / ".git").rmdir()
+    (tree / ".git").write_text(f"gitdir: {place.relative_to(tree)}\n")
+    check(tree, "--in-place")
+    (place / "gbp.conf").write_text("[DEFAULT]\nbuilder = x\n")
+    with pytest.raises(UsageError, match=r"\.git/gbp\.conf of the repository names a builder"):
+        check(tree, "--in-place")
+    (tree / ".git").write_text("gitdir: nowhere\n")
+    with pytest.raises(UsageError, match="exported tree"):
+        check(tree, "--in-place")
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_variables_of_a_line_that_a_shell_reads(tree: Path, *, strict: bool) -> None:
+    (tree / ".gbp.conf").write_text("[DEFAULT]\nbuilder = x\n")
+    with pytest.raises(UsageError, match=r"names a builder.*: BWBUILD_CONFIG BWBUILD_SECCOMP$"):
+        check(tree, "-b", strict=strict, BWBUILD_SECCOMP="0", BWBUILD_CONFIG="x", BWBUILD_DIST="trixie")
+    (tree / ".gbp.conf").unlink()
+    check(tree, "-b", strict=strict, BWBUILD_SECCOMP="0")
+
+
+@pytest.mark.parametrize(
+    ("variables", "found"),
+    [
+        ({"BWBUILD_SECCOMP": "1", "BWBUILD_FETCH": "no", "BWBUILD_LINTIAN": "yes", "HOME": "/"}, []),
+        (
+            {"BWBUILD_SIGN_MODE": "never", "BWBUILD_VERBOSITY": "quiet", "BWBUILD_FAIL_ON": "lintian=error"},
+            [],
+        ),
+        ({"BWBUILD_SIGN_MODE": "always", "BWBUILD_WORKSPACE": "in-place"}, None),
+        ({"BWBUILD_FETCH": "yes", "BWBUILD_FOREIGN_ABI": "true", "BWBUILD_SECCOMP": "perhaps"}, None),
+        ({"BWBUILD_CACHE": ".", "BWBUILD_NO_SUCH": ""}, None),
+    ],
+)
+def test_variables_count_as_options(variables: dict[str, str], found: list[str] | None) -> None:
+    assert list(gbp.harmful_variables(variables)) == (sorted(variables) if found is None else found)
+
+
+def test_commands_are_no_builds(tree: Path) -> None:
     with pytest.raises(UsageError, match=r": clean$"):
-        gbp.check(["clean", "--remove"], str(tmp_path), ("clean",), strict=True)
+        check(tree, "clean", "--remove", strict=True)

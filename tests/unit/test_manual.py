@@ -16,8 +16,10 @@ from bwbuild import __version__
 from bwbuild.cli.main import COMMANDS, commands
 from bwbuild.config.kinds import Choice, Several
 from bwbuild.config.settings import OPTIONS
+from bwbuild.corpus.compare import Change
 from bwbuild.deb.buildoptions import ROWS
 from bwbuild.errors import ExitStatus
+from bwbuild.root.chamber import _PROXIES as PROXIES
 
 ROOT = Path(__file__).resolve().parents[2]
 GENERATE: dict[str, Any] = runpy.run_path(str(ROOT / "docs" / "generate.py"))
@@ -66,13 +68,12 @@ def test_each_option_of_each_command(names: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("names", ALL, ids=" ".join)
 def test_no_other_option_is_described(names: tuple[str, ...]) -> None:
-    described = {
-        word for line in re.findall(r"(?m)^TP\n(--.*)$|^\n(--.*)$", section(names)) for word in words(line[0])
-    }
+    described = {word for line in re.findall(r"(?m)^\n(--.*)$", section(names)) for word in words(line)}
     known = {
         flag for option in GENERATE["options_of"](ALL[names]) for flag in option.opts + option.secondary_opts
     }
-    assert described - known <= {"--version"}
+    excepted = words(" ".join(re.findall(r"options of a build but ([^.]*)", section(names))))
+    assert described - known - excepted <= {"--version"}
 
 
 def test_both_spellings_of_a_switch() -> None:
@@ -108,8 +109,85 @@ def test_each_setting(key: str) -> None:
 
 
 def test_details_are_of_options() -> None:
-    spellings = {flag for command in ALL.values() for p in command.params for flag in p.opts}
-    assert GENERATE["DETAILS"].keys() <= spellings
+    build = {flag for parameter in ALL[("build",)].params for flag in parameter.opts}
+    others = {" ".join((*n, flag)) for n, command in ALL.items() for p in command.params for flag in p.opts}
+    assert GENERATE["DETAILS"].keys() <= build | others
+
+
+def told(names: tuple[str, ...], word: str) -> str:
+    """What the page says under one word of a command's own part."""
+    text = "\n".join(GENERATE["command_section"](names, ALL[names]))
+    parts = (plain(part) for part in re.split(r"\n\.[TP]P\n", text))
+    (found,) = (part for part in parts if re.match(rf"{re.escape(word)}(?![\w-])", part))
+    return found
+
+
+@pytest.mark.parametrize("names", ALL, ids=" ".join)
+def test_an_option_of_another_command_has_no_details_of_a_build(names: tuple[str, ...]) -> None:
+    inside, others = GENERATE["sandbox_options"]()
+    build = {(option.opts[0], option.help) for option in inside + others}
+    for option in GENERATE["options_of"](ALL[names]):
+        flag = option.opts[0]
+        if (flag, option.help) not in build:
+            own = GENERATE["DETAILS"].get(" ".join((*names, flag)), "")
+            said = told(names, flag).split("\n", 1)[1]
+            assert said.split() == f"{option.help} {own}".split()
+
+
+def test_what_was_wrong_of_single_options() -> None:
+    compare = told(("corpus", "compare"), "--fail-on")
+    assert "commas" in compare
+    assert "published" not in compare
+    assert "auto" not in told(("deps",), "--dist")
+    assert told(("try",), "--allow").count("epeated") == 1
+    assert "network, home, outside" in told(("policy",), "--only")
+    assert "unchecked" in told(("policy",), "--count")
+    assert "May be repeated" not in told(("corpus", "compare"), "--fail-on")
+
+
+def test_no_entry_says_twice_that_it_may_be_repeated() -> None:
+    for text in (PAGE, SETTINGS):
+        assert [part for part in text.split("\n\n") if part.lower().count("may be repeated") > 1] == []
+
+
+@pytest.mark.parametrize("names", [("try",), ("run",)])
+def test_words_that_click_knows_stand_for_a_value(names: tuple[str, ...]) -> None:
+    assert told(names, "--x11").startswith("--x11 auto|xephyr|xpra|xvfb\n")
+
+
+def test_classes_of_a_comparison() -> None:
+    text = section(("corpus", "compare"))
+    for change in Change:
+        assert re.search(rf"(?m)^(.*, )?{change.value}(, .*)?$", text), change
+    assert "--repeat 3" in text
+
+
+def test_defaults() -> None:
+    def of(key: str) -> str:
+        return SETTINGS[SETTINGS.index(f"\n{key} = ") :].split("\n\n", 1)[0]
+
+    assert "Default: 2d." in of("timeout")
+    assert "Default: 2h30m." in of("limit.silence")
+    assert "Default: none." in of("sign.key")
+    for key in OPTIONS:
+        assert not ("The default is" in of(key) and "Default: none" in of(key)), key
+
+
+def test_variables_that_are_read() -> None:
+    text = "".join(
+        path.read_text() for path in (ROOT / "bwbuild").rglob("*.py") if "inside" not in path.parts
+    )
+    read = set(re.findall(r'\benviron(?:ment)?(?:\.get\(|\[)"([A-Za-z_]+)"(?!\] =)', text))
+    told_of = PAGE[PAGE.index("\nENVIRONMENT\n") : PAGE.index("\nFILES\n")]
+    assert "DEB_SIGN_KEYID" in read
+    assert {*read, *PROXIES} - {"HOME", "PATH", "TERM"} - set(re.findall(r"\w+", told_of)) == set()
+
+
+def test_what_mandoc_would_warn_of() -> None:
+    for name in ("bwbuild.1", "gbp-bwbuild.1", "bwbuild.toml.5"):
+        page = GENERATE["page"](name)
+        assert re.match(r"\.TH \S+ \d \"\d{4}-\d\d-\d\d\" ", page)
+        assert not re.search(r"(?m)^\.S[SH] .*\n\.PP$", page)
 
 
 def test_text_is_escaped() -> None:

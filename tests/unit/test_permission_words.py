@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bwbuild.permissions.words import Permission, parse
+from bwbuild.build.granted.terms import senseless
+from bwbuild.config.permits import LISTED, PROGRAM_WORDS, Permit
+from bwbuild.permissions.words import OF_PROGRAMS, Permission, parse
+from bwbuild.tryout import grants
 
 
 @pytest.mark.parametrize(
@@ -58,3 +61,11 @@ def test_to_write_a_path_is_to_read_it() -> None:
     assert writing.covers(reading)
     assert not reading.covers(writing)
     assert reading.covers(reading)
+
+
+def test_what_shells_offer_can_be_had() -> None:
+    assert [word for word in LISTED if senseless(parse(word))] == list(OF_PROGRAMS)
+    assert {*LISTED} - {*Permit().words} == {*OF_PROGRAMS}
+    whole = [word for word in PROGRAM_WORDS if not word.endswith("=")]
+    assert set(whole) >= {*LISTED}
+    assert grants.read(whole, (), None).permissions
