@@ -28,7 +28,8 @@ from bwbuild.audit.words import NAMES, Line, Mounted, inside, is_sized, mounts, 
 _IN_MEMORY = ("/tmp", "/dev/shm")
 #: What of the system must not be written.
 _SYSTEM = ("/", "/usr", "/etc", "/var", "/var/lib/dpkg", "/boot", "/opt", "/srv", "/bin", "/sbin", "/lib")
-_KEYS = (".ssh", ".gnupg")
+#: Directories with keys in a home directory.
+KEYS = (".ssh", ".gnupg")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,8 @@ class Around:
     open_files: bool = True
     #: a mount point that is sure to be none of a build's links
     guarded: PurePosixPath | None = None
+    #: where his keys are, where links in his home lead elsewhere
+    keys: tuple[PurePosixPath, ...] = ()
     #: where programs of the machine have their sockets, without links on the way
     run: tuple[PurePosixPath, ...] = (PurePosixPath("/run"), PurePosixPath("/var/run"))
     #: what the three streams of whoever starts it are
@@ -108,7 +111,7 @@ def _of_files(found: tuple[Mounted, ...], around: Around) -> Facts:
     return replace(
         WORST,
         home=seen(around.home),
-        keys=max(seen(around.home / name) for name in _KEYS),
+        keys=max(seen(place) for place in around.keys or [around.home / name for name in KEYS]),
         tmp=seen("/tmp"),
         parent=seen(around.tree.parent),
         tree=seen(around.tree),

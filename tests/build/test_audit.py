@@ -200,6 +200,13 @@ def test_the_home_by_another_name_without_a_look(desk: Desk) -> None:
         by_another_name(desk, "--no-probe", str(source), "/h")
 
 
+def test_keys_elsewhere(desk: Desk, tmp_path: Path) -> None:
+    (desk.home / ".ssh").rmdir()
+    (desk.home / ".ssh").symlink_to(tmp_path)
+    document = audited(desk, *TIGHT, "--ro-bind", str(tmp_path.parent), "/k", "true")
+    assert (rows(document)["keys"]["badness"], rows(document)["keys"]["probe"]) == (1, "confirmed")
+
+
 def test_what_the_proposed_changes_change(desk: Desk, tmp_path: Path) -> None:
     """--size before --tmpfs, streams that are no terminal, /run covered where /var/run is a link to it."""
     sized = (*TIGHT[:-2], "--size", "99999", "--tmpfs", "/tmp", "--size", "99999", "--tmpfs", "/dev/shm")

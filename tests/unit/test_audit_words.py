@@ -217,6 +217,13 @@ def test_sources_are_what_they_lead_to() -> None:
     assert visible(mounts(found), HOME) is Access.WRITE
 
 
+def test_keys_that_a_link_in_the_home_leads_to() -> None:
+    around = replace(AROUND, keys=(PurePosixPath("/srv/keys"), HOME / ".gnupg"))
+    assert facts("--ro-bind /srv /srv", around).keys is Access.READ
+    assert facts("--ro-bind /home/joe/.gnupg /x", around).keys is Access.READ
+    assert facts("--ro-bind /srv /srv").keys is Access.NONE
+
+
 def test_a_link_to_a_covered_directory_shows_no_sockets() -> None:
     words = "--ro-bind / / --tmpfs /run --tmpfs /tmp"
     assert facts(words).sockets == ("/var/run",)

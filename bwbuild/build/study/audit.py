@@ -18,6 +18,7 @@ from bwbuild.audit import probe
 from bwbuild.audit.assessments import ASSESSMENTS
 from bwbuild.audit.facts import Facts, System
 from bwbuild.audit.of_build import Setting, facts_of_build, mounts_of_build
+from bwbuild.audit.of_line import KEYS
 from bwbuild.audit.score import Finding, Score, score
 from bwbuild.audit.words import Mounted
 from bwbuild.build import inputs, places, session
@@ -84,6 +85,11 @@ class Audit:
         return ", ".join(text for text in texts if text and bad)
 
 
+def places_of_keys(home: Path) -> tuple[Path, ...]:
+    """Where links in ``home`` lead."""
+    return tuple(Path(os.path.realpath(home / name)) for name in KEYS)
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """Where the probe compares: the caller's home and the tree."""
@@ -98,7 +104,7 @@ class Look:
         home = self.home
         return {
             "home": (str(home),),
-            "keys": (str(home / ".ssh"), str(home / ".gnupg")),
+            "keys": tuple(map(str, places_of_keys(home))),
             "tmp": ("/tmp",),
             "parent": (str(self.tree.parent),),
             "tree": (str(self.tree),),

@@ -12,7 +12,17 @@ from bwbuild import process
 from bwbuild.audit import probe, words
 from bwbuild.audit.facts import Streams
 from bwbuild.audit.of_line import Around, facts_of_line
-from bwbuild.build.study.audit import PATIENCE, Audit, Look, Looked, audited, judged, marker, no_look
+from bwbuild.build.study.audit import (
+    PATIENCE,
+    Audit,
+    Look,
+    Looked,
+    audited,
+    judged,
+    marker,
+    no_look,
+    places_of_keys,
+)
 from bwbuild.deb.source import find_tree
 from bwbuild.errors import HostError, SourceError, UsageError
 from bwbuild.host.facts import read_caller
@@ -71,6 +81,7 @@ def audit_line(line_words: Sequence[str], *, probing: bool) -> Audit:
         PurePosixPath(tree),
         root=read_caller().is_root,
         open_files=bool(passed.others),
+        keys=tuple(map(PurePosixPath, places_of_keys(home))),
         run=tuple(dict.fromkeys(PurePosixPath(os.path.realpath(place)) for place in _RUN)),
         streams=_streams(),
     )
