@@ -124,7 +124,7 @@ _LIMITS = (
         "--limit-files NUMBER",
         "prlimit --nofile=NUMBER bwrap …",
     ),
-    _limit("disk", 400, "a full disk stops other programs", "--limit-disk SIZE"),
+    _limit("disk", 400, "a full disk stops other programs", "--limit-disk SIZE, without --in-place"),
     _limit("free disk", 100, "a disk that is nearly full gets full", "--limit-disk-reserve SIZE"),
     _limit("/tmp", 100, "what lies there is in memory", "--limit-tmp SIZE", "--size BYTES --tmpfs /tmp"),
     _limit(

@@ -9,6 +9,7 @@ from typing import Any
 from bwbuild.audit.facts import (
     ALL_CAPABILITIES,
     NAMESPACES,
+    RESOURCES,
     WORST,
     Access,
     Descriptors,
@@ -17,18 +18,18 @@ from bwbuild.audit.facts import (
     Exit,
     Facts,
     Signer,
+    Streams,
     System,
     Users,
 )
-from bwbuild.audit.words import Line, Mounted, mounts, visible
+from bwbuild.audit.words import NAMES, Line, Mounted, inside, is_sized, mounts, visible
 
-#: Where programs of the machine have their sockets; of /tmp one has to see all to find them.
-_SOCKETS = {"/run": Access.PART, "/var/run": Access.PART, "/tmp": Access.READ}
+#: Directories in memory, and what has a limit where they have a size.
+_IN_MEMORY = ("/tmp", "/dev/shm")
 #: What of the system must not be written.
 _SYSTEM = ("/", "/usr", "/etc", "/var", "/var/lib/dpkg", "/boot", "/opt", "/srv", "/bin", "/sbin", "/lib")
-_KEYS = (".ssh", ".gnupg")
-#: Options that make a name at their last value.
-_NAMES = {"--dir", "--file", "--bind-data", "--ro-bind-data", "--symlink"}
+#: Directories with keys in a home directory.
+KEYS = (".ssh", ".gnupg")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,12 @@ class Around:
     open_files: bool = True
     #: a mount point that is sure to be none of a build's links
     guarded: PurePosixPath | None = None
+    #: where his keys are, where links in his home lead elsewhere
+    keys: tuple[PurePosixPath, ...] = ()
+    #: where programs of the machine have their sockets, without links on the way
+    run: tuple[PurePosixPath, ...] = (PurePosixPath("/run"), PurePosixPath("/var/run"))
+    #: what the three streams of whoever starts it are
+    streams: Streams = Streams.CALLERS
 
 
 def facts_of_line(line: Line, around: Around) -> Facts:
@@ -74,6 +81,7 @@ def _of_processes(line: Line, around: Around) -> dict[str, Any]:
         "root_side": frozenset(),
         "gaining": False,  # bwrap sets no_new_privs whatever it is told
         "same_session": not line.has("--new-session"),
+        "streams": around.streams,
         "descriptors": Descriptors.DO if around.open_files else Descriptors.WOULD,
         "environment": Environment.CHOSEN if line.has("--clearenv") else environment,
         "end": ends,
@@ -97,15 +105,17 @@ def _of_files(found: tuple[Mounted, ...], around: Around) -> Facts:
     def seen(place: str | PurePosixPath) -> Access:
         return visible(found, PurePosixPath(place))
 
+    # Of /tmp one has to see all to find those there.
+    sockets = {**dict.fromkeys(around.run, Access.PART), PurePosixPath("/tmp"): Access.READ}
     written = any(mount.source is not None and mount.writable for mount in found)
     return replace(
         WORST,
         home=seen(around.home),
-        keys=max(seen(around.home / name) for name in _KEYS),
+        keys=max(seen(place) for place in around.keys or [around.home / name for name in KEYS]),
         tmp=seen("/tmp"),
         parent=seen(around.tree.parent),
         tree=seen(around.tree),
-        sockets=tuple(place for place, least in _SOCKETS.items() if seen(place) >= least),
+        sockets=tuple(str(place) for place, least in sockets.items() if seen(place) >= least),
         devices=_devices(found),
         sys=seen("/sys"),
         system=System.ALL if seen("/usr") >= Access.READ else System.NONE,
@@ -114,6 +124,7 @@ def _of_files(found: tuple[Mounted, ...], around: Around) -> Facts:
         # Where no directory of the machine is written, nothing comes out.
         exit=Exit.RAW if written else Exit.COPIED,
         signer=Signer.RAW if written else Signer.NOTHING,
+        unlimited=RESOURCES - {place for place in _IN_MEMORY if is_sized(found, PurePosixPath(place))},
     )
 
 
@@ -129,7 +140,7 @@ def _devices(found: tuple[Mounted, ...]) -> Access:
 
 def _mount_points(line: Line, found: tuple[Mounted, ...], around: Around) -> tuple[str, ...]:
     names = [mount.target for mount in found]
-    names += [PurePosixPath(option.values[-1]) for option in line.options if option.name in _NAMES]
+    names += [inside(option.values[-1]) for option in line.options if option.name in NAMES]
     below = [mount.target for mount in found if mount.source is not None and mount.writable]
     return tuple(
         str(name)

@@ -82,12 +82,14 @@ class Expected:
     :ivar variables: names of the environment that were chosen; None: they are not known.
     :ivar extra: a descriptor that is open for the look alone, to see whether it gets in.
     :ivar mounts: what is mounted, where ``source`` is None of what is the sandbox's own.
+    :ivar serving: programs of the sandbox's own run there already, which may have sockets.
     """
 
     marker: str
     variables: frozenset[str] | None = None
     mounts: tuple[Mounted, ...] = ()
     extra: int | None = None
+    serving: bool = True
 
 
 def command(side: str, architecture: str, places: Iterable[str | Path]) -> tuple[str, ...]:
@@ -203,19 +205,36 @@ def held_back(inside: Sight) -> frozenset[Group]:
     return frozenset(group for group, _, _ in tried if group not in through)
 
 
-def accesses(inside: Sight, outside: Sight, places: Mapping[str, Sequence[str]]) -> dict[str, Access]:
-    """For each field of ``places`` the widest access to one of its directories of the machine."""
+def whereabouts(name: str, mounts: Iterable[Mounted]) -> tuple[str, ...]:
+    """Where a directory of the machine can be inside, whatever is mounted by whichever of its names."""
+    place = PurePosixPath(name)
+    below = [place.relative_to(top) for top in (place, *place.parents)]
+    targets = [mount.target for mount in mounts if mount.source is not None]
+    return tuple(dict.fromkeys((name, *(str(target / rest) for target in targets for rest in below))))
+
+
+def accesses(
+    inside: Sight, outside: Sight, places: Mapping[str, Sequence[str]], mounts: Sequence[Mounted] = ()
+) -> dict[str, Access]:
+    """For each field of ``places`` the widest access to one of its directories of the machine.
+
+    In an overlay directories have other numbers, so that nothing was seen says nothing there.
+    """
+    layered = any(mount.layer and mount.source is not None for mount in mounts)
     found = {}
     for field, names in places.items():
-        found[field] = max((_access(inside, outside, name) for name in names), default=Access.NONE)
+        seen = max((_access(inside, outside, name, mounts) for name in names), default=Access.NONE)
+        if seen is not Access.NONE or not layered:
+            found[field] = seen
     return found
 
 
-def _access(inside: Sight, outside: Sight, name: str) -> Access:
+def _access(inside: Sight, outside: Sight, name: str, mounts: Sequence[Mounted]) -> Access:
     number = _place(outside, name)
-    if number is None or name not in inside.places or inside.places[name][0] != number:
-        return Access.NONE
-    return Access.WRITE if inside.places[name][1] else Access.READ
+    there = [place for place in whereabouts(name, mounts) if number and _place(inside, place) == number]
+    return max(
+        (Access.WRITE if inside.places[place][1] else Access.READ for place in there), default=Access.NONE
+    )
 
 
 def _place(sight: Sight, name: str) -> str | None:
@@ -235,5 +254,7 @@ def _environment(inside: Sight, expected: Expected) -> Environment:
 
 
 def _is_own(path: str, expected: Expected) -> bool:
+    if not expected.serving:
+        return False
     over = [mount for mount in expected.mounts if PurePosixPath(path).is_relative_to(mount.target)]
     return not over or over[-1].source is None

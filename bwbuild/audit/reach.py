@@ -48,7 +48,7 @@ FILES = (
         "a process behind a socket acts outside, and read-only mounts do not stop that",
         lambda facts: int(bool(facts.sockets)),
         frozenset({"sockets"}),
-        change=_PRIVATE,
+        change="leave out --in-place and --view host",
         words="no --bind of a directory with sockets in it, such as /tmp, /run and /var/run",
         floor=90,
     ),

@@ -145,7 +145,7 @@ PROCESSES = (
     Assessment(
         "streams",
         1000,
-        {0: "pipes, no input", 2: "a terminal of its own", 10: "the caller's"},
+        {0: "no terminal of the caller's", 2: "a terminal of its own", 10: "the caller's"},
         "what is typed on the caller's terminal can be read, and its settings changed",
         lambda facts: (0, 2, 10)[facts.streams],
         frozenset({"streams"}),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
@@ -33,6 +33,12 @@ ARITY = {f"--{name}": count for count, names in _VALUES.items() for name in name
 _BINDS = {"--bind", "--bind-try", "--dev-bind", "--dev-bind-try", "--ro-bind", "--ro-bind-try"}
 #: What lies over whatever was at its last value before.
 _COVERS = {"--tmpfs", "--proc", "--dev", "--mqueue"}
+#: Which of their values name what is on the machine.
+_SOURCES = {**dict.fromkeys(_BINDS | {"--overlay-src"}, 1), "--overlay": 2}
+#: What makes a name at its last value without mounting something of the machine there.
+NAMES = frozenset({"--dir", "--file", "--bind-data", "--ro-bind-data", "--symlink"})
+_OVERLAYS = {"--overlay", "--tmp-overlay", "--ro-overlay"}
+_TARGETS = _BINDS | _COVERS | NAMES | _OVERLAYS | {"--remount-ro"}
 _FILTERS = {"--seccomp", "--add-seccomp-fd"}
 _ALL = ("user", "ipc", "pid", "net", "uts", "cgroup")
 
@@ -96,9 +102,30 @@ def read(words: Sequence[str]) -> Line:
         count = ARITY.get(word)
         if count is None or len(rest) <= count:
             return Line(tuple(options), unknown=(word,))
+        if word in _TARGETS and ".." in PurePosixPath(rest[count]).parts:
+            # Where that is depends on the links on the way.
+            return Line(tuple(options), unknown=(f"{word} {rest[count]}",))
         options.append(Option(word, tuple(rest[1 : 1 + count])))
         rest = rest[1 + count :]
     return Line(tuple(options), command=tuple(rest))
+
+
+def with_sources(line: Line, resolve: Callable[[str], str]) -> Line:
+    """The line with what ``resolve`` makes of each file of the machine that is named in it.
+
+    bwrap takes these from its own directory and follows links.
+    """
+
+    def resolved(option: Option) -> Option:
+        count = _SOURCES.get(option.name, 0)
+        return replace(option, values=(*map(resolve, option.values[:count]), *option.values[count:]))
+
+    return replace(line, options=tuple(map(resolved, line.options)))
+
+
+def inside(text: str) -> PurePosixPath:
+    """A place of the sandbox; bwrap takes every path from its root, however many slashes it begins with."""
+    return PurePosixPath("/" + text.lstrip("/"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,27 +139,32 @@ class Mounted:
     devices: bool = False
     #: one of several of an overlay, which are seen together
     layer: bool = False
+    #: in memory, with a size that was chosen
+    sized: bool = False
 
 
 def mounts(line: Line) -> tuple[Mounted, ...]:
     """What is mounted, in order, with what ``--remount-ro`` does to it."""
     found: list[Mounted] = []
     layers: list[str] = []
+    sized = False
     for option in line.options:
         if option.name == "--overlay-src":
             layers.append(option.values[0])
-        elif option.name in ("--overlay", "--tmp-overlay", "--ro-overlay"):
+        elif option.name in _OVERLAYS:
             found += _overlay(option, layers)
             layers = []
         elif option.name == "--remount-ro":
-            found = _read_only(found, PurePosixPath(option.values[0]))
+            found = _read_only(found, inside(option.values[0]))
         elif option.name in _BINDS or option.name in _COVERS:
-            found.append(_mounted(option))
+            found.append(replace(_mounted(option), sized=sized and option.name == "--tmpfs"))
+        # The next mount alone has it.
+        sized = option.name == "--size" or (sized and option.name == "--perms")
     return tuple(found)
 
 
 def _mounted(option: Option) -> Mounted:
-    target = PurePosixPath(option.values[-1])
+    target = inside(option.values[-1])
     if option.name in _COVERS:
         return Mounted(target, writable=option.name == "--tmpfs")
     writable = not option.name.startswith("--ro-")
@@ -141,7 +173,7 @@ def _mounted(option: Option) -> Mounted:
 
 def _overlay(option: Option, layers: list[str]) -> list[Mounted]:
     """All layers of an overlay count as seen, and that which takes the writes as written."""
-    target = PurePosixPath(option.values[-1])
+    target = inside(option.values[-1])
     seen = [Mounted(target, PurePosixPath(layer), layer=True) for layer in layers]
     if option.name == "--overlay":
         seen.append(Mounted(target, PurePosixPath(option.values[0]), writable=True, layer=True))
@@ -159,13 +191,19 @@ def visible(found: Sequence[Mounted], place: PurePosixPath) -> Access:
         if mount.source is None:
             continue
         if place.is_relative_to(mount.source):
-            inside = mount.target / place.relative_to(mount.source)
+            where = mount.target / place.relative_to(mount.source)
             here = Access.WRITE if mount.writable else Access.READ
         elif mount.source.is_relative_to(place):
-            inside, here = mount.target, Access.PART
+            where, here = mount.target, Access.PART
         else:
             continue
         # What lies over it later, also with the same content, is looked at in its own turn.
-        if not any(inside.is_relative_to(later.target) for later in found[number + 1 :] if not later.layer):
+        if not any(where.is_relative_to(later.target) for later in found[number + 1 :] if not later.layer):
             access = max(access, here)
     return access
+
+
+def is_sized(found: Sequence[Mounted], place: PurePosixPath) -> bool:
+    """Whether what lies uppermost at ``place`` is in memory with a size that was chosen."""
+    over = [mount for mount in found if place.is_relative_to(mount.target)]
+    return bool(over) and over[-1].sized

@@ -10,6 +10,7 @@ from bwbuild.deb.names import upstream_version
 from bwbuild.deb.rebuild import Entry
 from bwbuild.errors import ConfigurationError, HostError
 from bwbuild.events import Level, Notice
+from bwbuild.host.sockets import CLOSED, remedy
 from bwbuild.sandbox.policy import PARENT, SYSTEM, is_free
 from bwbuild.sandbox.spec import Guest, Identity, Layering, Saved, Workspace
 from bwbuild.units import human_size
@@ -165,9 +166,10 @@ def _in_place(inputs: Inputs, identity: Identity) -> tuple[Workspace, tuple[Noti
         )
     if inputs.opening is not None:
         path, kind = inputs.opening
+        whom = "what it may hide" if kind == CLOSED else "whoever is at its other end"
         raise ConfigurationError(
-            f"--in-place would give the build {path}, {kind}, and whoever is at its other end",
-            hint="remove it if nobody uses it, or leave out --in-place",
+            f"--in-place would give the build {path}, {kind}, and {whom}",
+            hint=f"{remedy(kind)}, or leave out --in-place",
         )
     warning = (
         f"in-place: the build can change all of {tree.parent}, with hooks in .git and other packages' trees"

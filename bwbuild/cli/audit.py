@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +20,22 @@ if TYPE_CHECKING:
 _HIGHEST = 10.0
 
 
+class _Exposure(click.FloatRange):
+    """From 0 to 10; what is no number is not within any range, though no comparison says so."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is no number.", param, ctx)
+        return number
+
+
 @click.command(cls=MixedCommand, options_metavar="[OPTIONS]")
 @with_settings(*SANDBOX, *WATCHED, "timeout", "sign.mode")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
     "--threshold",
-    type=click.FloatRange(0.0, _HIGHEST),
+    type=_Exposure(0.0, _HIGHEST),
     metavar="N",
     help="End with status 16 where the exposure is above N.",
 )
@@ -40,11 +51,11 @@ def audit(
     """
     from bwbuild.build.start import decide  # noqa: PLC0415
     from bwbuild.build.study.audit import audit_build  # noqa: PLC0415 - --help needs neither
-    from bwbuild.build.study.audit_line import audit_line  # noqa: PLC0415
+    from bwbuild.build.study.audit_line import audit_line, is_line  # noqa: PLC0415
     from bwbuild.cli.terminal import print_lines, show_notice  # noqa: PLC0415
 
     options, settings = dpkg_options(), configuration(parameters).settings
-    if len(words) > 1:
+    if is_line(words):
         found = audit_line(words, probing=probe)
     else:
         start = decide(words[0]) if words else None

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bwbuild.errors import ConfigurationError, HostError
-from bwbuild.host.sockets import first_below
+from bwbuild.host.sockets import CLOSED, first_below, remedy
 from bwbuild.permissions.words import NETWORK, OF_SANDBOXES, XDG, Permission
 
 #: What leads out of a network namespace, the better one first; it opens the device.
@@ -200,10 +200,14 @@ def _path(item: Permission, around: Around) -> Path:
     opening = first_below(path) if stat.S_ISDIR(mode) else None
     if opening is not None:
         raise ConfigurationError(
-            f"{item} can't be granted: {opening[0]} is {opening[1]}, and leads to a process outside",
-            hint="name directories in which there is none",
+            f"{item} can't be granted: {opening[0]} is {opening[1]}, and {_leads(opening[1])}",
+            hint=f"name directories in which there is none; {remedy(opening[1])}",
         )
     return path
+
+
+def _leads(kind: str) -> str:
+    return "may hide what leads to a process outside" if kind == CLOSED else "leads to a process outside"
 
 
 def _forbidden(path: Path, around: Around, *, writable: bool) -> str:

@@ -124,7 +124,7 @@ def test_threshold(desk: Desk) -> None:
     done = desk.run("audit", "--no-probe", "--threshold", str(exposure - 0.1))
     assert done.status == EXPOSED
     assert "capabilities" in done.out
-    assert desk.run("audit", "--threshold", "11").status == 2
+    assert desk.run("audit", "--no-probe", "--threshold", "nan").status == 2
 
 
 def script(desk: Desk, last: str) -> subprocess.CompletedProcess[str]:
@@ -175,6 +175,65 @@ def test_a_socket_below_a_bind_is_found(desk: Desk, tmp_path: Path) -> None:
     assert loose["label"] == "UNSAFE"
 
 
+def by_another_name(desk: Desk, probing: str, source: str, target: str) -> dict[str, dict[str, Any]]:
+    """The findings where ``source``, with a home directory in it, is bound at ``target``."""
+    words = ("audit", "--json", probing, "--", *TIGHT, "--bind", source, target, "true")
+    document = found(desk.ok(*words, cwd=desk.home))
+    assert document["exposure"] == 9.0
+    for name in ("home", "keys", "results", "signing"):
+        row = rows(document)[name]
+        assert row["badness"] == row["range"], name
+    return rows(document)
+
+
+@pytest.mark.parametrize(("source", "target"), [("LINK", "/h"), ("//HOME", "//h"), ("..", "src")])
+def test_the_home_by_another_name(desk: Desk, tmp_path: Path, source: str, target: str) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(desk.home)
+    path = source.replace("LINK", str(link)).replace("HOME", str(desk.home))
+    row = by_another_name(desk, "--probe", path, target)
+    assert (row["home"]["probe"], row["keys"]["probe"]) == ("confirmed", "confirmed")
+
+
+def test_the_home_by_another_name_without_a_look(desk: Desk) -> None:
+    for source in (desk.home / ".." / desk.home.name, ".", "/proc/self/cwd"):
+        by_another_name(desk, "--no-probe", str(source), "/h")
+
+
+def test_keys_elsewhere(desk: Desk, tmp_path: Path) -> None:
+    (desk.home / ".ssh").rmdir()
+    (desk.home / ".ssh").symlink_to(tmp_path)
+    document = audited(desk, *TIGHT, "--ro-bind", str(tmp_path.parent), "/k", "true")
+    assert (rows(document)["keys"]["badness"], rows(document)["keys"]["probe"]) == (1, "confirmed")
+
+
+def test_what_the_proposed_changes_change(desk: Desk, tmp_path: Path) -> None:
+    """--size before --tmpfs, streams that are no terminal, /run covered where /var/run is a link to it."""
+    sized = (*TIGHT[:-2], "--size", "99999", "--tmpfs", "/tmp", "--size", "99999", "--tmpfs", "/dev/shm")
+    document = audited(desk, *sized, "true")
+    assert not {"limit of /tmp", "limit of /dev/shm", "streams"} & set(bad(document))
+    assert {"limit of /tmp", "limit of /dev/shm"} <= set(bad(audited(desk, *TIGHT, "true")))
+    if os.path.realpath("/var/run") == "/run":
+        covered = ("--unshare-all", "--ro-bind", "/", "/", "--tmpfs", "/run", "--tmpfs", "/tmp", "true")
+        document = found(desk.ok("audit", "--json", "--no-probe", "--", "bwrap", *covered))
+        assert "sockets" not in bad(document)
+    first, second = os.openpty()
+    try:
+        assert bad(audited(desk, *TIGHT, "true", stdin=second))["streams"] == 10
+    finally:
+        os.close(first)
+        os.close(second)
+
+
+def test_a_fifo_in_usr(desk: Desk, tmp_path: Path) -> None:
+    """No package has one, but it is looked for there too."""
+    place = tmp_path / "share"
+    place.mkdir()
+    os.mkfifo(place / "fifo")
+    document = audited(desk, *TIGHT, "--ro-bind", str(place), "/usr/share", "true")
+    assert rows(document)["sockets"]["evidence"] == "/usr/share/fifo"
+
+
 def test_open_files_of_the_caller(desk: Desk) -> None:
     assert bad(audited(desk, *TIGHT, "true"))["descriptors"] == 3
     descriptor = os.open(desk.home, os.O_RDONLY)
@@ -215,6 +274,13 @@ def test_what_is_not_bwrap(desk: Desk) -> None:
     done = desk.run("audit", "--", "make", "all")
     assert done.status == 2
     assert "make is not bwrap" in done.err
+    done = desk.run("audit", "--", "bwrap")
+    assert done.status == 2
+    assert "bwrap alone is no command line" in done.err
+    done = desk.run("audit", "--", "/nonexistent/bwrap", *TIGHT[1:], "true")
+    assert done.status == 4
+    assert "/nonexistent/bwrap is no program" in done.err
+    assert "apt install" not in done.err
 
 
 def test_a_command_line_that_does_not_start(desk: Desk) -> None:

@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from support import Desk
+from support import Desk, as_user
 
 from bwbuild.errors import ExitStatus
 
@@ -66,6 +66,32 @@ def test_in_place_none_is_given_away(
     assert f"a {kind}" in done.err
     Path("odd name").unlink()
     desk.ok("run", "--in-place", "--", "true")
+
+
+@as_user
+@pytest.mark.parametrize("mode", [0, 0o300])
+def test_in_place_closed_directories_are_looked_through(desk: Desk, mode: int) -> None:
+    """The build could open them: by chmod, and root inside as they are."""
+    closed = desk.parent / "closed"
+    closed.mkdir()
+    os.mkfifo(closed / "fifo")
+    closed.chmod(mode)
+    done = desk.run("run", "--in-place", "--", "sh", "-c", "chmod 700 ../closed; echo x > ../closed/fifo")
+    assert done.status == ExitStatus.CONFIGURATION
+    assert str(closed) in done.err
+    closed.chmod(0o700)
+    (closed / "fifo").unlink()
+    closed.chmod(mode)
+    desk.ok("run", "--in-place", "--", "true")
+    closed.chmod(0o700)
+
+
+@as_user
+def test_in_place_what_an_earlier_build_left_is_no_hindrance(desk: Desk) -> None:
+    """A package's directories may be closed to all but their owner, one of the caller's subordinate ids."""
+    words = ("run", "--in-place", "--build-as", "root", "--", "sh", "-ec")
+    desk.ok(*words, "mkdir left; touch left/file; chmod 700 left")
+    desk.ok(*words, "rm -r left")
 
 
 # Without libseccomp's module

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from made_plans import ALONE, CALLER, HOST, SUPERUSER, plan
 
@@ -16,8 +17,10 @@ from bwbuild.audit.of_build import facts_of_build, mounts_of_build
 from bwbuild.audit.score import Score, score
 from bwbuild.build.plan import Plan
 from bwbuild.build.study.audit import Audit, judged, limited, setting
+from bwbuild.build.study.audit_line import is_line
 from bwbuild.build.watch.limits import NO_LIMITS
 from bwbuild.cli.audit import _json
+from bwbuild.cli.audit import audit as command
 from bwbuild.config.settings import BuildAs, IdentityChoice, Workspace
 from bwbuild.permissions.words import USERNS
 from bwbuild.root.view import host_view
@@ -183,6 +186,13 @@ def test_limits_of_the_default_build() -> None:
     assert limited(NO_LIMITS) == frozenset()
 
 
+def test_in_place_nobody_knows_what_a_build_takes_on_disk() -> None:
+    made = plan(workspace=Workspace.IN_PLACE)
+    assert limited(made.limits, made.sandbox.workspace.layering) == RESOURCES - {"disk"}
+    assert badness(result(made))["limit of disk"] == 1
+    assert badness(result(plan()))["limit of disk"] == 0
+
+
 def test_a_control_group_keeps_memory_better_than_samples() -> None:
     known = facts(plan())
     assert known.sampled
@@ -196,6 +206,22 @@ def test_unsigned_builds_give_nothing_to_debsign() -> None:
 
 def audit() -> Audit:
     return judged("a build of tiny", facts(plan(caller=CALLER)))
+
+
+@pytest.mark.parametrize("text", ["11", "10.01", "-0.1", "nan", "-nan", "inf", "high", ""])
+def test_a_threshold_that_no_exposure_can_be_compared_with(text: str) -> None:
+    option = next(parameter for parameter in command.params if parameter.name == "threshold")
+    assert [option.type.convert(good, option, None) for good in ("0", "2.5", "10")] == [0, 2.5, 10]
+    with pytest.raises(click.BadParameter):
+        option.type.convert(text, option, None)
+
+
+@pytest.mark.parametrize(
+    ("words", "is_one"),
+    [(["bwrap"], True), (["/x/bwrap"], True), (["bwrap", "x"], True), (["tree"], False), ([], False)],
+)
+def test_what_a_command_line_is(words: list[str], is_one: bool) -> None:
+    assert is_line(words) is is_one
 
 
 def test_json() -> None:

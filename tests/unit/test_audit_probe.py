@@ -139,6 +139,32 @@ def test_places_are_the_machines_by_their_inodes() -> None:
     assert found == {"home": Access.READ, "tmp": Access.NONE, "keys": Access.NONE}
 
 
+ELSEWHERE = Mounted(PurePosixPath("/h"), PurePosixPath("/mnt/home"), writable=True)
+FIELDS = {"home": ("/home/joe",), "tmp": ("/tmp",)}
+
+
+@pytest.mark.parametrize("place", ["/h", "/h/joe", "/h/home/joe"])
+def test_places_under_other_names(place: str) -> None:
+    """Whatever the name of its source says, as that of a bind mount outside."""
+    text = INSIDE.replace("place\t/home/joe\t1:2\t0", f"place\t{place}\t1:2\t1")
+    assert place in probe.whereabouts("/home/joe", [ELSEWHERE])
+    found = probe.accesses(sight(text), sight(OUTSIDE, "outside"), FIELDS, [ELSEWHERE])
+    assert found == {"home": Access.WRITE, "tmp": Access.NONE}
+    own = replace(ELSEWHERE, source=None)
+    found = probe.accesses(sight(text), sight(OUTSIDE, "outside"), FIELDS, [own])
+    assert found == {"home": Access.NONE, "tmp": Access.NONE}
+
+
+def test_in_an_overlay_nothing_seen_says_nothing() -> None:
+    layers = [replace(ELSEWHERE, layer=True)]
+    found = probe.accesses(sight(INSIDE), sight(OUTSIDE, "outside"), FIELDS, layers)
+    assert found == {"home": Access.READ}
+
+
+def test_where_nothing_serves_every_socket_is_the_machines() -> None:
+    assert seen(expected=replace(EXPECTED, serving=False))["sockets"] == ("/run/own",)
+
+
 def test_calls_that_are_held_back() -> None:
     # Of the families one got through.
     assert probe.held_back(sight(INSIDE)) == {Group.MOUNTS, Group.KEYRING}

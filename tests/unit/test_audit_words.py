@@ -8,10 +8,21 @@ from pathlib import PurePosixPath
 import pytest
 
 from bwbuild.audit.assessments import ASSESSMENTS
-from bwbuild.audit.facts import WORST, Access, Descriptors, End, Environment, Exit, Facts, System, Users
+from bwbuild.audit.facts import (
+    WORST,
+    Access,
+    Descriptors,
+    End,
+    Environment,
+    Exit,
+    Facts,
+    Streams,
+    System,
+    Users,
+)
 from bwbuild.audit.of_line import Around, facts_of_line
 from bwbuild.audit.score import Score, score
-from bwbuild.audit.words import Line, mounts, read, visible
+from bwbuild.audit.words import Line, mounts, read, visible, with_sources
 
 HOME = PurePosixPath("/home/joe")
 AROUND = Around(HOME, HOME / "deb" / "tiny-1", open_files=False)
@@ -54,7 +65,15 @@ def test_options_and_command() -> None:
 
 @pytest.mark.parametrize(
     "words",
-    ["--new-option x", "--args 3", "--userns 4", "--bind-fd 3 /x", "--ro-bind /usr", "-x", "--bind=/a /a"],
+    [
+        "--new-option x",
+        "--args 3",
+        "--userns 4",
+        "--bind-fd 3 /x",
+        "--ro-bind /usr",
+        "-x",
+        "--bind=/a /a",
+    ],
 )
 def test_an_unknown_argument_is_the_worst_case(words: str) -> None:
     found = facts(f"{TIGHT.removesuffix(' -- true')} {words}")
@@ -64,6 +83,10 @@ def test_an_unknown_argument_is_the_worst_case(words: str) -> None:
     result = score(found, ASSESSMENTS)
     assert (result.exposure, result.label) == (10.0, "DANGEROUS")
     assert all(finding.badness == finding.assessment.range for finding in result.findings)
+
+
+def test_a_target_that_links_may_lead_elsewhere_is_the_worst_case() -> None:
+    assert facts("--ro-bind / / --tmpfs /a/../home") == replace(WORST, unknown=("--tmpfs /a/../home",))
 
 
 def test_classic() -> None:
@@ -161,12 +184,71 @@ VISIBLE = [
     ("--overlay-src /home/joe --overlay-src /a --ro-overlay /x", Access.READ),
     ("--overlay-src /home --ro-overlay /x --tmpfs /x/joe", Access.NONE),
     ("--ro-bind-try /home/joe /x", Access.READ),
+    ("--bind / / --tmpfs //home/", Access.NONE),
+    ("--bind / / --tmpfs home", Access.NONE),
+    ("--bind / // --remount-ro /.", Access.READ),
+    ("--overlay-src /home/joe --ro-overlay //x --tmpfs /x", Access.NONE),
 ]
 
 
 @pytest.mark.parametrize(("words", "access"), VISIBLE)
 def test_visible(words: str, access: Access) -> None:
     assert visible(mounts(read(words.split())), HOME) is access
+
+
+def test_sources_are_what_they_lead_to() -> None:
+    words = (
+        "--bind lnk /h --ro-bind-try .. /src --overlay-src lnk --overlay lnk lnk lnk"
+        " --symlink lnk /x --tmpfs lnk --setenv A lnk -- lnk"
+    )
+    line = read(words.split())
+    names = {"lnk": "/home/joe", "..": "/home"}
+    found = with_sources(line, lambda name: names.get(name, name))
+    assert [option.values for option in found.options] == [
+        ("/home/joe", "/h"),
+        ("/home", "/src"),
+        ("/home/joe",),
+        ("/home/joe", "/home/joe", "lnk"),
+        ("lnk", "/x"),
+        ("lnk",),
+        ("A", "lnk"),
+    ]
+    assert found.command == ("lnk",)
+    assert visible(mounts(found), HOME) is Access.WRITE
+
+
+def test_keys_that_a_link_in_the_home_leads_to() -> None:
+    around = replace(AROUND, keys=(PurePosixPath("/srv/keys"), HOME / ".gnupg"))
+    assert facts("--ro-bind /srv /srv", around).keys is Access.READ
+    assert facts("--ro-bind /home/joe/.gnupg /x", around).keys is Access.READ
+    assert facts("--ro-bind /srv /srv").keys is Access.NONE
+
+
+def test_a_link_to_a_covered_directory_shows_no_sockets() -> None:
+    words = "--ro-bind / / --tmpfs /run --tmpfs /tmp"
+    assert facts(words).sockets == ("/var/run",)
+    assert facts(words, replace(AROUND, run=(PurePosixPath("/run"),))).sockets == ()
+
+
+SIZED = [
+    ("--size 9 --tmpfs /tmp", {"/tmp"}),
+    ("--size 9 --perms 1777 --tmpfs /tmp --dev /dev --size 9 --tmpfs /dev/shm", {"/tmp", "/dev/shm"}),
+    ("--size 9 --tmpfs /tmp --tmpfs /tmp", set()),
+    ("--size 9 --tmpfs /x --tmpfs /tmp", set()),
+    ("--size 9 --tmpfs /dev/shm --dev /dev", set()),
+    ("--size 9 --tmpfs /tmp --bind /tmp /tmp", set()),
+    ("--size 9 --tmpfs /", {"/tmp", "/dev/shm"}),
+]
+
+
+@pytest.mark.parametrize(("words", "limited"), SIZED)
+def test_sizes_of_what_lies_in_memory(words: str, limited: set[str]) -> None:
+    assert facts(words).unlimited == WORST.unlimited - limited
+
+
+def test_streams_are_those_of_whoever_starts_it() -> None:
+    assert "streams" in bad(judged(TIGHT))
+    assert "streams" not in bad(judged(TIGHT, replace(AROUND, streams=Streams.PIPES)))
 
 
 def test_other_facts() -> None:

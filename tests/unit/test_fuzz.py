@@ -6,6 +6,7 @@ import json
 import math
 import signal
 import tomllib
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -45,6 +46,10 @@ settings.load_profile("fuzz")
 LONG = 100_000
 #: Seconds of the processor for them; each is far below on an idle machine.
 BOUND = 1.0
+#: Bytes of what is too large for a package, but is read.
+HUGE = 300_000
+#: How many times the size of the input a parser may take at most, and what a read of the largest file takes.
+MEMORY, READ = 40, 33 << 20
 
 FILES = {DEB: b"binary", DSC: b"source"}
 SOURCES = {ORIG: b"upstream", DEBIAN: b"packaging"}
@@ -391,6 +396,56 @@ def test_long_runs(parser: Parser, top: Path) -> None:
         for data in (long, parser.sample + long, parser.sample[:middle] + long + parser.sample[middle:]):
             with bounded():
                 read(parser, data, top)
+
+
+@contextmanager
+def frugal(most: int) -> Iterator[None]:
+    """At most that many bytes at once."""
+    tracemalloc.start()
+    try:
+        yield
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < most
+
+
+#: What a package has that becomes a value as a whole.
+DOCUMENTS = ("changes", "buildinfo", "dsc of a build", "dsc to build", "control", "changelog", "relations")
+ASKING = Parser("what is asked for", lambda data, _: asked.requests(data), b"[[request]]\n" * 2)
+
+
+@pytest.mark.parametrize(
+    "parser", [*(parser for parser in PARSERS if parser.name in DOCUMENTS), ASKING], ids=str
+)
+def test_memory_grows_with_the_input_alone(parser: Parser, top: Path) -> None:
+    read(parser, parser.sample, top)  # modules that are needed stay
+    for run in (b"a", b" a\n", b"a: b\n", b"\n", b"a, ", b"a|", b"\xff"):
+        data = parser.sample + run * (HUGE // len(run))
+        with frugal(MEMORY * HUGE + (READ if parser.name in ("control", "changelog") else 0)):
+            read(parser, data, top)
+
+
+ENDLESS: list[tuple[str, Callable[[Path], object]]] = [
+    (CHANGES, changes.read_changes),
+    (DSC, changes.read_dsc),
+    (DSC, dsc_files.read_dsc),
+    (BUILDINFO, changes.read_buildinfo),
+    ("tree/debian/control", lambda path: source.read_source(path.parents[1])),
+    ("tree/debian/changelog", lambda path: source.read_source(path.parents[1])),
+    ("tree/debian/bwbuild.toml", lambda path: asked.read(path.parents[1])),
+]
+
+
+@pytest.mark.parametrize(("name", "call"), ENDLESS, ids=range(len(ENDLESS)))
+def test_files_without_end_are_refused(tmp_path: Path, name: str, call: Callable[[Path], object]) -> None:
+    """They take no room on disk, and would take all memory."""
+    tree_with("none", lambda tree: tree)(b"", tmp_path)
+    path = tmp_path / name
+    with path.open("wb") as file:
+        file.truncate(8 << 30)
+    with bounded(), frugal(READ + (2 << 20)), pytest.raises(BwbuildError):
+        call(path)
 
 
 @pytest.mark.parametrize("run", [b" <", b" <>"])

@@ -13,6 +13,7 @@ from bwbuild.build.restraints import for_unpacking, restraints, weakenings
 from bwbuild.config.settings import Settings, Workspace
 from bwbuild.errors import ConfigurationError
 from bwbuild.events import Level
+from bwbuild.host.sockets import CLOSED
 from bwbuild.permissions.words import USERNS
 from bwbuild.process import run
 from bwbuild.sandbox import guard, seccomp, unpack
@@ -156,3 +157,11 @@ def test_opening_in_the_parent_is_refused() -> None:
     with pytest.raises(ConfigurationError) as caught:
         plan(workspace=Workspace.IN_PLACE, opening=opening)
     assert "/home/joe/work/other/agent, a socket" in caught.value.message
+
+
+def test_a_closed_directory_in_the_parent_is_refused() -> None:
+    opening = (Path("/home/joe/work/other/closed"), CLOSED)
+    with pytest.raises(ConfigurationError) as caught:
+        plan(workspace=Workspace.IN_PLACE, opening=opening)
+    assert "/home/joe/work/other/closed, a directory that can't be looked through" in caught.value.message
+    assert "chmod" in caught.value.hint

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from bwbuild.host.sockets import first_below
+from bwbuild.host.sockets import CLOSED, first_below, remedy
 
 
 def fill(top: Path) -> None:
@@ -46,13 +47,48 @@ def test_link_to_a_socket_elsewhere_is_none(tmp_path: Path) -> None:
     assert first_below(tmp_path / "in") is None
 
 
-def test_what_can_not_be_read_is_left_out(tmp_path: Path) -> None:
+@pytest.fixture
+def closed(tmp_path: Path) -> Iterator[Path]:
+    """A directory with a FIFO in one below it, that a test takes rights from."""
     if os.getuid() == 0:
         pytest.skip("root can read everything")
-    closed = tmp_path / "closed"
-    closed.mkdir()
-    os.mkfifo(closed / "fifo")
+    top = tmp_path / "closed"
+    (top / "in").mkdir(parents=True)
+    os.mkfifo(top / "in" / "fifo")
+    yield top
+    top.chmod(0o700)
+    (top / "in").chmod(0o700)
+
+
+@pytest.mark.parametrize("mode", [0, 0o100, 0o200, 0o400, 0o600])
+def test_a_directory_that_a_build_could_open(closed: Path, mode: int) -> None:
+    """Its owner may change the mode, and root inside overrides it."""
+    closed.chmod(mode)
+    found = first_below(closed.parent)
+    assert found is not None
+    path, kind = found
+    # Where nobody can be root of a namespace, the directory itself is refused.
+    assert (path, kind) in [(closed / "in" / "fifo", "a socket or FIFO"), (closed, CLOSED)]
+
+
+def test_a_closed_directory_of_plain_files(closed: Path) -> None:
+    (closed / "in" / "fifo").unlink()
+    (closed / "in").chmod(0)
+    assert first_below(closed.parent) in (None, (closed / "in", CLOSED))
+
+
+def test_a_closed_directory_where_nobody_can_look(closed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     closed.chmod(0)
-    assert first_below(tmp_path) is None
-    closed.chmod(0o700)
-    assert first_below(tmp_path) == (closed / "fifo", "a FIFO")
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert first_below(closed.parent) == (closed, CLOSED)
+    assert "chmod" in remedy(CLOSED)
+
+
+def test_closed_directories_of_others_are_left_out() -> None:
+    """A read-only bind of the system has them as a matter of course."""
+    if os.getuid() == 0:
+        pytest.skip("root can read everything")
+    private = Path("/var/cache/ldconfig")
+    if not private.is_dir() or os.access(private, os.R_OK | os.X_OK):
+        pytest.skip("everybody can read it here")
+    assert first_below(private) is None

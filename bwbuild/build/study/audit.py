@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +18,9 @@ from bwbuild.audit import probe
 from bwbuild.audit.assessments import ASSESSMENTS
 from bwbuild.audit.facts import Facts, System
 from bwbuild.audit.of_build import Setting, facts_of_build, mounts_of_build
+from bwbuild.audit.of_line import KEYS
 from bwbuild.audit.score import Finding, Score, score
+from bwbuild.audit.words import Mounted
 from bwbuild.build import inputs, places, session
 from bwbuild.build import scratch as scratches
 from bwbuild.build.granted.handshake import store
@@ -36,6 +38,7 @@ from bwbuild.host.doctor import advice
 from bwbuild.permissions import grants
 from bwbuild.sandbox.runner import Listeners
 from bwbuild.sandbox.scope import NO_SCOPE
+from bwbuild.sandbox.spec import Layering
 
 #: Seconds that a look may take.
 PATIENCE = 120.0
@@ -82,6 +85,11 @@ class Audit:
         return ", ".join(text for text in texts if text and bad)
 
 
+def places_of_keys(home: Path) -> tuple[Path, ...]:
+    """Where links in ``home`` lead."""
+    return tuple(Path(os.path.realpath(home / name)) for name in KEYS)
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """Where the probe compares: the caller's home and the tree."""
@@ -96,17 +104,18 @@ class Look:
         home = self.home
         return {
             "home": (str(home),),
-            "keys": (str(home / ".ssh"), str(home / ".gnupg")),
+            "keys": tuple(map(str, places_of_keys(home))),
             "tmp": ("/tmp",),
             "parent": (str(self.tree.parent),),
             "tree": (str(self.tree),),
             "sys": ("/sys",),
         }
 
-    def command(self, side: str) -> tuple[str, ...]:
-        """The command that looks."""
+    def command(self, side: str, mounts: Sequence[Mounted] = ()) -> tuple[str, ...]:
+        """The command that looks; inside, also wherever ``mounts`` may show the same."""
         names = [name for names in self.fields.values() for name in names]
-        return probe.command(side, self.architecture, dict.fromkeys((*names, *_SYSTEM)))
+        where = [place for name in names for place in probe.whereabouts(name, mounts)]
+        return probe.command(side, self.architecture, dict.fromkeys((*where, *_SYSTEM)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,15 +153,18 @@ def _standings(plan: Plan) -> tuple[Standing, ...]:
     return standings(plan.decisions, plan.source.name, grants.load(store(os.environ)))
 
 
-def limited(limits: Limits) -> frozenset[str]:
-    """Which of the resources that the assessments know have a limit."""
+def limited(limits: Limits, layering: Layering = Layering.OVERLAY) -> frozenset[str]:
+    """Which of the resources that the assessments know have a limit.
+
+    What a build in place writes can't be told from what was there, so nothing is made of that limit.
+    """
     found = {
         "time": limits.time,
         "silence": limits.silence,
         "memory": limits.memory,
         "processes": limits.processes,
         "open files": limits.files,
-        "disk": limits.disk,
+        "disk": None if layering is Layering.NONE else limits.disk,
         "free disk": None if limits.reserve == 0 else 1,  # None there is a share of all
         "/tmp": limits.tmp,
         "/dev/shm": limits.shm,
@@ -169,7 +181,7 @@ def setting(plan: Plan, home: Path) -> Setting:
         root=plan.host.caller.is_root,
         system=packages if plan.ground is None else System.NONE,
         signs=plan.settings.sign is not Sign.NEVER,
-        limits=limited(plan.limits),
+        limits=limited(plan.limits, plan.sandbox.workspace.layering),
         sampled=plan.scope == NO_SCOPE,
     )
 
@@ -202,7 +214,8 @@ def _look(plan: Plan, look: Look, tell: Tell) -> Looked:
     """
     said: list[bytes] = []
     errors: list[bytes] = []
-    probing = session.with_command(plan, look.command("inside"), interactive=False)
+    shown = mounts_of_build(plan.sandbox)
+    probing = session.with_command(plan, look.command("inside", shown), interactive=False)
     with scratches.open_for(probing, places.scratch(plan.settings), tell) as scratch:
         outcome = session.launch(probing, scratch, Listeners(said.append, errors.append), PATIENCE)
         if not outcome.started:
@@ -214,7 +227,7 @@ def _look(plan: Plan, look: Look, tell: Tell) -> Looked:
     expected = probe.Expected(
         marker=marker(),
         variables=frozenset(plan.sandbox.environment),
-        mounts=mounts_of_build(plan.sandbox),
+        mounts=shown,
     )
     return Looked(b"".join(said).decode("ascii", "replace"), look, expected)
 
@@ -241,7 +254,7 @@ def audited(subject: str, facts: Facts, looked: Looked, *, filtered: bool = Fals
         raise no_look(output[-2000:])
     found = {
         **probe.seen(inside, outside, expected),
-        **probe.accesses(inside, outside, look.fields),
+        **probe.accesses(inside, outside, look.fields, expected.mounts),
     }
     after = probe.confirmed(facts, found, inside, filtered=filtered)
     return replace(
