@@ -15,7 +15,7 @@ from bwbuild.errors import ExitStatus, UsageError
 if TYPE_CHECKING:
     from bwbuild.conduct.words import Conduct
 
-_OWN = ("workspace", "workspace-memory", "keep")
+_OWN = ("workspace", "workspace-memory", "keep", "compiler-cache")
 
 
 @click.command(cls=MixedCommand, options_metavar="[OPTIONS]")

@@ -359,7 +359,31 @@ def test_without_one_the_command_is_named() -> None:
     assert "bwbuild learn" in (caught.value.hint or "")
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"version": 2}', "\0"])
+def document(**changed: object) -> str:
+    """A profile as it lies on the disk, with some of it changed."""
+    plain: dict[str, object] = {"version": 1, "source": "hello", "suite": "host", "build": "any"}
+    plain |= {"architecture": "amd64", "source_version": "1", "made": 1.0, "builds": 1}
+    return json.dumps({**plain, "packages": {"a:all": "1"}, "paths": ["/usr/bin/a"], **changed})
+
+
+@pytest.mark.usefixtures("home")
+def test_one_that_is_whole_is_read() -> None:
+    SUBJECT.file.parent.mkdir(parents=True)
+    SUBJECT.file.write_text(document())
+    assert profile.read(SUBJECT).paths == {"/usr/bin/a"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{}", "[]", '{"version": 2}', "\0", "[" * 100_000),
+        *(document(paths=paths) for paths in ([1, 2], ["usr"], ["/\0"], ["/\ud800"], [[]], 1, None)),
+        *(document(packages=packages) for packages in ({"a": 1}, ["a"], 1, None)),
+        *(document(**{name: 1}) for name in ("source", "architecture", "source_version")),
+        *(document(made=made) for made in ("x", None)),
+        document(builds=1e999),
+    ],
+)
 def test_one_that_is_none_is_not_read(text: str, home: Path) -> None:
     SUBJECT.file.parent.mkdir(parents=True)
     SUBJECT.file.write_text(text)
@@ -402,7 +426,7 @@ def test_the_words_have_no_control_characters_and_json_has_all() -> None:
     change = "--- a/debian/control\n-\tx\x1b\n"
     trimmed = Trimmed((Without((("Build-Depends", "c"),), True, "the same, bit for bit"),), change)
     learned = Learned("x\x1b", "1", "declared", seen, verdict, (Path("/s/\x1b"), 7), trimmed)
-    lines = [line.text for line in words.lines(learned)]
+    lines = [line.text for line in (*words.lines(learned), *words.trimmed_lines(trimmed))]
     assert not [
         line for line in lines if any(c < " " or "\x7f" <= c <= "\x9f" for c in line.replace("\t", ""))
     ]
