@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bwbuild.build import declared, places
@@ -50,6 +50,8 @@ class Wanted:
     ask: handshake.Ask | None = None
     #: results go to the output directory
     publishing: bool = True
+    #: directories that stay which are the caller's already: name -> where it is
+    held: Mapping[str, Path] = field(default_factory=dict)
 
 
 @contextmanager
@@ -69,7 +71,7 @@ def read(wanted: Wanted, settings: Settings, environment: Mapping[str, str], tel
         told = Recorder(tell)
         inputs = stack.enter_context(_collected(wanted, settings, environment, told))
         # Before what may take minutes.
-        inputs = stack.enter_context(handshake.opened(inputs, wanted.ask, told))
+        inputs = stack.enter_context(handshake.opened(inputs, wanted.ask, told, wanted.held))
         if not wanted.command:
             inputs = _with_past(inputs, History(told))
         settings = inputs.settings

@@ -18,16 +18,21 @@ from bwbuild.cli.options import SANDBOX, WATCHED, configuration, with_settings
 from bwbuild.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bwbuild.build.learn.analyse import Verdict
     from bwbuild.build.learn.trim import Trimmed
     from bwbuild.build.learn.words import Learned
     from bwbuild.build.plan import Plan
     from bwbuild.build.record.report import Report
     from bwbuild.config.settings import Settings
+    from bwbuild.deb.buildoptions import BuildOptions
 
 
 @click.command(cls=MixedCommand)
-@with_settings("output", "log", "timeout", *WATCHED, "verbosity", *SANDBOX)
+@with_settings(
+    "output", "log", "timeout", *WATCHED, "verbosity", *(key for key in SANDBOX if key != "compiler-cache")
+)
 @click.option("--trim", is_flag=True, help="Build again without what seems unused, and print a change.")
 @click.option("--more", is_flag=True, help="Add to the profile what this build opens or looks for; slower.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -45,30 +50,53 @@ def learn(source: str, *, trim: bool, more: bool, as_json: bool, **parameters: A
     from bwbuild.build.start import decide  # noqa: PLC0415
     from bwbuild.cli.prompt import asking  # noqa: PLC0415
     from bwbuild.cli.terminal import show_progress  # noqa: PLC0415
-    from bwbuild.config.settings import Sign  # noqa: PLC0415
     from bwbuild.events import notices  # noqa: PLC0415
     from bwbuild.sandbox import tracing  # noqa: PLC0415
 
-    given = configuration(parameters).settings
-    settings = replace(given, sign=Sign.NEVER, lintian=False, autopkgtest=False, piuparts=False, fail_on=())
-    _check(settings, more=more)
+    settings, options = _settings(parameters), dpkg_options()
+    _check(settings, options, more=more)
     tracing.check()  # before what may take minutes
     progress = partial(show_progress, verbosity=settings.verbosity)
-    wanted = inputs.Wanted(decide(source), dpkg_options(), ask=asking())
+    wanted = inputs.Wanted(decide(source), options, ask=asking())
     with inputs.read(wanted, settings, os.environ, notices(progress)) as found:
         plan = make_plan(found)
         plan = session.with_trace(plan, witness.wanted(plan.settings.allow, looks=more))
         report, learned = _learned(plan, settings, more=more)
-        if trim and learned.verdict is not None:
-            learned = replace(learned, trimmed=_trimmed(plan, settings, report, learned.verdict))
-    _show(learned, as_json=as_json)
+        _show(learned, partial(_trimmed, plan, settings, report) if trim else None, as_json=as_json)
     return report.status
 
 
-def _check(settings: Settings, *, more: bool) -> None:
+def _settings(parameters: dict[str, Any]) -> Settings:
+    from bwbuild.config.settings import CompilerCache, Sign  # noqa: PLC0415
+
+    return replace(
+        configuration(parameters).settings,
+        sign=Sign.NEVER,
+        lintian=False,
+        autopkgtest=False,
+        piuparts=False,
+        fail_on=(),
+        # For what it remembers no compiler is run.
+        compiler_cache=CompilerCache.NONE,
+    )
+
+
+def _check(settings: Settings, options: BuildOptions, *, more: bool) -> None:
     """Refuse what contradicts learning."""
     from bwbuild.config.settings import View, Workspace  # noqa: PLC0415
+    from bwbuild.deb.buildoptions import SOURCE  # noqa: PLC0415
 
+    partial_builds = (
+        ("-T", bool(options.targets)),
+        ("-nc", options.no_clean),
+        ("-S", options.types <= {SOURCE}),
+    )
+    for word, is_given in partial_builds:
+        if is_given:
+            raise UsageError(
+                f"{word}: what is no whole build of packages teaches nothing of its dependencies",
+                hint="leave it out",
+            )
     if settings.view is View.LEARNED:
         raise UsageError(
             "a build that sees only what was learned has nothing new to teach",
@@ -95,6 +123,8 @@ def _learned(plan: Plan, settings: Settings, *, more: bool) -> tuple[Report, Lea
     from bwbuild.cli.terminal import show_report, terminal  # noqa: PLC0415
 
     known = profile.read(study.subject(plan)) if more else None
+    if known is not None:
+        known.check(study.packages(plan, os.environ))  # before what may take minutes
     own = (str(plan.sandbox.workspace.inside.parent),)
     witness = Witness(plan.settings.allow, plan.granted_paths)
     collector = Collector(own, looks=more, witness=witness.see)
@@ -124,7 +154,7 @@ def _learned(plan: Plan, settings: Settings, *, more: bool) -> tuple[Report, Lea
     if plan.ground is not None:
         return report, learned  # a view of a base has all of it
     if known is not None:
-        known.check(made.packages)
+        known.check(made.packages)  # they may have been changed meanwhile
         made = known.with_more(made)
     return report, replace(learned, profile=(profile.write(made), len(made.paths)))
 
@@ -145,13 +175,20 @@ def _trimmed(plan: Plan, settings: Settings, report: Report, verdict: Verdict) -
     return trimming.trim([entry for entry in verdict.entries if entry.seems_unused])
 
 
-def _show(learned: Learned, *, as_json: bool) -> None:
+def _show(learned: Learned, trim: Callable[[Verdict], Trimmed] | None, *, as_json: bool) -> None:
+    """Print what was learned, whatever becomes of the builds by which ``trim`` goes on."""
     from bwbuild.build.learn import words  # noqa: PLC0415
     from bwbuild.cli.terminal import print_lines  # noqa: PLC0415
 
-    if as_json:
-        import json  # noqa: PLC0415
-
-        click.echo(json.dumps(words.as_json(learned), indent=2))
-    else:
+    if not as_json:
         print_lines(words.lines(learned), sys.stdout)
+    try:
+        if trim is not None and learned.verdict is not None:
+            learned = replace(learned, trimmed=trim(learned.verdict))
+    finally:
+        if as_json:
+            import json  # noqa: PLC0415
+
+            click.echo(json.dumps(words.as_json(learned), indent=2))
+    if not as_json and learned.trimmed is not None:
+        print_lines(words.trimmed_lines(learned.trimmed), sys.stdout)

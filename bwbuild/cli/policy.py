@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from bwbuild.conduct.words import Conduct
 
-_OWN = ("workspace", "workspace-memory", "keep")
+_OWN = ("workspace", "workspace-memory", "keep", "compiler-cache")
 
 
 def _complete(

@@ -21,6 +21,7 @@ _TARGETS = frozenset({"clean", "build", "build-arch", "build-indep", "binary", "
 _BETWEEN = frozenset({"dpkg-source", "dpkg-genbuildinfo", "dpkg-genchanges", "dpkg-checkbuilddeps"})
 #: Where targets may write, and devices and processes, which are no files that stay.
 _FREE = ("/tmp", "/var/tmp", "/dev", "/proc")
+#: What has one of these names counts by what is left beside the tree.
 _ARTIFACTS = (".deb", ".udeb", ".ddeb", ".changes", ".buildinfo")
 #: What was opened is nothing that can be written, or it is tried again.
 _NO_FILE = frozenset({"EISDIR", "ENXIO", "EINTR"})
@@ -169,4 +170,6 @@ def _is_here(address: str) -> bool:
         found = ip_address(address)
     except ValueError:
         return False
+    # A socket of IPv6 reaches IPv4 by such addresses.
+    found = getattr(found, "ipv4_mapped", None) or found
     return found.is_loopback or found.is_unspecified

@@ -7,7 +7,7 @@ from dataclasses import replace
 from bwbuild.build.plan import Inputs, Plan, make_plan, on_disk
 from bwbuild.conduct.listing import COMMAND
 from bwbuild.conduct.values import Conditions
-from bwbuild.config.settings import Settings
+from bwbuild.config.settings import CompilerCache, Settings
 from bwbuild.config.settings import Workspace as WorkspaceChoice
 from bwbuild.deb.buildoptions import ALL, ANY, SOURCE, BuildOptions
 from bwbuild.errors import UsageError
@@ -27,8 +27,13 @@ FEWEST_JOBS = 2
 
 
 def settings_of(settings: Settings) -> Settings:
-    """The settings of all builds: the tree itself is never written."""
-    return replace(settings, workspace=WorkspaceChoice.PRIVATE, workspace_memory=0)
+    """The settings of all builds: the tree itself is never written, and none knows of another."""
+    return replace(
+        settings,
+        workspace=WorkspaceChoice.PRIVATE,
+        workspace_memory=0,
+        compiler_cache=CompilerCache.NONE,
+    )
 
 
 def options_of(options: BuildOptions) -> BuildOptions:

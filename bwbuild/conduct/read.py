@@ -26,9 +26,10 @@ _TAIL = 1 << 14
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """The contents of the packages, and what else lies beside the tree."""
+    """The contents of the packages, the names of all results, and what else lies beside the tree."""
 
     contents: Contents
+    results: tuple[str, ...]
     beside: tuple[str, ...]
 
 
@@ -49,10 +50,10 @@ class Reader:
         parent = self.scratch.path / "parent"
         verified = collect(parent, quarantine, verdict.expected(self.plan))
         workspace = self.plan.sandbox.workspace
-        known = {artifact.name for artifact in verified.artifacts}
-        known |= {workspace.inside.name, *(path.name for path in workspace.beside)}
+        results = tuple(sorted(artifact.name for artifact in verified.artifacts))
+        known = {*results, workspace.inside.name, *(path.name for path in workspace.beside)}
         beside = sorted(entry.name for entry in os.scandir(parent) if entry.name not in known)
-        return Left(self._contents(verified), tuple(f"../{name}" for name in beside))
+        return Left(self._contents(verified), results, tuple(f"../{name}" for name in beside))
 
     def _contents(self, verified: Verified) -> Contents:
         packages = [artifact for artifact in verified.artifacts if binary_file(artifact.name)]

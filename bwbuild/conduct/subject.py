@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from bwbuild.build.plan import Inputs, choose_identity
 from bwbuild.conduct import plans
 from bwbuild.conduct.experiments import EXPERIMENTS, NAMES
 from bwbuild.conduct.values import Subject
+from bwbuild.deb import relations
+from bwbuild.deb.versions import sort_key
 from bwbuild.sandbox.spec import IdentityKind
+
+#: The first dpkg, and the first level of dpkg-build-api, for which no Rules-Requires-Root means that none is
+#: needed.
+_DPKG, _LEVEL = "1.22.13", 1
+_BUILD_API = "dpkg-build-api"
 
 
 def subject(inputs: Inputs, only: Sequence[str], blind: str) -> Subject:
@@ -35,7 +42,26 @@ def subject(inputs: Inputs, only: Sequence[str], blind: str) -> Subject:
 
 def _idle(inputs: Inputs) -> Mapping[str, str]:
     needs = inputs.source.needs_root
-    if needs == "no":
+    if needs == "no" or (not needs and _is_rootless(inputs)):
         return {}
     said = f"Rules-Requires-Root: {needs}" if needs else "no Rules-Requires-Root"
     return {"root": f"the source has {said}, so that debian/rules may run as root"}
+
+
+def _is_rootless(inputs: Inputs) -> bool:
+    """Whether the dpkg that the build has runs all of debian/rules without root unless a field says more."""
+    if any(level >= _LEVEL for level in _levels(inputs)):
+        return True
+    packages = inputs.told.packages.items()
+    version = next((version for package, version in packages if package.partition(":")[0] == "dpkg"), "")
+    return bool(version) and bool(sort_key(version) >= sort_key(_DPKG))
+
+
+def _levels(inputs: Inputs) -> Iterator[int]:
+    """The levels of dpkg-build-api that the source declares."""
+    for field, text in inputs.source.relations.items():
+        if field.startswith("Build-Depends"):
+            for group in relations.parse(field, text):
+                for one in group:
+                    if one.name == _BUILD_API and one.operator == "=" and one.version.isdigit():
+                        yield int(one.version)

@@ -95,6 +95,9 @@ class Trial:
             built = replace(built, succeeded=cleaned.succeeded, step=cleaned.step, errors=cleaned.errors)
         evidence = evidence.having(step.name, built)
         traced = watcher.traced() if watcher else evidence.traced
+        if traced is not None:
+            parent = self._plan(step).sandbox.workspace.inside.parent
+            traced = traced.without({str(parent / name) for name in built.results})
         after = self._listing(scratch) if built.succeeded else None
         return replace(evidence, traced=traced, before=before, after=after)
 
@@ -120,7 +123,7 @@ class Trial:
             left = Reader(plan, scratch).left()
         except VerificationError as error:
             return replace(built, succeeded=False, whole=False, errors=(error.message, *error.details))
-        return replace(built, contents=left.contents, beside=left.beside)
+        return replace(built, contents=left.contents, results=left.results, beside=left.beside)
 
     def _run(self, plan: Plan, scratch: Scratch, step: Step, watcher: Watcher | None = None) -> Built:
         """Run dpkg-buildpackage; what came out is looked at by others."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
@@ -120,6 +120,11 @@ class Traced:
     acts: tuple[Act, ...] = ()
     writers: Mapping[str, Actor] = field(default_factory=dict)
 
+    def without(self, results: Collection[str]) -> Traced:
+        """The same without the writes of these files outside of the tree, which are the build's results."""
+        kept = (act for act in self.acts if act.kind is not Kind.OUTSIDE or act.target not in results)
+        return replace(self, acts=tuple(kept))
+
 
 @dataclass(frozen=True, slots=True)
 class Built:
@@ -128,7 +133,8 @@ class Built:
     :ivar whole: its .changes is there: what failed then came after it.
     :ivar step, errors: the step in which it failed, and the first lines that say why.
     :ivar contents: of its packages; None where there are none.
-    :ivar beside: what it left beside the tree and did not list in its .changes.
+    :ivar results: the names of what its .changes lists, and of that itself.
+    :ivar beside: what it left beside the tree and did not list there.
     """
 
     conditions: Conditions
@@ -137,6 +143,7 @@ class Built:
     step: str = ""
     errors: tuple[str, ...] = ()
     contents: Contents | None = None
+    results: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
     seconds: float = 0.0
 

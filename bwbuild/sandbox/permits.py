@@ -87,6 +87,16 @@ def permits(granted: Iterable[Permission], available: Available) -> Permits:
     )
 
 
+def persisted(given: Permits) -> dict[str, Path]:
+    """The directories that stay: name -> where it is outside."""
+    binds = (mount for mount in given.mounts if isinstance(mount, Bind))
+    return {
+        bind.target.name: bind.source
+        for bind in binds
+        if bind.target.parent == PERSIST and isinstance(bind.source, Path)
+    }
+
+
 def persist_variable(name: str) -> str:
     """The variable that names the directory that stays."""
     return "BWBUILD_PERSIST_" + "".join(c if c.isalnum() else "_" for c in name).upper()

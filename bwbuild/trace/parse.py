@@ -17,7 +17,8 @@ command of the sandbox is bwrap's own and left out.
 
 The lines are hostile: names are the package's. strace escapes quotes, angle brackets and all that is not
 printable, so that a name ends where it seems to; a line of another form is passed over. A line that says
-what an earlier one said, whoever it was, is no event again, as far as memory is allowed to grow for that.
+what an earlier one said, whoever it was, is no event again, as far as memory is allowed to grow for that;
+but a program that was started by a relative path is, since that may lead elsewhere this time.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
+
+from bwbuild.trace.escapes import as_bytes, as_path, as_text
+from bwbuild.trace.started import Started
 
 #: How many different lines are remembered, in bytes too; then all are forgotten at once.
 _REMEMBERED, _REMEMBERED_BYTES = 1 << 17, 32 << 20
@@ -49,6 +53,8 @@ class Kind(Enum):
     #: a name was made, moved or removed
     CHANGE = "change"
     EXEC = "exec"
+    #: where a program lies that was started by a relative path
+    PROGRAM = "program"
     CONNECT = "connect"
     #: a name was asked of the DNS
     ASK = "ask"
@@ -71,6 +77,8 @@ class Event:
         as strace calls it, ``32 bit`` say. Bytes that are no UTF-8 are surrogates.
     :ivar real: where the kernel found what was opened, behind all links; empty where it was not opened.
     :ivar error: such as ``ENOENT``; empty if it succeeded.
+    :ivar leads: the text of a symbolic link that was made.
+    :ivar moved: the new name of what was moved.
     """
 
     kind: Kind
@@ -79,6 +87,8 @@ class Event:
     real: str = ""
     error: str = ""
     pid: int = 0
+    leads: str = ""
+    moved: str = ""
 
 
 def events(chunks: Iterable[bytes], *, inside: bool = False) -> Iterator[Event]:
@@ -103,6 +113,7 @@ class Parser:
         self._bytes = 0
         #: the beginning of what a process has not finished
         self._waiting: dict[bytes, bytes] = {}
+        self._started = Started()
 
     def feed(self, data: bytes) -> Iterator[Event]:
         """The events of the lines that are complete now."""
@@ -111,6 +122,9 @@ class Parser:
             self._rest = b"-"  # what follows of it does not look like a line either
         for line in lines:
             pid, said = self._split(line)
+            if self._started and (told := self._started.told(int(pid or 0), said)):
+                process, place = told
+                yield Event(Kind.PROGRAM, process, place, pid=int(pid or 0))
             if said not in self._seen and len(line) <= _LONGEST:
                 yield from self._events(int(pid or 0), said)
 
@@ -142,23 +156,32 @@ class Parser:
         if head is None:
             if self._inside and (mode := _MODE.match(said)):
                 self._remember(said)
-                yield Event(Kind.MODE, _text(mode[1] or b""), mode[2].decode(), pid=pid)
+                yield Event(Kind.MODE, as_text(mode[1] or b""), mode[2].decode(), pid=pid)
             return
         read = _READERS.get(head[2])
         # What is traced for another reason may stand in a line of its own for each process.
         if read is None:
             return
-        self._remember(said)
-        process = _text(head[1] or b"")
+        process, is_told = as_text(head[1] or b""), False
         for kind, subject, real, error in read(said[head.end() :]):
             if not self._inside:
                 # bwrap's name is that of the one who starts the first command.
                 if kind is not Kind.EXEC or process != "bwrap":
                     continue
                 self._inside = True
-            yield Event(kind, process, subject, real, error, pid)
+            if kind is Kind.EXEC and not error:
+                self._started.note(pid, process, subject)
+                is_told = not subject.startswith("/")  # once more, which may be from another directory
+            if kind is Kind.CHANGE:
+                leads, moved = (real, "") if head[2].startswith(b"symlink") else ("", real)
+                yield Event(kind, process, subject, "", error, pid, leads, moved)
+            else:
+                yield Event(kind, process, subject, real, error, pid)
+        if not is_told:
+            self._remember(said)
 
 
+#: Kind, subject, where it was found, leads or was moved, error.
 _Found = Iterator[tuple[Kind, str, str, str]]
 
 _UNFINISHED = b" <unfinished ...>"
@@ -180,8 +203,6 @@ _CONNECTED = re.compile(rb".*\)%s" % _ENDS)
 _USERS = re.compile(rb"\bCLONE_NEWUSER\b|^\d+<user:\[")
 _ANY_STRING = re.compile(_STRING)
 _WRITING = re.compile(rb"\bO_(?:WRONLY|RDWR|CREAT|TRUNC|TMPFILE)\b")
-_ESCAPE = re.compile(rb"\\([0-7]{1,3}|.)", re.DOTALL)
-_LETTERS = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"v": b"\v", b"f": b"\f", b"a": b"\a", b"b": b"\b"}
 
 
 def _opened(said: bytes) -> _Found:
@@ -190,14 +211,14 @@ def _opened(said: bytes) -> _Found:
         return
     directory, path, flags, real, error = found.groups()
     kind = Kind.WRITE if _WRITING.search(flags) else Kind.OPEN
-    yield kind, _path(directory, path), _text(real or b""), (error or b"").decode()
+    yield kind, as_path(directory, path), as_text(real or b""), (error or b"").decode()
 
 
 def _looked(said: bytes, kind: Kind = Kind.LOOK) -> _Found:
     if found := _EXEC.match(said):
         directory, path, error = found.groups()
         if path:  # else it is about what is open already
-            yield kind, _path(directory, path), "", (error or b"").decode()
+            yield kind, as_path(directory, path), "", (error or b"").decode()
 
 
 def _stated(said: bytes) -> _Found:
@@ -223,20 +244,28 @@ def _made(said: bytes) -> _Found:
 def _executed(said: bytes) -> _Found:
     if found := _EXEC.match(said):
         directory, path, error = found.groups()
-        yield Kind.EXEC, _path(directory, path), "", (error or b"").decode()
+        yield Kind.EXEC, as_path(directory, path), "", (error or b"").decode()
 
 
 def _changed(said: bytes) -> _Found:
     if found := _CHANGE.match(said):
         *pairs, error = found.groups()
-        for directory, path in (pairs[:2], pairs[2:]):
-            if path is not None:
-                yield Kind.CHANGE, _path(directory, path), "", (error or b"").decode()
+        names = [as_path(directory, path) for directory, path in (pairs[:2], pairs[2:]) if path is not None]
+        for name, moved in zip(names, (*names[1:], ""), strict=True):
+            yield Kind.CHANGE, name, moved, (error or b"").decode()
 
 
 def _linked(said: bytes) -> _Found:
-    # The text of a symbolic link is no name that is changed, nor is the other name of a hard link.
+    # The other name of a hard link is none that is changed.
     yield from list(_changed(said))[1:]
+
+
+def _led(said: bytes) -> _Found:
+    # Nor is the text of a symbolic link.
+    if found := _CHANGE.match(said):
+        _, text, directory, path, error = found.groups()
+        if path is not None:
+            yield Kind.CHANGE, as_path(directory, path), as_text(text), (error or b"").decode()
 
 
 def _connected(said: bytes) -> _Found:
@@ -245,16 +274,16 @@ def _connected(said: bytes) -> _Found:
         return
     error = (ended[1] or b"").decode()
     if found := _INET.match(said):
-        yield Kind.CONNECT, f"{_text(found[2])}:{found[1].decode()}", "", error
+        yield Kind.CONNECT, f"{as_text(found[2])}:{found[1].decode()}", "", error
     elif found := _INET6.match(said):
-        yield Kind.CONNECT, f"[{_text(found[2])}]:{found[1].decode()}", "", error
+        yield Kind.CONNECT, f"[{as_text(found[2])}]:{found[1].decode()}", "", error
     elif found := _UNIX.match(said):
-        yield Kind.CONNECT, found[1].decode() + _text(found[2]), "", error
+        yield Kind.CONNECT, found[1].decode() + as_text(found[2]), "", error
 
 
 def _sent(said: bytes) -> _Found:
     for text in _ANY_STRING.findall(said):
-        if name := question(_bytes(text)):
+        if name := question(as_bytes(text)):
             yield Kind.ASK, name, "", ""
 
 
@@ -265,7 +294,8 @@ _READERS: dict[bytes, Callable[[bytes], _Found]] = {
     **dict.fromkeys((b"execve", b"execveat"), _executed),
     **dict.fromkeys((b"mkdir", b"mkdirat", b"unlink", b"unlinkat", b"rename"), _changed),
     **dict.fromkeys((b"renameat", b"renameat2"), _changed),
-    **dict.fromkeys((b"symlink", b"symlinkat", b"link", b"linkat"), _linked),
+    **dict.fromkeys((b"link", b"linkat"), _linked),
+    **dict.fromkeys((b"symlink", b"symlinkat"), _led),
     **dict.fromkeys((b"access", b"faccessat", b"faccessat2"), _looked),
     **dict.fromkeys((b"stat", b"lstat", b"stat64", b"lstat64", b"newfstatat", b"fstatat64"), _stated),
     **dict.fromkeys((b"statx", b"readlink", b"readlinkat"), _stated),
@@ -278,7 +308,7 @@ _READERS: dict[bytes, Callable[[bytes], _Found]] = {
 
 def unescaped(text: bytes) -> str:
     """A string, or a path, that strace has escaped."""
-    return _text(text)
+    return as_text(text)
 
 
 def question(data: bytes) -> str:
@@ -294,28 +324,4 @@ def question(data: bytes) -> str:
     while place < len(data) and 0 < data[place] < 64:
         labels.append(data[place + 1 : place + 1 + data[place]])
         place += 1 + data[place]
-    return _decoded(b".".join(labels))
-
-
-def _path(directory: bytes | None, path: bytes) -> str:
-    text = _text(path)
-    if not directory or text.startswith("/"):
-        return text
-    return f"{_text(directory).rstrip('/')}/{text}"
-
-
-def _text(escaped: bytes) -> str:
-    return _decoded(_bytes(escaped))
-
-
-def _bytes(escaped: bytes) -> bytes:
-    return _ESCAPE.sub(_character, escaped) if b"\\" in escaped else escaped
-
-
-def _character(found: re.Match[bytes]) -> bytes:
-    code = found[1]
-    return bytes((int(code, 8) & 0xFF,)) if code.isdigit() else _LETTERS.get(code, code)
-
-
-def _decoded(data: bytes) -> str:
-    return os.fsdecode(data)
+    return os.fsdecode(b".".join(labels))

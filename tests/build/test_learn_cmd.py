@@ -122,6 +122,52 @@ def test_without_a_profile_the_command_is_named(learner: Desk) -> None:
     assert learner.run("learn", "--more", "-d", "nosuch", cwd=tree(learner)).status == 2
 
 
+@pytest.mark.parametrize("words", [("-nc",), ("-T", "build"), ("-S",)], ids=" ".join)
+def test_what_is_no_whole_build_is_refused(words: tuple[str, ...], shared: Desk) -> None:
+    done = shared.run("learn", *words)
+    assert done.status == 2
+    assert words[0] in done.err.splitlines()[0]
+    assert not done.out
+
+
+#: Programs by a link that the build makes, by one of the source's, and by a relative path.
+LINKED = (
+    "ln -s /usr/bin/setfacl debian/sf; debian/sf --version; scripts/lint --version;"
+    " (cd /usr/bin && ./strace -V); rm debian/sf"
+)
+
+
+def test_programs_behind_links_are_used_and_a_profile_is_of_its_packages(tmp_path: Path) -> None:
+    need("strace", "setfacl", "xmllint")
+    desk = make_desk(tmp_path, Rules(during=LINKED))
+    (desk.tree / "scripts").mkdir()
+    (desk.tree / "scripts/lint").symlink_to("/usr/bin/xmllint")
+    declare(desk, "acl, libxml2-utils, strace")
+    # A compiler's cache would hide the compiler, so none is used.
+    done = desk.ok("learn", "-b", "--json", "--quiet", env={"BWBUILD_COMPILER_CACHE": "ccache"})
+    found = json.loads(done.out)
+    assert {entry["relation"]: entry["use"] for entry in found["entries"]} == {
+        "acl": "used",
+        "libxml2-utils": "used",
+        "strace": "used",
+    }
+    assert not [item for item in found["programs"] if "ccache" in item["program"]]
+    desk.ok("-b", "--no-sign", "--view", "learned")
+    (path,) = (desk.home / ".local/state/bwbuild/profiles").glob("*.json")
+    text = path.read_text()
+    path.write_text(re.sub(r'"(acl:[^"]*)": "', r'"\1": "0', text))
+    before = snapshot(desk.parent)
+    done = desk.run("learn", "-b", "--more")
+    assert done.status == 3
+    assert "learned with other packages" in done.err
+    assert snapshot(desk.parent) == before  # nothing was built, so there is no log
+    path.write_text(text.replace('"paths": [', '"paths": [1,'))
+    done = desk.run("-b", "--no-sign", "--view", "learned")
+    assert done.status == 3
+    assert "there is no profile" in done.err
+    discard(desk.scratch)
+
+
 def test_no_base_takes_the_place_of_what_was_learned(learner: Desk, tmp_path: Path) -> None:
     changed = tmp_path / "learned-1"
     shutil.copytree(tree(learner), changed)
@@ -143,7 +189,9 @@ def test_interrupted_it_leaves_nothing(learner: Desk) -> None:
         child.kill()
         child.communicate()
     assert learner.left() == []
-    assert not list((learner.home / ".local/state/bwbuild/profiles").glob("*B*"))
+    profiles = learner.home / ".local/state/bwbuild/profiles"
+    assert "any" not in [json.loads(path.read_text())["build"] for path in profiles.glob("*.json")]
+    assert not list(profiles.glob(".*"))
 
 
 def test_killed_it_takes_the_traced_with_it(learner: Desk) -> None:
@@ -168,11 +216,48 @@ def test_trim_prints_a_change_that_builds(learner: Desk, tmp_path: Path) -> None
     assert learner.left() == []
 
 
+def declare(desk: Desk, text: str) -> None:
+    """Let the desk's source declare this."""
+    control = desk.tree / "debian/control"
+    control.write_text(re.sub("Build-Depends: .*", f"Build-Depends: {text}", control.read_text()))
+
+
+def test_trim_of_a_tree_with_odd_modes_that_keeps_a_directory(desk: Desk) -> None:
+    need("strace", "setfacl")
+    declare(desk, "acl")
+    (desk.tree / "fixed").mkdir()
+    (desk.tree / "fixed/file").touch()
+    (desk.tree / "fixed").chmod(0o555)
+    (desk.tree / "secret").write_text("x")
+    (desk.tree / "secret").chmod(0)
+    done = desk.ok("learn", "-b", "--trim", "--allow", "persist=x")
+    assert "acl: the same, bit for bit" in done.out
+    assert "\n-Build-Depends: acl\n" in done.out
+    assert done.out.index("never opened") < done.out.index("Built without")
+    assert desk.left() == []
+
+
+def test_what_was_learned_is_said_though_the_tree_cannot_be_copied(desk: Desk) -> None:
+    need("strace", "setfacl")
+    declare(desk, "acl")
+    # The copy is made with what comes first there.
+    tools = desk.top / "tools"
+    tools.mkdir()
+    (tools / "cp").write_text("#!/bin/sh\necho no room >&2; exit 1\n")
+    (tools / "cp").chmod(0o755)
+    path = {"PATH": f"{tools}:{desk.environment['PATH']}"}
+    done = desk.run("learn", "-b", "--trim", "--json", "--quiet", env=path)
+    assert done.status not in (0, 10)
+    found = json.loads(done.out)
+    assert [entry["use"] for entry in found["entries"]] == ["never opened"]
+    assert found["trim"] is None
+    assert desk.left() == []
+
+
 def trimmed(desk: Desk) -> dict[str, Any]:
     """What --trim finds of the desk's source, which declares acl and strace."""
     need("strace", "setfacl")
-    control = desk.tree / "debian/control"
-    control.write_text(re.sub("Build-Depends: .*", "Build-Depends: acl, strace", control.read_text()))
+    declare(desk, "acl, strace")
     done = desk.ok("learn", "-b", "--trim", "--json", "--quiet")
     found = json.loads(done.out)
     assert {entry["relation"]: entry["use"] for entry in found["entries"]} == {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import select
 import shutil
 import signal
@@ -144,6 +145,15 @@ def test_a_compilers_cache_has_hits(tmp_path: Path) -> None:
         desk.ok("-b", "--no-sign", "--compiler-cache", "ccache")
         assert f"direct_cache_hit\t{hits}\n" in desk.log()
     assert "ccache" not in desk.ok("run", "--", "sh", "-c", "echo $PATH").out
+
+
+def test_sccache_has_hits(tmp_path: Path) -> None:
+    need("sccache")
+    lines = "echo 'int main;' > x.c; sccache gcc -c x.c -o x.o; sccache --show-stats; rm x.*"
+    desk = own_cache(make_desk(tmp_path / "desk", Rules(during=lines)))
+    for hits in (0, 1):
+        desk.ok("-b", "--no-sign", "--compiler-cache", "sccache")
+        assert re.search(rf"^Cache hits +{hits}$", desk.log(), re.MULTILINE)
 
 
 def test_what_is_given_unasked(desk: Desk) -> None:

@@ -214,6 +214,14 @@ def test_a_dsc_and_one_rule(desk: Desk) -> None:
     assert desk.left() == []
 
 
+def test_what_is_handed_over_by_hand_is_a_result(desk: Desk) -> None:
+    need("strace")
+    tree = desk.parent / "byhand-1"
+    shutil.copytree(ROOT / "testpkgs" / "byhand" / "tree", tree)
+    done = desk.ok("policy", "--only", "outside", cwd=tree)
+    assert done.out.startswith("byhand 1: nothing found (1 build, ")
+
+
 def test_nothing_of_an_interrupted_one_stays(desk: Desk) -> None:
     need("strace")
     Planted(build="sleep 1000.0173").plant(desk.tree)

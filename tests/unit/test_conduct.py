@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from made_plans import ALONE, HOST, SOURCE, inputs
 
+from bwbuild.build.record.reading import Told
 from bwbuild.conduct import listing, members, plans, words
 from bwbuild.conduct.compare import as_roots, changes, differences
 from bwbuild.conduct.experiments import EXPERIMENTS, NAMES
@@ -407,6 +408,25 @@ def test_root_is_no_question_where_it_is_declared(said: str) -> None:
     assert "root" not in found.chosen
     assert found.idle.keys() == {"root"}
     assert asked_of("clean", needs_root=said).idle == {}
+
+
+@pytest.mark.parametrize(
+    ("dpkg", "build_depends", "asked"),
+    [
+        ("1.21.22", "debhelper (>= 13)", False),
+        ("1.22.6", "debhelper (>= 13), dpkg-build-api (= 0)", False),
+        ("1.22.6", "debhelper (>= 13), dpkg-build-api (= 1)", True),
+        ("1.22.13", "", True),
+        ("1.23.3", "dpkg-build-api (= 0)", True),
+    ],
+)
+def test_newer_dpkg_takes_silence_for_no_root(dpkg: str, build_depends: str, asked: bool) -> None:
+    source = replace(SOURCE, relations={"Build-Depends": build_depends})
+    told = Told((), {"dpkg-dev:all": "1.22.21", "dpkg:amd64": dpkg})
+    found = subject(inputs(source=source, told=told), ("root",), "")
+    assert found.checks("root") is asked
+    declared = replace(source, needs_root="binary-targets")
+    assert not subject(inputs(source=declared, told=told), ("root",), "").checks("root")
 
 
 def test_one_processor_is_held_against_two_jobs() -> None:

@@ -59,6 +59,12 @@ def test_this_machine_is_no_network() -> None:
     line = b'connect(3, {sa_family=AF_INET, sin_port=htons(%d), sin_addr=inet_addr("%s")}, 16) = 0'
     here = ((80, b"127.0.0.1"), (53, b"127.0.0.1"), (0, b"192.0.2.1"), (80, b"0.0.0.0"))
     assert acts(*(line % one for one in here)) == []
+    mapped = (
+        b"connect(3, {sa_family=AF_INET6, sin6_port=htons(80), sin6_flowinfo=htonl(0), "
+        b'inet_pton(AF_INET6, "::ffff:%s", &sin6_addr), sin6_scope_id=0}, 28) = 0'
+    )
+    assert acts(mapped % b"127.0.0.1") == []
+    assert acts(mapped % b"192.0.2.1") == [(Kind.NETWORK, "[::ffff:192.0.2.1]:80", "")]
     assert acts(b'connect(3, {sa_family=AF_UNIX, sun_path="/run/x"}, 10) = 0') == []
 
 
@@ -100,6 +106,13 @@ def test_what_may_be_written() -> None:
         b'openat(%s, "/usr/share", O_RDWR|O_CREAT, 0666) = -1 EISDIR (Is a directory)' % cwd,
     )
     assert acts(*lines) == []
+
+
+def test_what_the_changes_list_is_no_misconduct_whatever_its_name() -> None:
+    line = b'openat(AT_FDCWD</build/x/tiny-1>, "../%s", O_WRONLY|O_CREAT, 0666) = 3</build/x/%s>'
+    found = traced(*(line % (name, name) for name in (b"tiny_1_amd64.tar.gz", b"other.tar.gz")))
+    left = found.without({"/build/x/tiny_1_amd64.tar.gz"})
+    assert [act.target for act in left.acts] == ["/build/x/other.tar.gz"]
 
 
 def test_who_wrote_in_the_tree() -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bwbuild.build.learn import profile, words
+from bwbuild.build.learn import links, profile, words
 from bwbuild.build.learn.analyse import Asked, Evidence, Facts, Use, judge
 from bwbuild.build.learn.files import Files, interpreter
 from bwbuild.build.learn.owners import Used
@@ -113,6 +113,82 @@ def test_any_trace(data: bytes) -> None:
     collector = Collector(("/build/path",))
     collector.take(BEGIN + data + b"\n" + data)
     collector.seen()
+
+
+def test_what_was_started_by_a_relative_path_lies_where_its_loader_says() -> None:
+    run = '<sh> execve("./%s", ["x"], 0x1 /* 1 var */) = 0'
+    collector = Collector(("/build/path",))
+    collector.take(BEGIN)
+    for number, (name, place) in enumerate((("setfacl", "/usr/bin"), ("sf", "/build/path/x-1/debian/bin"))):
+        load = f'<{name}> openat(AT_FDCWD<{place}>, "/etc/ld.so.cache", O_RDONLY) = 3</etc/ld.so.cache>'
+        collector.take(f"{number}{run % name}\n{number}{load}\n".encode())
+    collector.take(f"9{run % 'static'}\n".encode())
+    seen = collector.seen()
+    assert seen.started.keys() - {"/run/bwbuild/init"} == {"/usr/bin/setfacl", "./sf", "./static"}
+    assert seen.ran == {"/build/path/x-1/debian/bin/sf": ("sh",)}
+
+
+def test_links_that_a_build_makes_are_kept_wherever_it_moves_them() -> None:
+    here = "AT_FDCWD</build/path/x-1>"
+    seen = collected(
+        f'<ln> symlinkat("/usr/bin/setfacl", {here}, "debian/bin/CuX") = 0',
+        f'<ln> renameat({here}, "debian/bin/CuX", {here}, "debian/bin/sf") = 0',
+        f'<mv> renameat2({here}, "debian/bin", {here}, "other", RENAME_NOREPLACE) = 0',
+        '<python3> symlink("/usr/bin/perl", "./bin/p") = 0',
+        '<ln> symlinkat("/x", AT_FDCWD</usr>, "x") = -1 EROFS (Read-only file system)',
+        f'<ln> symlinkat("/x", {here}, "x") = -1 EEXIST (File exists)',
+    )
+    top = "/build/path/x-1"
+    assert seen.links == {
+        f"{top}/debian/bin/CuX": ("/usr/bin/setfacl",),
+        f"{top}/debian/bin/sf": ("/usr/bin/setfacl",),
+        f"{top}/other/CuX": ("/usr/bin/setfacl",),
+        f"{top}/other/sf": ("/usr/bin/setfacl",),
+        "bin/p": ("/usr/bin/perl",),
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/b/x/bin/sf", ["/usr/bin/setfacl"]),
+        ("/b/x/bin/../bin/./sf", ["/usr/bin/setfacl"]),
+        ("/b/x/all/gcc", ["/usr/bin/gcc"]),
+        ("/b/x/again", ["/usr/bin/setfacl"]),
+        ("/b/x/two", ["/usr/bin/a", "/usr/bin/b"]),
+        ("/b/x/anywhere/bin/p", ["/usr/bin/perl"]),
+        ("/tmp/up", ["/usr/bin/setfacl"]),
+        ("/b/x/there", ["/usr/bin/there"]),
+        ("/b/x/there-too", ["/usr/bin/there"]),
+        ("/b/x/loop", []),
+        ("/b/x/plain", []),
+        ("/usr/bin/true", ["/usr/bin/true"]),
+    ],
+)
+def test_where_a_path_leads(path: str, expected: list[str]) -> None:
+    made = {
+        "/b/x/bin/sf": ("/usr/bin/setfacl",),
+        "/b/x/all": ("../../usr/bin",),
+        "/b/x/again": ("bin/sf",),
+        "/b/x/two": ("/usr/bin/a", "//usr/bin/b"),
+        "bin/p": ("/usr/bin/perl",),
+        "/tmp/up": ("../b/x/again",),
+        "/b/x/there-too": ("there",),
+        "/b/x/loop": ("loop", "./loop/loop"),
+    }
+    found = {"/b/x/there": ["/usr/bin/there"]}
+    ends = links.ends(path, made, lambda link: found.get(link, ()), ("/b", "/tmp"))
+    assert sorted(ends) == expected
+
+
+@given(st.dictionaries(st.text("/.ab"), st.lists(st.text("/.ab"), max_size=3), max_size=5), st.text("/.ab"))
+def test_any_links(made: dict[str, list[str]], path: str) -> None:
+    all_of_it = links.Links()
+    for link, texts in made.items():
+        for text in texts:
+            all_of_it.made(link, text)
+            all_of_it.moved(link, text)
+    list(links.ends("/a" + path, all_of_it.texts, lambda link: made.get(link, ()), ("/a",)))
 
 
 # --- the verdict
@@ -359,7 +435,31 @@ def test_without_one_the_command_is_named() -> None:
     assert "bwbuild learn" in (caught.value.hint or "")
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"version": 2}', "\0"])
+def document(**changed: object) -> str:
+    """A profile as it lies on the disk, with some of it changed."""
+    plain: dict[str, object] = {"version": 1, "source": "hello", "suite": "host", "build": "any"}
+    plain |= {"architecture": "amd64", "source_version": "1", "made": 1.0, "builds": 1}
+    return json.dumps({**plain, "packages": {"a:all": "1"}, "paths": ["/usr/bin/a"], **changed})
+
+
+@pytest.mark.usefixtures("home")
+def test_one_that_is_whole_is_read() -> None:
+    SUBJECT.file.parent.mkdir(parents=True)
+    SUBJECT.file.write_text(document())
+    assert profile.read(SUBJECT).paths == {"/usr/bin/a"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{}", "[]", '{"version": 2}', "\0", "[" * 100_000),
+        *(document(paths=paths) for paths in ([1, 2], ["usr"], ["/\0"], ["/\ud800"], [[]], 1, None)),
+        *(document(packages=packages) for packages in ({"a": 1}, ["a"], 1, None)),
+        *(document(**{name: 1}) for name in ("source", "architecture", "source_version")),
+        *(document(made=made) for made in ("x", None)),
+        document(builds=1e999),
+    ],
+)
 def test_one_that_is_none_is_not_read(text: str, home: Path) -> None:
     SUBJECT.file.parent.mkdir(parents=True)
     SUBJECT.file.write_text(text)
@@ -402,7 +502,7 @@ def test_the_words_have_no_control_characters_and_json_has_all() -> None:
     change = "--- a/debian/control\n-\tx\x1b\n"
     trimmed = Trimmed((Without((("Build-Depends", "c"),), True, "the same, bit for bit"),), change)
     learned = Learned("x\x1b", "1", "declared", seen, verdict, (Path("/s/\x1b"), 7), trimmed)
-    lines = [line.text for line in words.lines(learned)]
+    lines = [line.text for line in (*words.lines(learned), *words.trimmed_lines(trimmed))]
     assert not [
         line for line in lines if any(c < " " or "\x7f" <= c <= "\x9f" for c in line.replace("\t", ""))
     ]

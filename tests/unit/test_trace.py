@@ -73,7 +73,9 @@ LINES = {
         Kind.CHANGE, "x", "/home/u", error="EROFS", pid=8
     ),
     b'8<x> unlinkat(%s, "b", AT_REMOVEDIR) = 0': Event(Kind.CHANGE, "x", "/build/tree/b", pid=8),
-    b'8<x> symlinkat("/text", %s, "b") = 0': Event(Kind.CHANGE, "x", "/build/tree/b", pid=8),
+    b'8<x> symlinkat("/text", %s, "b") = 0': Event(Kind.CHANGE, "x", "/build/tree/b", pid=8, leads="/text"),
+    b'8<x> symlink("../\\n", "b") = 0': Event(Kind.CHANGE, "x", "b", pid=8, leads="../\n"),
+    b'8<x> link("/a", "b") = 0': Event(Kind.CHANGE, "x", "b", pid=8),
 }
 
 
@@ -87,7 +89,37 @@ def test_both_names_of_a_move() -> None:
     line = (
         b'8<mv> renameat2(AT_FDCWD</t>, "a", AT_FDCWD</t>, "/usr/b", RENAME_NOREPLACE) = -1 EXDEV (Other)\n'
     )
-    assert [event.subject for event in events([line], inside=True)] == ["/t/a", "/usr/b"]
+    found = [(event.subject, event.moved) for event in events([line], inside=True)]
+    assert found == [("/t/a", "/usr/b"), ("/usr/b", "")]
+
+
+def test_where_a_program_is_that_was_started_by_a_relative_path() -> None:
+    started = b'<sh> execve("%s", ["x", "AT_FDCWD</no>, "], 0x1 /* 1 var */) = 0\n'
+    loads = b'<x> openat(AT_FDCWD<%s>, "/etc/ld.so.cache", O_RDONLY|O_CLOEXEC) = 3</etc/ld.so.cache>\n'
+    preload = b'<x> access("/etc/ld.so.preload", R_OK) = -1 ENOENT (No such file or directory)\n'
+    lines = [
+        *(b"7" + started % b".//x", b"8" + started % b"bin/x", b"7" + preload),
+        *(b"7" + loads % b"/usr/bin", b"8" + loads % b"/usr/bin"),
+        *(b"7" + loads % b"/elsewhere", b"9" + started % b"./x", b"9" + loads % b"/"),
+        # From here it is all known, but for where it is this time.
+        *(b"4" + started % b"./x", b"4" + loads % b"/usr/bin"),
+        *(b"5" + started % b"/bin/x", b"5" + loads % b"/usr"),
+    ]
+    found = [(event.pid, event.process, event.subject) for event in of_programs(lines)]
+    assert found == [
+        *((7, "sh", "/usr/bin/x"), (8, "sh", "/usr/bin/bin/x")),
+        *((9, "sh", "/x"), (4, "sh", "/usr/bin/x")),
+    ]
+
+
+def of_programs(lines: list[bytes]) -> list[Event]:
+    return [event for event in events(lines, inside=True) if event.kind is Kind.PROGRAM]
+
+
+def test_not_all_that_was_started_is_waited_for() -> None:
+    lines = [b'%d<sh> execve("./x", ["x"], 0x1 /* 1 var */) = 0\n' % pid for pid in range(1, 5000)]
+    lines += [b'%d<x> openat(AT_FDCWD</d>, "/x", O_RDONLY) = 3</x>\n' % pid for pid in (1, 4999)]
+    assert [event.pid for event in of_programs(lines)] == [4999]
 
 
 def test_what_bwrap_does_before_is_left_out() -> None:

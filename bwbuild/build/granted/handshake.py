@@ -47,9 +47,12 @@ _OWN = frozenset({*FIXED, "USER", "LOGNAME"})
 
 
 @contextmanager
-def opened(inputs: Inputs, ask: Ask | None, tell: Tell) -> Iterator[Inputs]:
+def opened(
+    inputs: Inputs, ask: Ask | None, tell: Tell, held: Mapping[str, Path] | None = None
+) -> Iterator[Inputs]:
     """``inputs`` with all permissions decided; directories that stay are the build's until the end.
 
+    :param held: those that are the caller's already: name -> where it is.
     :raises SourceError: the source asks for what is no permission.
     :raises ConfigurationError: what is granted can't be.
     :raises HostError: the machine does not have it.
@@ -61,7 +64,7 @@ def opened(inputs: Inputs, ask: Ask | None, tell: Tell) -> Iterator[Inputs]:
         of_tests = ()
     both = tuple(dict.fromkeys((*given, *of_tests)))
     with ExitStack() as stack:
-        available = _available(inputs, both, stack, tell)
+        available = _available(inputs, both, held or {}, stack, tell)
         yield replace(
             inputs,
             settings=terms.applied(inputs.settings, given),
@@ -164,7 +167,9 @@ def _remedy(source: str, decision: Decision) -> str:
     return f"{terms.command(source, decision)} grants it for good, {once} for one build"
 
 
-def _available(inputs: Inputs, given: tuple[Permission, ...], stack: ExitStack, tell: Tell) -> Available:
+def _available(
+    inputs: Inputs, given: tuple[Permission, ...], held: Mapping[str, Path], stack: ExitStack, tell: Tell
+) -> Available:
     environment, settings = inputs.caller_environment, inputs.settings
     config = user_file(environment).parent
     own = (config, places.cache(settings), places.scratch(settings), places.state())
@@ -190,7 +195,7 @@ def _available(inputs: Inputs, given: tuple[Permission, ...], stack: ExitStack, 
         paths=found.paths,
         sockets=machine.sockets_of_session(sockets, environment),
         persist={
-            name: stack.enter_context(persist.opened(cache, source, name, identity, tell))
+            name: held.get(name) or stack.enter_context(persist.opened(cache, source, name, identity, tell))
             for name in names
             if identity is not None
         },

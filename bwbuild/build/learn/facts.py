@@ -55,9 +55,9 @@ def gather(found: Dependencies, used: Used, seen: Seen, files: Files, plan: Plan
         depends=graph(found.database, packages),
         builtin=builtin,
         closure=closure,
-        programs=_programs(seen, files, whose),
+        programs=_programs(seen, used, files, whose),
         starters=_starters(seen),
-        own=frozenset(process_name(p) for p in seen.started if not p.startswith("/")),
+        own=frozenset(process_name(p) for p in seen.started if not p.startswith("/")) - used.led.keys(),
         sources={package.id: package.source for package in packages},
         unknown=frozenset(used.unknown),
         shipping=_shipping(found.database, asked, book) if used.unknown else frozenset(),
@@ -139,13 +139,16 @@ def graph(database: Database, packages: Iterable[Package]) -> dict[str, frozense
     return found
 
 
-def _programs(seen: Seen, files: Files, whose: Mapping[str, list[str]]) -> dict[str, frozenset[str]]:
+def _programs(
+    seen: Seen, used: Used, files: Files, whose: Mapping[str, list[str]]
+) -> dict[str, frozenset[str]]:
+    started = [(process_name(program), program) for program in seen.started if program.startswith("/")]
+    started += [(process, program) for process, ends in used.led.items() for program in ends]
     found: defaultdict[str, set[str]] = defaultdict(set)
-    for program in seen.started:
-        if program.startswith("/"):
-            way = files.way(program)
-            for path in (*way.links, way.end):
-                found[process_name(program)] |= set(whose.get(path, ()))
+    for process, program in started:
+        way = files.way(program)
+        for path in (*way.links, way.end):
+            found[process] |= set(whose.get(path, ()))
     return {process: frozenset(packages) for process, packages in found.items()}
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
+from bwbuild.build.learn import links
 from bwbuild.build.learn.files import Files, interpreter
-from bwbuild.build.learn.seen import Seen
+from bwbuild.build.learn.seen import TEMPORARY, Seen
 from bwbuild.build.plan import Plan
 from bwbuild.deb.database import DIRECTORY, Package
 from bwbuild.errors import HostError
@@ -28,21 +30,32 @@ class Used:
     :ivar files: path -> the processes that opened it: files, and links on the way to them.
     :ivar directories: the same for directories that were read.
     :ivar unknown: scripts of the build whose interpreter is not known, by the names of their processes.
+    :ivar led: the name of a process -> the programs that a link among the build's own files led to.
     """
 
     files: dict[str, tuple[str, ...]] = field(default_factory=dict)
     directories: dict[str, tuple[str, ...]] = field(default_factory=dict)
     unknown: set[str] = field(default_factory=set)
+    led: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def note(self, files: Files, path: str, processes: Sequence[str]) -> None:
-        """Note that these processes have opened ``path``."""
+    def note(self, files: Files, path: str, processes: Sequence[str]) -> str:
+        """Note that these processes have opened ``path``; what it is, as a :class:`Way` says."""
         way = files.way(path)
         if not way.kind:
-            return
+            return ""
         for link in way.links:
             self.files[link] = _more(self.files.get(link, ()), processes)
         kept = self.directories if way.kind == "directory" else self.files
         kept[way.end] = _more(kept.get(way.end, ()), processes)
+        return way.kind
+
+    def note_program(self, files: Files, path: str, process: str, starters: Sequence[str]) -> bool:
+        """Note that ``starters`` have started ``path`` as ``process``; whether it is there."""
+        if self.note(files, path, starters) != "file":
+            return False
+        for needed in files.interpreters(path):
+            self.note(files, needed, (process,))
+        return True
 
 
 def used(seen: Seen, files: Files, plan: Plan) -> Used:
@@ -52,9 +65,8 @@ def used(seen: Seen, files: Files, plan: Plan) -> Used:
         found.note(files, path, processes)
     for program, starters in seen.started.items():
         if program.startswith("/"):
-            found.note(files, program, starters)
-            for path in files.interpreters(program):
-                found.note(files, path, (process_name(program),))
+            found.note_program(files, program, process_name(program), starters)
+    _follow(found, seen, files, plan)
     for script in seen.scripts:
         name = process_name(script)
         own = _in_tree(script, plan)
@@ -64,6 +76,15 @@ def used(seen: Seen, files: Files, plan: Plan) -> Used:
             for needed in (first, *files.interpreters(first)):
                 found.note(files, needed, (name,))
     return found
+
+
+def _follow(found: Used, seen: Seen, files: Files, plan: Plan) -> None:
+    """Note the programs that were run by links among the build's own files."""
+    for program, starters in seen.ran.items():
+        name = process_name(program)
+        for end in _ends(program, seen, plan):
+            if found.note_program(files, end, name, starters):
+                found.led[name] = _more(found.led.get(name, ()), (end,))
 
 
 def process_name(program: str) -> str:
@@ -155,6 +176,19 @@ def _in_tree(script: str, plan: Plan) -> Path | None:
         return None
     found = plan.source.tree / path.relative_to(inside)
     return found if found.is_file() else None
+
+
+def _ends(program: str, seen: Seen, plan: Plan) -> Iterator[str]:
+    """Which programs of the system one in the build's own directories may have been a link to."""
+    inside = plan.sandbox.workspace.inside
+
+    def found(link: str) -> Iterator[str]:
+        path = PurePosixPath(link)
+        if path.is_relative_to(inside):
+            with suppress(OSError):
+                yield os.readlink(plan.source.tree / path.relative_to(inside))
+
+    return links.ends(program, seen.links, found, (str(inside.parent), *TEMPORARY))
 
 
 def _beginning(path: Path) -> bytes:

@@ -12,7 +12,7 @@ import os
 import tempfile
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -153,16 +153,19 @@ def _read(path: Path) -> Profile | None:
         if found["version"] != FORMAT_VERSION:
             return None
         subject = Subject(found["source"], found["suite"], found["build"], found["architecture"])
-        return Profile(
-            subject,
-            found["source_version"],
-            dict(found["packages"]),
-            frozenset(found["paths"]),
-            float(found["made"]),
-            int(found["builds"]),
-        )
-    except (OSError, ValueError, KeyError, TypeError):
+        packages, paths = dict(found["packages"]), frozenset(found["paths"])
+        texts = (*asdict(subject).values(), found["source_version"], *packages.values())
+        if not all(isinstance(text, str) for text in texts) or not all(map(_is_path, paths)):
+            return None
+        made, builds = float(found["made"]), int(found["builds"])
+        return Profile(subject, found["source_version"], packages, paths, made, builds)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, OverflowError):
         return None
+
+
+def _is_path(text: object) -> bool:
+    """Whether it can be the path of a file; os.fsencode refuses what was no file's name."""
+    return isinstance(text, str) and text.startswith("/") and b"\0" not in os.fsencode(text)
 
 
 def _changes(before: Mapping[str, str], now: Mapping[str, str]) -> Iterable[str]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
+from bwbuild.build.learn.links import Links
 from bwbuild.trace.parse import Event, Kind, Parser
 
 Item = TypeVar("Item")
@@ -17,6 +18,8 @@ MOST_PATHS, MOST_OTHERS = 100_000, 2_000
 MOST_PROCESSES = 4
 #: What is the kernel's, or the build's own.
 PASSING = ("/proc", "/dev", "/sys", "/tmp", "/var/tmp", "/run", "/var/run", "/var/lock")
+#: Where a build may make links that lead to programs, besides its own directories.
+TEMPORARY = ("/tmp", "/var/tmp")
 #: Errors that say nothing of an attempt to write: what was to be made is there, what was to be removed is
 #: not.
 _HARMLESS = frozenset({"EEXIST", "ENOENT", "ENOTDIR", "EISDIR", "ENXIO", "ENOTEMPTY", "EINTR"})
@@ -44,6 +47,9 @@ class Seen:
     :ivar opened: path -> processes that opened it, both as it was asked for and behind all links; nothing of
         the tree, of temporary directories or the kernel's.
     :ivar started: program -> processes that started it; a relative path is the tree's own.
+    :ivar ran: the same for all that was started in the build's own and in temporary directories, by its whole
+        path: links may lead from there.
+    :ivar links: symbolic links that were made there -> what they lead to; a relative path may be anywhere.
     :ivar scripts: files of the tree that a process of the same name has opened: scripts that read themselves.
     :ivar lost: how much was not kept.
     """
@@ -55,6 +61,8 @@ class Seen:
     names: tuple[Tried, ...] = ()
     writes: tuple[Tried, ...] = ()
     lost: int = 0
+    ran: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    links: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Collector:
@@ -78,6 +86,10 @@ class Collector:
         self._parser = Parser()
         self._opened: dict[str, tuple[str, ...]] = {}
         self._started: dict[str, tuple[str, ...]] = {}
+        self._ran: dict[str, tuple[str, ...]] = {}
+        #: pid -> what it was started as, from a directory that is not known yet
+        self._unplaced: dict[int, Event] = {}
+        self._links = Links()
         self._scripts: dict[str, None] = {}
         self._addresses: dict[Tried, None] = {}
         self._names: dict[Tried, None] = {}
@@ -95,6 +107,7 @@ class Collector:
 
     def seen(self) -> Seen:
         """All of it."""
+        self._forget_places()
         return Seen(
             dict(self._opened),
             dict(self._started),
@@ -102,7 +115,9 @@ class Collector:
             tuple(self._addresses),
             tuple(self._names),
             tuple(self._writes),
-            self._lost,
+            self._lost + self._links.lost,
+            dict(self._ran),
+            dict(self._links.texts),
         )
 
     def _look_at(self, event: Event) -> None:
@@ -110,12 +125,46 @@ class Collector:
             self._open(event)
         if event.kind in (Kind.WRITE, Kind.CHANGE):
             self._write(event)
-        elif event.kind is Kind.EXEC and not event.error:
-            self._note(self._started, self._program(event.subject), event.process, MOST_OTHERS)
+            self._link(event)
+        elif event.kind in (Kind.EXEC, Kind.PROGRAM) and not event.error:
+            self._start(event)
         elif event.kind is Kind.CONNECT and event.subject not in _UNASKED:
             self._keep(self._addresses, Tried(event.process, event.subject, event.error))
         elif event.kind is Kind.ASK:
             self._keep(self._names, Tried(event.process, event.subject))
+
+    def _start(self, event: Event) -> None:
+        before = self._unplaced.pop(event.pid, None)
+        if event.kind is Kind.EXEC:
+            if before is not None:
+                self._note_program(before)
+            if not event.subject.startswith("/"):
+                if len(self._unplaced) >= MOST_OTHERS:
+                    self._forget_places()
+                self._unplaced[event.pid] = event
+                return
+        self._note_program(event)
+
+    def _forget_places(self) -> None:
+        for event in self._unplaced.values():
+            self._note_program(event)
+        self._unplaced.clear()
+
+    def _note_program(self, event: Event) -> None:
+        path = event.subject
+        self._note(self._started, self._program(path), event.process, MOST_OTHERS)
+        if below(path, (*self._own, *TEMPORARY)):
+            self._note(self._ran, path, event.process, MOST_OTHERS)
+
+    def _link(self, event: Event) -> None:
+        path = event.subject
+        if event.error or not (event.leads or event.moved):
+            return
+        if not path.startswith("/") or below(path, (*self._own, *TEMPORARY)):
+            if event.leads:
+                self._links.made(path, event.leads)
+            else:
+                self._links.moved(path, event.moved)
 
     def _program(self, path: str) -> str:
         for top in self._own:

@@ -10,12 +10,21 @@ from bwbuild.build.learn.files import Files
 from bwbuild.build.learn.profile import Profile, Subject
 from bwbuild.build.learn.seen import Seen
 from bwbuild.build.plan import Plan
+from bwbuild.build.study.deps import Dependencies
 
 
 def subject(plan: Plan) -> Subject:
     """What a profile of this build is of."""
     suite = plan.ground.base.suite.name if plan.ground else "host"
     return Subject(plan.source.name, suite, plan.options.type_name, plan.architecture)
+
+
+def packages(plan: Plan, environment: Mapping[str, str]) -> dict[str, str]:
+    """What a profile of this build is a measure for: id -> version.
+
+    :raises HostError: dpkg's database does not parse.
+    """
+    return _versions(facts.dependencies_of(plan, environment))
 
 
 def study(plan: Plan, seen: Seen, environment: Mapping[str, str]) -> tuple[Verdict, Profile]:
@@ -28,6 +37,9 @@ def study(plan: Plan, seen: Seen, environment: Mapping[str, str]) -> tuple[Verdi
     used = owners.used(seen, files, plan)
     found = facts.dependencies_of(plan, environment)
     verdict = judge(facts.gather(found, used, seen, files, plan))
-    packages = {p.id: p.version for p in found.visible()}
-    made = profile.of(subject(plan), plan.version, packages, {*used.files, *used.directories})
+    made = profile.of(subject(plan), plan.version, _versions(found), {*used.files, *used.directories})
     return verdict, made
+
+
+def _versions(found: Dependencies) -> dict[str, str]:
+    return {package.id: package.version for package in found.visible()}

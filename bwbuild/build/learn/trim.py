@@ -5,8 +5,8 @@ Each build has a copy of the tree with another debian/control; the real one is n
 
 from __future__ import annotations
 
-import shutil
-import tempfile
+import os
+import stat
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bwbuild import process
 from bwbuild.build import execute, inputs, places
+from bwbuild.build import scratch as scratches
 from bwbuild.build.learn.analyse import Entry
 from bwbuild.build.plan import Plan, make_plan
 from bwbuild.build.record.report import Package, Report
@@ -25,6 +26,9 @@ from bwbuild.deb.names import binary_file
 from bwbuild.errors import BwbuildError, ExitStatus, InterruptedBuild
 from bwbuild.events import Level, Notice, Tell
 from bwbuild.interrupt import interruptions
+from bwbuild.sandbox import script
+from bwbuild.sandbox.permits import persisted
+from bwbuild.sandbox.spec import Identity, IdentityKind, Layering
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +103,13 @@ class Trimming:
     def _try(self, pairs: tuple[tuple[str, str], ...]) -> Tried:
         names = ", ".join(relation for _, relation in pairs)
         self._tell(Notice(Level.INFO, f"building without {names}"))
-        try:
-            report = self._build(self._edited(pairs))
-        except InterruptedBuild:
-            raise
-        except BwbuildError as error:
-            return Tried(pairs, False, error.message)
+        with self._copied(self._edited(pairs)) as tree:
+            try:
+                report = self._build(tree)
+            except InterruptedBuild:
+                raise
+            except BwbuildError as error:
+                return Tried(pairs, False, error.message)
         if report.status:
             why = report.failure.message if report.failure else report.status.label
             return Tried(pairs, False, f"it fails: {why}")
@@ -115,7 +120,8 @@ class Trimming:
             return Tried(pairs, True, "the same, bit for bit")
         if self._again is None:
             self._tell(Notice(Level.INFO, "building once more with all, to see whether it is the same twice"))
-            self._again = self._build(self._control)
+            with self._copied(self._control) as tree:
+                self._again = self._build(tree)
         if self._again.status:
             return Tried(pairs, False, "it differs, and a second build with all fails")
         different = tuple(_differences(self._again.packages, report.packages))
@@ -125,6 +131,24 @@ class Trimming:
             names = sorted(dict(set(sums(report).items()) ^ set(sums(self._first).items())))
             return Tried(pairs, False, f"it differs: the contents of {', '.join(names)}")
         return Tried(pairs, True, "the same files and control data; no two builds are the same, bit for bit")
+
+    @contextmanager
+    def _copied(self, control: str) -> Iterator[Path]:
+        """A copy of the tree with this debian/control, beside links to its tarballs; gone afterwards."""
+        source, identity = self._plan.source, self._plan.sandbox.identity
+        record = scratches.new_record(source.tree, (source.name, source.version), Layering.COPY, identity)
+        with scratches.fresh(places.scratch(self._plan.settings), record) as scratch:
+            parent = scratch.path / "trim"
+            parent.mkdir(mode=0o755)
+            tree = parent / source.tree.name
+            _copy(source.tree, tree)
+            place = tree / "debian/control"
+            place.parent.chmod(place.parent.stat().st_mode | stat.S_IRWXU)
+            place.unlink()  # it may be a link
+            place.write_text(control, encoding="utf-8", errors="surrogateescape")
+            for name, file in self._plan.origs.items():
+                (parent / name).symlink_to(file.resolve())
+            yield tree
 
     @property
     def _control(self) -> str:
@@ -150,37 +174,30 @@ class Trimming:
     def _change(self, pairs: Collection[tuple[str, str]]) -> str:
         return less.difference(self._control, self._edited(pairs))
 
-    def _build(self, control: str) -> Report:
-        with _copied(self._plan, control, places.scratch(self._plan.settings)) as tree:
-            output = tree.parent / "results"
-            output.mkdir()
-            settings = replace(
-                self._plan.settings, output=output, log=output, report=output / "report", keep=Keep.NEVER
-            )
-            wanted = inputs.Wanted(Tree(tree), self._plan.options)
-            with inputs.read(wanted, settings, self._environment, _ignore) as found:
-                report = execute.build(make_plan(found), self._around)
+    def _build(self, tree: Path) -> Report:
+        output = tree.parent / "results"
+        output.mkdir()
+        settings = replace(
+            self._plan.settings, output=output, log=output, report=output / "report", keep=Keep.NEVER
+        )
+        # The directories that stay are this build's until the last one has ended.
+        held = persisted(self._plan.permits)
+        wanted = inputs.Wanted(Tree(tree), self._plan.options, held=held)
+        with inputs.read(wanted, settings, self._environment, _ignore) as found:
+            report = execute.build(make_plan(found), self._around)
         if report.status is ExitStatus.INTERRUPTED:
             raise InterruptedBuild(report.failure.message if report.failure else "interrupted")
         return report
 
 
-@contextmanager
-def _copied(plan: Plan, control: str, base: Path) -> Iterator[Path]:
-    """A copy of the tree with this debian/control, beside links to its tarballs; gone afterwards."""
-    base.mkdir(parents=True, exist_ok=True)
-    parent = Path(tempfile.mkdtemp(prefix="bwbuild-trim.", dir=base))
-    try:
-        tree = parent / plan.source.tree.name
-        process.run(["cp", "-a", "--reflink=auto", "--", plan.source.tree, tree])
-        place = tree / "debian/control"
-        place.unlink()  # it may be a link
-        place.write_text(control, encoding="utf-8", errors="surrogateescape")
-        for name, file in plan.origs.items():
-            (parent / name).symlink_to(file.resolve())
-        yield tree
-    finally:
-        shutil.rmtree(parent)
+def _copy(tree: Path, copy: Path) -> None:
+    """Copy a tree of the caller's, whatever the modes of its files say: a build reads them as root."""
+    words = ("-aT", "--reflink=auto", "--remove-destination")
+    done = process.run(["cp", *words, "--", tree, copy], check=os.getuid() == 0)
+    if done.returncode != 0:
+        entry = script.entry(Identity(IdentityKind.SINGLE, 0, 0))
+        # Who else owns a file has no number there.
+        process.run([*entry, "cp", *words, "--no-preserve=ownership", "--", tree, copy])
 
 
 def sums(report: Report) -> dict[str, str]:

@@ -40,7 +40,7 @@ class Learned:
 
 
 def lines(learned: Learned) -> Iterator[Line]:
-    """The table."""
+    """The table of what the traced build did."""
     verdict, seen = learned.verdict, learned.seen
     yield Line(visible(f"{learned.source} {learned.version}: what its build used"), _HEADING)
     if verdict is None:
@@ -66,8 +66,6 @@ def lines(learned: Learned) -> Iterator[Line]:
     if seen.lost:
         yield Line("")
         yield Line(f"{seen.lost} more files, programs or addresses were not kept.", "yellow")
-    if learned.trimmed:
-        yield from _trimmed(learned.trimmed)
     if learned.profile:
         path, files = learned.profile
         yield Line("")
@@ -141,7 +139,8 @@ def _undeclared(title: str, found: Sequence[Undeclared]) -> Iterator[Line]:
         yield Line(f"  {visible(text)}")
 
 
-def _trimmed(trimmed: Trimmed) -> Iterator[Line]:
+def trimmed_lines(trimmed: Trimmed) -> Iterator[Line]:
+    """What came of building without what seems unused."""
     yield Line("")
     if not trimmed.tried:
         yield Line("Nothing seems unused, so nothing was built without it.", _HEADING)
