@@ -194,7 +194,7 @@ def of_memory(limit: int, peak: Peak, jobs: int | None) -> Breach:
     many = f" ({peak.alike} of {jobs} jobs)" if jobs is not None and 0 < peak.alike <= jobs else ""
     where = f" in {peak.process}{many}" if peak.process else ""
     if peak.files > peak.memory // 2:
-        where = f", {human_size(peak.files)} of it in files in memory, as in /tmp"
+        where = f", {human_size(peak.files)} of it in files in memory, as in /tmp, or shared"
     fewer = f", -j{jobs // 2} runs fewer jobs at once" if jobs is not None and jobs > 1 else ""
     return Breach(
         Reached("memory", limit, peak.memory),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from bwbuild.build.watch import limits as words
 from bwbuild.build.watch.group import Group, group_of
 from bwbuild.build.watch.limits import Breach, Limits, Seen
 from bwbuild.build.watch.monitor import IN_DANGER, LARGEST_SHARE, Glance, Pace, TreeMonitor
+from bwbuild.build.watch.nameless import Nameless
 from bwbuild.build.watch.resources import Peak
 from bwbuild.events import Observer, Output
 from bwbuild.sandbox.runner import Running
@@ -83,9 +84,12 @@ class Watchdog:
         self._monitor: TreeMonitor | None = None
         self._running: Running | None = None
         self._group: Group | None = None
-        self._glances, self._samples = Pace(GLANCE), Pace(SAMPLE)
-        self._disk = _Disk(watched)
+        self._glances, self._samples, self._holding = Pace(GLANCE), Pace(SAMPLE), Pace(SAMPLE)
+        self._nameless = Nameless()
+        self._disk = _Disk(watched, lambda: self._nameless.ask().disk)
         self._memory = watched.memory
+        #: the file systems in memory that were seen
+        self._devices: set[int] = set()
         self._last_output = time.monotonic()
         self._stuck_since: float | None = None
         self._full: set[Guest] = set()
@@ -139,12 +143,25 @@ class Watchdog:
         if self._monitor is None or not (urgent or self._glances.due()):
             return None
         start = time.thread_time()
-        glance = self._monitor.glance(self._files())
+        named, held = self._files(), self._nameless.held.memory
+        glance = self._monitor.glance(named + held)
         danger = urgent or (glance is not None and self._in_danger(glance))
         self._glances.done(time.thread_time() - start, IN_DANGER if danger else LARGEST_SHARE)
         if glance is None:
             return None
+        more = self._hold(glance, named, danger=danger) - held
+        glance = replace(glance, most=glance.most + more, files=glance.files + more)
+        danger = danger or self._in_danger(glance)
         return self._check_processes(glance.tasks) or self._check_memory(glance, danger=danger, urgent=urgent)
+
+    def _hold(self, glance: Glance, named: int, *, danger: bool) -> int:
+        """The bytes of memory without a name that its processes hold, ``named`` being those that have one."""
+        if self._running is None or self._running.first is None or not self._holding.due():
+            return self._nameless.held.memory
+        start, pids = time.thread_time(), [process.pid for process in glance.processes]
+        held = self._nameless.look(self._running.first, pids, named, self._devices)
+        self._holding.done(time.thread_time() - start, IN_DANGER if danger else LARGEST_SHARE)
+        return held.memory
 
     def _in_danger(self, glance: Glance) -> bool:
         taken = ((self._limits.memory, glance.most), (self._limits.processes, glance.tasks))
@@ -192,6 +209,7 @@ class Watchdog:
                 if Path(root).samefile("/"):
                     return 0
                 found = os.statvfs(f"{root}{place}")
+                self._devices.add(Path(f"{root}{place}").stat().st_dev)
             except (FileNotFoundError, ProcessLookupError, PermissionError):
                 continue  # not there yet, or not any more
             used += (found.f_blocks - found.f_bfree) * found.f_frsize
@@ -201,9 +219,13 @@ class Watchdog:
 
 
 class _Disk:
-    """The file system that is written to, and what of it is taken."""
+    """The file system that is written to, and what of it is taken.
 
-    def __init__(self, watched: Watched) -> None:
+    :param held: tells how much is in unlinked files.
+    """
+
+    def __init__(self, watched: Watched, held: Callable[[], int]) -> None:
+        self._held = held
         self._limits = watched.limits
         self._path = watched.path
         self._taken = watched.taken
@@ -253,7 +275,7 @@ class _Disk:
             return None
         self._measured_at = self._growth + limit // 20
         start = time.monotonic()
-        taken = self._taken()
+        taken = self._taken() + self._held()
         self._adding.done(time.monotonic() - start, ADDING_SHARE)
         return words.of_disk(limit, taken, killed=True) if taken > limit else None
 
