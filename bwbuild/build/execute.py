@@ -258,7 +258,7 @@ class Build:
                 self._check_limits(of_disk(limit, limit, killed=False))
             raise _MemoryFullError
         try:
-            verdict.check(outcome, self.scanner.excerpt(), self.plan, self._explain)
+            verdict.check(outcome, self.scanner.excerpt(), self.plan, self._explain, seen)
         except BuildError:
             self._look_up()
             raise

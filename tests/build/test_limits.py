@@ -44,6 +44,9 @@ def check(done: Done, report: dict[str, Any], name: str) -> dict[str, Any]:
     setting = "timeout" if name == "time" else f"limit-{name}"
     assert f"--{setting}" in report["failure"]["hint"]
     assert report["failure"]["message"] in done.err
+    log = Path(report["log"]).read_text(encoding="utf-8")
+    assert f"\nE: {report['failure']['message']}\nI: hint: {report['failure']['hint']}\n" in log
+    assert log.index(f"\nE: {report['failure']['message']}\n") < log.index("\n| Summary ")
     limit = report["limit"]
     assert isinstance(limit, dict)
     return limit
@@ -278,9 +281,29 @@ def test_files(tmp_path: Path) -> None:
     script += " r.setrlimit(r.RLIMIT_NOFILE, (h[1], h[1])); [os.open('/dev/null', 0) for _ in range(3000)]"
     desk, done, report = attempt(tmp_path, f'python3 -c "{script}"', "--limit-files", "2000")
     assert done.status == 10
-    assert "\n1024 2000\n" in desk.log()
+    assert "\n2000 2000\n" in desk.log()
     assert report["limit"] is None
     assert "--limit-files" in report["failure"]["hint"]
+
+
+def test_files_that_were_seen(tmp_path: Path) -> None:
+    """The caller has more of them in his shell too; the process lives long enough to be looked at."""
+    script = "import os, time; [os.open('/dev/null', 0) for _ in range(int(os.sysconf('SC_OPEN_MAX')) - 9)]"
+    script += "; time.sleep(3); [os.open('/dev/null', 0) for _ in range(9)]"
+    _, done, report = attempt(tmp_path, f'python3 -c "{script}"', "--limit-files", "2000")
+    limit = check(done, report, "files")
+    assert limit["value"] == 2000
+    assert 1900 < limit["peak"] <= 2000
+
+
+def test_words_alone_are_no_limit(tmp_path: Path) -> None:
+    """A test suite may print what programs say at their limits."""
+    said = ("ok 12 - server says it cannot fork when disabled", "mocked: Too many open files")
+    said += ("mocked write: /tmp/x/a: No space left on device (as expected)",)
+    _, done, report = attempt(tmp_path, "".join(f"echo '{text}'; " for text in said) + "sleep 1; false")
+    assert done.status == 10, done.both
+    assert report["limit"] is None
+    assert report["failure"]["hint"]
 
 
 # What the kernel keeps

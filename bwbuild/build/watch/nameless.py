@@ -63,6 +63,8 @@ class Nameless:
         shared: Callable[[], int] | None = None,
     ) -> None:
         self._ask, self._shared = ask or asked, shared or machines
+        #: descriptors that one process had at most
+        self.most_open = 0
         self._round: Iterator[str] | None = None
         self._closed: list[int] = []
         self._new: Files = {}
@@ -114,25 +116,25 @@ class Nameless:
     def _go_on(self, pids: Sequence[int]) -> None:
         if self._round is None:
             self._closed, self._new = [], {}
-            self._round = _descriptors(tuple(pids), self._closed)
+            self._round = self._descriptors(tuple(pids))
         paths = list(islice(self._round, AT_ONCE))
         self._new.update(found for path in paths if (found := _unlinked(path)) is not None)
         if len(paths) < AT_ONCE:
             self._files, self._new, self._round = self._new, {}, None
             self._others = tuple(self._closed)
 
-
-def _descriptors(pids: Iterable[int], closed: list[int]) -> Iterator[str]:
-    """The paths of all descriptors; ``closed`` gets the processes that only their own user may look into."""
-    for pid in pids:
-        try:
-            with os.scandir(f"/proc/{pid}/fd") as entries:
-                for entry in entries:
-                    yield entry.path
-        except PermissionError:
-            closed.append(pid)
-        except OSError:
-            continue  # it is gone: the kernel says so in several ways
+    def _descriptors(self, pids: Iterable[int]) -> Iterator[str]:
+        for pid in pids:
+            count = 0
+            try:
+                with os.scandir(f"/proc/{pid}/fd") as entries:
+                    for count, entry in enumerate(entries, 1):  # noqa: B007 - the last one counts
+                        yield entry.path
+            except OSError as error:
+                # Else it is gone, which the kernel says in several ways.
+                if isinstance(error, PermissionError):
+                    self._closed.append(pid)
+            self.most_open = max(self.most_open, count)
 
 
 def _unlinked(path: str) -> tuple[tuple[int, int], int] | None:

@@ -93,6 +93,7 @@ class Watchdog:
         self._last_output = time.monotonic()
         self._stuck_since: float | None = None
         self._full: set[Guest] = set()
+        self._used: dict[Guest, int] = {}
         self._refused = False
         self._breach: Breach | None = None
 
@@ -101,7 +102,10 @@ class Watchdog:
         """What was seen up to now."""
         peak, tasks = (self._monitor.peak, self._monitor.most_tasks) if self._monitor else (Peak(), 0)
         killed = self._group is not None and self._group.killed
-        return Seen(self._breach, peak, tasks, frozenset(self._full), self._refused, killed)
+        return Seen(
+            *(self._breach, peak, tasks, frozenset(self._full), dict(self._used)),
+            *(self._nameless.most_open, self._refused, killed),
+        )
 
     def overgrown(self) -> Breach | None:
         """The limit that it was above when it ended, which it did between two looks; None if it was not."""
@@ -196,7 +200,7 @@ class Watchdog:
         if limit is None or self._monitor is None:
             return False
         glance = self._monitor.glance()
-        return glance is not None and glance.tasks >= limit
+        return glance is not None and words.near(glance.tasks, limit)
 
     def _files(self) -> int:
         """The bytes that lie in file systems in memory of the sandbox; notes those that are full."""
@@ -212,7 +216,8 @@ class Watchdog:
                 self._devices.add(Path(f"{root}{place}").stat().st_dev)
             except (FileNotFoundError, ProcessLookupError, PermissionError):
                 continue  # not there yet, or not any more
-            used += (found.f_blocks - found.f_bfree) * found.f_frsize
+            here = (found.f_blocks - found.f_bfree) * found.f_frsize
+            self._used[place], used = max(here, self._used.get(place, 0)), used + here
             if found.f_bavail * found.f_frsize < min(NO_ROOM, found.f_blocks * found.f_frsize // 32):
                 self._full.add(place)
         return used
