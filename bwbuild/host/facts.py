@@ -65,6 +65,8 @@ class Host:
     processors: Processors = Processors(1, 1)
     #: files that a process may have open at most; None: any number
     files: int | None = None
+    #: processes and threads that the caller may have at most; None: any number
+    tasks: int | None = None
     #: files that the caller's programs may have open before they ask for more
     open_files: int = 0
     #: the systemd of the caller's session
@@ -86,6 +88,7 @@ def read_host() -> Host:
     caller = read_caller()
     passwd, group = _text("/etc/passwd"), _text("/etc/group")
     open_files, files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, tasks = resource.getrlimit(resource.RLIMIT_NPROC)
     mounted = mounts.mounted()
     return Host(
         caller=caller,
@@ -101,6 +104,7 @@ def read_host() -> Host:
         memory=read_memory(),
         processors=Processors(os.sysconf("SC_NPROCESSORS_ONLN"), len(os.sched_getaffinity(0))),
         files=None if files == resource.RLIM_INFINITY else files,
+        tasks=None if tasks == resource.RLIM_INFINITY else tasks,
         open_files=sys.maxsize if open_files == resource.RLIM_INFINITY else open_files,
         manager=read_manager(caller.uid),
         sysfs=read_sysfs(mounted),

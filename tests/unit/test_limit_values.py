@@ -71,6 +71,15 @@ def test_the_machine_bounds_them() -> None:
     assert resolve(Settings(limit_memory=64 * GIB), HOST).tmp == 8 * GIB
 
 
+def test_nobody_has_more_processes_than_the_caller() -> None:
+    """The kernel refuses to raise what he was given."""
+    host = replace(HOST, tasks=500)
+    assert resolve(Settings(), host).processes == 500
+    assert resolve(Settings(limit_processes=100), host).processes == 100
+    assert resolve(Settings(limit_processes=0), host).processes is None
+    assert limits.ceilings(Limits(processes=900), host).processes == 500
+
+
 def test_the_free_memory_of_the_moment_decides_nothing() -> None:
     assert resolve(Settings(), replace(HOST, memory=Memory(16 * GIB, 1))) == resolve(Settings(), HOST)
 

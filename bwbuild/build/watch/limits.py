@@ -148,7 +148,7 @@ def resolve(settings: Settings, host: Host) -> Limits:
         time=settings.timeout,
         silence=settings.limit_silence,
         memory=memory or None,
-        processes=processes or None,
+        processes=_at_most(processes or None, host.tasks),
         files=min(files) if settings.limit_files else None,
         files_at_first=max(OPEN_FILES, host.open_files, wanted),
         tmp=(half if settings.limit_tmp is None else settings.limit_tmp) or None,
@@ -170,9 +170,10 @@ def ceilings(limits: Limits, host: Host, *, nesting: bool = False) -> Ceilings:
     :param nesting: namespaces can be made inside.
     """
     bounds = [bound for bound in (limits.disk, limits.memory) if bound is not None]
+    files = replace(limits, files=_at_most(limits.files, host.files)).open_files
     return Ceilings(
-        processes=limits.processes if host.kernel >= COUNTS_APART else None,
-        files=limits.open_files,
+        processes=_at_most(limits.processes, host.tasks) if host.kernel >= COUNTS_APART else None,
+        files=files,
         tmp=limits.tmp,
         shm=limits.shm,
         layer=min(bounds) if bounds else None,
@@ -182,6 +183,11 @@ def ceilings(limits: Limits, host: Host, *, nesting: bool = False) -> Ceilings:
             if nesting or not name.endswith("_namespaces")
         ),
     )
+
+
+def _at_most(number: int | None, given: int | None) -> int | None:
+    """What of ``number`` the kernel takes: nobody but root may have more than he was ``given``."""
+    return number if number is None or given is None else min(number, given)
 
 
 def disk_reserve(limits: Limits, size: int) -> int:
