@@ -21,7 +21,7 @@ from bwbuild.build.record.account import account
 from bwbuild.build.record.history import Estimate, History, PastBuild, StepTimes
 from bwbuild.build.record.log import LogFile, LogTitle
 from bwbuild.build.record.report import Artifact, Kept, Package, Phase, Report, Resources, Signature
-from bwbuild.build.record.summary import after_build, summary
+from bwbuild.build.record.summary import after_build, summary, why
 from bwbuild.build.scan import OutputScanner
 from bwbuild.build.scratch import Scratch
 from bwbuild.build.watch.limits import Breach, BreachError, Reached, of_disk, of_log
@@ -79,7 +79,7 @@ class Surroundings:
 def build(plan: Plan, around: Surroundings) -> Report:
     """Carry out ``plan``.
 
-    Every failure that is not a bug is in the report; log and terminal have been told of it.
+    Every failure that is not a bug is in the report, and in the log what went wrong and what to do about it.
 
     :raises OutputError: the log can't be written, so that there is nothing to tell the rest in.
     """
@@ -141,7 +141,7 @@ class Build:
         resources = Resources.measured(wall, ChildTimes.now().since(before), self.peak, self.disk)
         report = replace(report, resources=resources, finished=datetime.now(UTC), **self.using.account(self))
         self._record(report)
-        for event in summary(report):
+        for event in (*why(report), *summary(report)):
             self.log(event)
         return report
 
@@ -258,7 +258,7 @@ class Build:
                 self._check_limits(of_disk(limit, limit, killed=False))
             raise _MemoryFullError
         try:
-            verdict.check(outcome, self.scanner.excerpt(), self.plan, self._explain)
+            verdict.check(outcome, self.scanner.excerpt(), self.plan, self._explain, seen)
         except BuildError:
             self._look_up()
             raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 
 from bwbuild.build.plan import Plan
 from bwbuild.build.scan import Excerpt
@@ -17,7 +17,7 @@ from bwbuild.sandbox.spec import Guest
 
 #: What the C library says, in the language that builds have.
 _NO_SPACE, _NO_FILES = "No space left on device", "Too many open files"
-#: What can have no other reason than the limit, even where so many processes were not seen.
+#: What a shell or a C library says that may have no more processes.
 _NO_FORK = re.compile(r"[Cc]annot fork|\bfork: .*Resource temporarily unavailable")
 #: Failures that can come when good results are there already.
 AFTER_VERIFICATION = frozenset({ExitStatus.SIGNING, ExitStatus.OUTPUT})
@@ -37,10 +37,19 @@ def breach(outcome: Outcome, seen: Seen, excerpt: Excerpt, plan: Plan) -> Breach
     if outcome.exit_code == 0:
         return None
     lines = (*excerpt.errors, *excerpt.tail)
-    if bounds.processes is not None and (seen.refused or any(map(_NO_FORK.search, lines))):
+    # A test may say the same of anything: no limit was reached that nothing but words were seen of.
+    if bounds.processes is not None and (seen.refused or _at_most_processes(seen, lines, bounds.processes)):
         return limits.of_processes(bounds.processes, seen.tasks, killed=False)
     complaints = [line for line in lines if _NO_SPACE in line]
-    return _full(seen.full, complaints, bounds) if complaints else None
+    found = _full(seen, complaints, bounds) if complaints else None
+    if found is None and bounds.open_files is not None and any(_NO_FILES in line for line in lines):
+        near = limits.near(seen.open, bounds.open_files[0])
+        found = limits.of_files(bounds.open_files, seen.open) if near else None
+    return found
+
+
+def _at_most_processes(seen: Seen, lines: Sequence[str], limit: int) -> bool:
+    return limits.near(seen.tasks, limit) and any(map(_NO_FORK.search, lines))
 
 
 def killed(
@@ -57,17 +66,24 @@ def killed(
     return None
 
 
-def _full(full: Collection[Guest], complaints: Sequence[str], bounds: Limits) -> Breach | None:
-    """The file system in memory that was full, or that a complaint names."""
+def _full(seen: Seen, complaints: Sequence[str], bounds: Limits) -> Breach | None:
+    """The file system in memory that was full, or that a complaint names and that was nearly full."""
     sizes = {"/tmp": ("tmp", bounds.tmp), "/var/tmp": ("tmp", bounds.tmp), "/dev/shm": ("shm", bounds.shm)}
     for place, (name, size) in sizes.items():
         named = any(re.search(rf"(?<![\w/.-]){place}/", line) for line in complaints)
-        if size is not None and (Guest(place) in full or named):
-            return limits.of_tmp(name, place, size)
+        used = seen.used.get(Guest(place))
+        if size is not None and (Guest(place) in seen.full or (named and limits.near(used or 0, size))):
+            return limits.of_tmp(name, place, size, used)
     return None
 
 
-def check(outcome: Outcome, excerpt: Excerpt, plan: Plan, why: Callable[[], tuple[Finding, ...]]) -> None:
+def check(
+    outcome: Outcome,
+    excerpt: Excerpt,
+    plan: Plan,
+    why: Callable[[], tuple[Finding, ...]],
+    seen: Seen = limits.UNSEEN,
+) -> None:
     """Return if the build, which was not ended at a limit, succeeded.
 
     :param why: finds out why a sandbox did not start.
@@ -85,14 +101,22 @@ def check(outcome: Outcome, excerpt: Excerpt, plan: Plan, why: Callable[[], tupl
             hint=f"sudo apt-get build-dep {plan.source.job}",
         )
     raise BuildError(
-        f"dpkg-buildpackage failed (exit status {outcome.exit_code})", hint=_hint(excerpt, plan.limits)
+        f"dpkg-buildpackage failed (exit status {outcome.exit_code})",
+        hint=_hint(excerpt, plan.limits, seen),
     )
 
 
-def _hint(excerpt: Excerpt, bounds: Limits) -> str:
+def _hint(excerpt: Excerpt, bounds: Limits, seen: Seen) -> str:
     lines = (*excerpt.errors, *excerpt.tail)
-    if bounds.files is not None and any(_NO_FILES in line for line in lines):
-        return f"a process may have at most {bounds.files} files open; --limit-files NUMBER allows it more"
+    if bounds.open_files is not None and any(_NO_FILES in line for line in lines):
+        first, most = bounds.open_files
+        asking = f", and {most} where it asks for more" if most > first else ""
+        return f"a process may have {first} files open{asking}; --limit-files NUMBER allows it more"
+    if bounds.processes is not None and any(map(_NO_FORK.search, lines)):
+        return (
+            f"it may have come to its limit of {bounds.processes} processes, of which {seen.tasks} were seen;"
+            " --limit-processes NUMBER allows it more"
+        )
     if any(_NO_SPACE in line for line in lines):
         return (
             "it may have filled /tmp, /var/tmp or /dev/shm; --limit-tmp SIZE and --limit-shm SIZE allow more"

@@ -29,6 +29,7 @@ def build(source: str, *, dry_run: bool, **parameters: Any) -> int:
     """
     from bwbuild.build import inputs  # noqa: PLC0415 - --help needs none of them
     from bwbuild.build.plan import make_plan  # noqa: PLC0415
+    from bwbuild.build.record.log import escape  # noqa: PLC0415
     from bwbuild.build.record.stream import EventStream  # noqa: PLC0415
     from bwbuild.build.start import decide  # noqa: PLC0415
     from bwbuild.cli.prompt import asking  # noqa: PLC0415
@@ -47,7 +48,9 @@ def build(source: str, *, dry_run: bool, **parameters: Any) -> int:
             plan = make_plan(found)
             if dry_run:
                 sys.stdout.flush()
-                sys.stdout.buffer.write(os.fsencode(plan.script))
+                script = os.fsencode(plan.script)
+                # A name of a directory may hold anything; in a file it has to stay what it is.
+                sys.stdout.buffer.write(escape(script) if sys.stdout.isatty() else script)
                 return 0
             return _build(plan, stream)
     except BwbuildError as error:

@@ -63,6 +63,7 @@ def clean(*, remove: bool, homes: bool, profiles: bool, older_than: float, **par
     listed and removed with --homes alone. Profiles of bwbuild learn are listed, and removed with --profiles.
     """
     from bwbuild.build import places  # noqa: PLC0415 - --help does not need it
+    from bwbuild.build.record.log import visible  # noqa: PLC0415
 
     settings = configuration(parameters).settings
     # Without the option all counts, also what others use at this moment.
@@ -73,7 +74,7 @@ def clean(*, remove: bool, homes: bool, profiles: bool, older_than: float, **par
     scratch, cache = places.scratch(settings), places.cache(settings)
     left = list(_workspaces(scratch, before))
     if not left:
-        click.echo(f"nothing is left in {scratch}")
+        click.echo(f"nothing is left in {visible(str(scratch))}")
     cached = chain(
         _views(cache / "views"),
         _layers(cache),
@@ -116,12 +117,14 @@ def _home(item: homes.Stored, remove: Callable[[Path], bool]) -> Entry:
 
 def _listed(entries: Iterable[Entry], remove: bool) -> int:
     """List, and maybe remove, each; the bytes of those that are not in use."""
+    from bwbuild.build.record.log import visible  # noqa: PLC0415
+
     total = 0
     for entry in entries:
         busy = ", in use" if entry.in_use else ""
         age = human_duration(time.time() - entry.since)
-        click.echo(f"{human_size(entry.size):>8}  {age:>11} ago  {entry.what}{busy}")
-        click.echo(f"{'':27}{entry.where}")
+        click.echo(f"{human_size(entry.size):>8}  {age:>11} ago  {visible(entry.what)}{busy}")
+        click.echo(f"{'':27}{visible(entry.where)}")
         if not entry.in_use:
             total += entry.remove() if remove else entry.size
     return total

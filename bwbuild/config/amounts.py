@@ -12,6 +12,9 @@ from bwbuild.config.kinds import Kind
 #: The largest number that the kernel takes, and characters that none needs.
 _LARGEST, _LONGEST = (1 << 63) - 1, 40
 
+#: The largest numbers of processes and of a process's files that a kernel can be set to.
+MOST_PROCESSES, MOST_FILES = 1 << 22, 1 << 30
+
 
 @dataclass(frozen=True)
 class Amount(Kind):
@@ -19,6 +22,9 @@ class Amount(Kind):
 
     #: bwbuild finds out itself what is right
     auto: bool = True
+    #: with less or more nothing would start
+    least: int = 1
+    most: int = _LARGEST
 
     @property
     @abstractmethod
@@ -54,7 +60,7 @@ class Amount(Kind):
         if text in self.words:
             return self.words[text]
         number = self.number(text.strip()) if len(text) < _LONGEST else 0
-        if not 0 < number <= _LARGEST:
+        if not self.least <= number <= self.most:
             raise ValueError(self.expected)
         return number
 
@@ -74,7 +80,8 @@ class Size(Amount):
     @property
     def example(self) -> str:
         """Two sizes."""
-        return "a size such as 512M or 4G"
+        least = f", {self.shown(self.least)} at least" if self.least > 1 else ""
+        return f"a size such as 512M or 4G{least}"
 
     @property
     def unit(self) -> str:
@@ -101,7 +108,9 @@ class Count(Amount):
     @property
     def example(self) -> str:
         """The form."""
-        return "a number above 0"
+        if self.most < _LARGEST:
+            return f"a number from {self.least} to {self.most}"
+        return f"a number above {self.least - 1}"
 
     @property
     def unit(self) -> str:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bwbuild.config.amounts import Count, Size
+from bwbuild.config.amounts import MOST_FILES, MOST_PROCESSES, Count, Size
 from bwbuild.config.kinds import Duration, Kind
 from bwbuild.permissions.words import CHOICES, OF_PROGRAMS, Permission, parse
 
 #: Limits that a permission may raise: name -> the kind of its value. ``time`` is the setting ``timeout``.
 LIMITS: Mapping[str, Kind] = {
     "disk": Size(auto=False),
-    "files": Count(auto=False),
+    "files": Count(auto=False, most=MOST_FILES),
     "log": Size(auto=False),
     "memory": Size(auto=False),
-    "processes": Count(auto=False),
+    "processes": Count(auto=False, most=MOST_PROCESSES),
     "shm": Size(auto=False),
     "silence": Duration(),
     "time": Duration(),

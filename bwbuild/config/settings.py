@@ -12,7 +12,7 @@ from enum import Enum
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from bwbuild.config.amounts import Count, Size
+from bwbuild.config.amounts import MOST_FILES, MOST_PROCESSES, Count, Size
 from bwbuild.config.kinds import Choice, Duration, FilePath, InsidePath, Kind, Several, Switch, Text
 from bwbuild.config.permits import Permit
 from bwbuild.permissions.words import Permission
@@ -271,17 +271,23 @@ class Settings:
         "limit.memory", Size(), None, "Memory of all the build; auto: what there is, less a reserve."
     )
     limit_processes: int | None = option(
-        "limit.processes", Count(), None, "Processes and threads; auto: 4096, more with many processors."
+        "limit.processes",
+        Count(least=8, most=MOST_PROCESSES),
+        None,
+        "Processes and threads; auto: 4096, more with many processors.",
     )
     limit_files: int | None = option(
-        "limit.files", Count(auto=False), 65536, "Files that one process may have open at most."
+        "limit.files",
+        Count(auto=False, least=16, most=MOST_FILES),
+        65536,
+        "Files that one process may have open at most.",
     )
     limit_tmp: int | None = option(
         "limit.tmp", Size(), None, "Size of /tmp and of /var/tmp; auto: half of the memory."
     )
     limit_shm: int | None = option("limit.shm", Size(), None, "Size of /dev/shm; auto: half of the memory.")
     limit_disk: int | None = option(
-        "limit.disk", Size(auto=False), 100 << 30, "What the workspace may take on disk."
+        "limit.disk", Size(auto=False, least=1 << 20), 100 << 30, "What the workspace may take on disk."
     )
     limit_disk_reserve: int | None = option(
         "limit.disk-reserve",

@@ -19,7 +19,8 @@ from typing import TypeVar
 from bwbuild.errors import ExitStatus
 
 LABELS = {status.label: status for status in ExitStatus}
-CONTROLS = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]")
+#: In text of which bytes that are no part of a character are surrogates.
+CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\udc80-\udc9f]")
 CHECKSUM = re.compile(r"^ ([0-9a-f]{64}) ([0-9]+) (\S+)$", re.M)
 
 Value = TypeVar("Value")
@@ -310,8 +311,9 @@ def _words(expected: Expectation, outcome: Outcome) -> Iterator[str]:
         if match := re.search(pattern.encode(), outcome.log, re.M):
             yield f"the log has {match[0][:200]!r}"
     for where, data in (("log", outcome.log), ("terminal", outcome.terminal)):
-        if match := CONTROLS.search(data):
-            around = data[max(0, match.start() - 40) : match.end() + 40]
+        text = data.decode("utf-8", "surrogateescape")
+        if control := CONTROLS.search(text):
+            around = text[max(0, control.start() - 40) : control.end() + 40]
             yield f"the {where} has a control character: {around!r}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import resource
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,6 +65,10 @@ class Host:
     processors: Processors = Processors(1, 1)
     #: files that a process may have open at most; None: any number
     files: int | None = None
+    #: processes and threads that the caller may have at most; None: any number
+    tasks: int | None = None
+    #: files that the caller's programs may have open before they ask for more
+    open_files: int = 0
     #: the systemd of the caller's session
     manager: Manager | None = None
     sysfs: Sysfs = PLAIN
@@ -82,7 +87,8 @@ def read_host() -> Host:
     """
     caller = read_caller()
     passwd, group = _text("/etc/passwd"), _text("/etc/group")
-    _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    open_files, files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, tasks = resource.getrlimit(resource.RLIMIT_NPROC)
     mounted = mounts.mounted()
     return Host(
         caller=caller,
@@ -98,6 +104,8 @@ def read_host() -> Host:
         memory=read_memory(),
         processors=Processors(os.sysconf("SC_NPROCESSORS_ONLN"), len(os.sched_getaffinity(0))),
         files=None if files == resource.RLIM_INFINITY else files,
+        tasks=None if tasks == resource.RLIM_INFINITY else tasks,
+        open_files=sys.maxsize if open_files == resource.RLIM_INFINITY else open_files,
         manager=read_manager(caller.uid),
         sysfs=read_sysfs(mounted),
         shares=_shares(Path("/proc/sys/user")),

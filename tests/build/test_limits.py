@@ -44,6 +44,9 @@ def check(done: Done, report: dict[str, Any], name: str) -> dict[str, Any]:
     setting = "timeout" if name == "time" else f"limit-{name}"
     assert f"--{setting}" in report["failure"]["hint"]
     assert report["failure"]["message"] in done.err
+    log = Path(report["log"]).read_text(encoding="utf-8")
+    assert f"\nE: {report['failure']['message']}\nI: hint: {report['failure']['hint']}\n" in log
+    assert log.index(f"\nE: {report['failure']['message']}\n") < log.index("\n| Summary ")
     limit = report["limit"]
     assert isinstance(limit, dict)
     return limit
@@ -127,6 +130,47 @@ def test_files_in_memory_count(tmp_path: Path) -> None:
     assert "files in memory" in done.err
 
 
+NAMELESS = """
+import ctypes, os, sys, time
+libc = ctypes.CDLL(None)
+libc.shmat.restype = ctypes.c_void_p
+kept = []
+for _ in range(4):
+    if sys.argv[1] == "memfd":
+        kept.append(os.memfd_create("x"))
+        for _ in range(75):
+            os.write(kept[-1], bytes(1 << 20))
+    else:
+        place = libc.shmat(libc.shmget(0, 75 << 20, 0o1600), None, 0)
+        ctypes.memset(ctypes.c_void_p(place), 1, 75 << 20)
+        libc.shmdt(ctypes.c_void_p(place))
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("kind", ["memfd", "segments"])
+def test_memory_without_a_name_counts(tmp_path: Path, kind: str) -> None:
+    """No process has it mapped, and no directory shows it."""
+    desk = make_desk(tmp_path, Rules(during=f"python3 nameless {kind}"))
+    (desk.tree / "nameless").write_text(NAMELESS)
+    report = desk.top / "report"
+    # Where there is a control group, the kernel may be faster.
+    done = desk.run("-b", "--keep", "never", "--report", report, "--limit-memory", "200M", "--no-limit-scope")
+    limit = check(done, desk.report(report), "memory")
+    assert 200 << 20 < limit["peak"] < 500 << 20
+    assert "files in memory" in done.err
+
+
+@as_user
+def test_memory_without_a_name_of_roots_processes_counts(tmp_path: Path) -> None:
+    """The caller himself may not look at descriptors of what has another user id than he."""
+    desk = make_desk(tmp_path, Rules(binary="python3 nameless memfd", gain_root="binary-targets"))
+    (desk.tree / "nameless").write_text(NAMELESS)
+    report = desk.top / "report"
+    done = desk.run("-b", "--keep", "never", "--report", report, "--limit-memory", "200M", "--no-limit-scope")
+    check(done, desk.report(report), "memory")
+
+
 # Room
 
 
@@ -147,6 +191,13 @@ def test_disk(tmp_path: Path) -> None:
     limit = check(done, report, "disk")
     assert limit["peak"] > 100 << 20
     assert "killed: disk limit 100 MiB" in done.err
+
+
+def test_unlinked_files_take_room_on_the_disk(tmp_path: Path) -> None:
+    options = ("--limit-disk", "100M", "--workspace-memory", "never")
+    during = "exec 9> big; rm big; head -c 300M /dev/urandom >&9; sleep 60"
+    _, done, report = attempt(tmp_path, during, *options)
+    assert check(done, report, "disk")["peak"] > 100 << 20
 
 
 def test_workspace_in_memory_is_no_larger_than_the_disk_limit(tmp_path: Path) -> None:
@@ -230,9 +281,29 @@ def test_files(tmp_path: Path) -> None:
     script += " r.setrlimit(r.RLIMIT_NOFILE, (h[1], h[1])); [os.open('/dev/null', 0) for _ in range(3000)]"
     desk, done, report = attempt(tmp_path, f'python3 -c "{script}"', "--limit-files", "2000")
     assert done.status == 10
-    assert "\n1024 2000\n" in desk.log()
+    assert "\n2000 2000\n" in desk.log()
     assert report["limit"] is None
     assert "--limit-files" in report["failure"]["hint"]
+
+
+def test_files_that_were_seen(tmp_path: Path) -> None:
+    """The caller has more of them in his shell too; the process lives long enough to be looked at."""
+    script = "import os, time; [os.open('/dev/null', 0) for _ in range(int(os.sysconf('SC_OPEN_MAX')) - 9)]"
+    script += "; time.sleep(3); [os.open('/dev/null', 0) for _ in range(9)]"
+    _, done, report = attempt(tmp_path, f'python3 -c "{script}"', "--limit-files", "2000")
+    limit = check(done, report, "files")
+    assert limit["value"] == 2000
+    assert 1900 < limit["peak"] <= 2000
+
+
+def test_words_alone_are_no_limit(tmp_path: Path) -> None:
+    """A test suite may print what programs say at their limits."""
+    said = ("ok 12 - server says it cannot fork when disabled", "mocked: Too many open files")
+    said += ("mocked write: /tmp/x/a: No space left on device (as expected)",)
+    _, done, report = attempt(tmp_path, "".join(f"echo '{text}'; " for text in said) + "sleep 1; false")
+    assert done.status == 10, done.both
+    assert report["limit"] is None
+    assert report["failure"]["hint"]
 
 
 # What the kernel keeps

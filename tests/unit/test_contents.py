@@ -15,7 +15,7 @@ from bwbuild.build.inspect.contents import LONGEST_LINE, fields, member
         ("lrwxrwxrwx root/root 0 2024-01-01 00:00 ./a -> b", "lrwxrwxrwx root/root 0 ./a -> b"),
         ("crw-r--r-- root/root 1,3 2024-01-01 00:00 ./dev/null", "crw-r--r-- root/root 1,3 ./dev/null"),
         ("anything else", "anything else"),
-        ("\x1b[2J\u202e", "\\x1b[2J\u202e"),
+        ("\x1b[2J\u202e", "\\x1b[2J\\u202e"),
     ],
 )
 def test_a_member_is_a_short_clean_line(line: str, shown: str) -> None:

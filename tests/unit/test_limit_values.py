@@ -71,6 +71,15 @@ def test_the_machine_bounds_them() -> None:
     assert resolve(Settings(limit_memory=64 * GIB), HOST).tmp == 8 * GIB
 
 
+def test_nobody_has_more_processes_than_the_caller() -> None:
+    """The kernel refuses to raise what he was given."""
+    host = replace(HOST, tasks=500)
+    assert resolve(Settings(), host).processes == 500
+    assert resolve(Settings(limit_processes=100), host).processes == 100
+    assert resolve(Settings(limit_processes=0), host).processes is None
+    assert limits.ceilings(Limits(processes=900), host).processes == 500
+
+
 def test_the_free_memory_of_the_moment_decides_nothing() -> None:
     assert resolve(Settings(), replace(HOST, memory=Memory(16 * GIB, 1))) == resolve(Settings(), HOST)
 
@@ -107,7 +116,7 @@ def test_half_of_what_the_kernel_counts_for_the_caller_stays_his() -> None:
 def test_script_shows_them() -> None:
     made = plan(limit_processes=300, limit_files=2000, limit_tmp=1 << 20, limit_shm=2 << 20)
     text = made.script
-    assert " prlimit --core=0 --nproc=300 --nofile=1024:2000 -- " in text
+    assert " prlimit --core=0 --nproc=300 --nofile=2000:2000 -- " in text
     for words in (
         "--perms 1777 \\\n  --size 1048576 \\\n  --tmpfs /tmp",
         "--perms 1777 \\\n  --size 1048576 \\\n  --tmpfs /var/tmp",
@@ -306,8 +315,7 @@ def test_a_success_and_an_ordinary_failure_are_none() -> None:
         ("/tmp", FULL, "tmp"),
         ("/var/tmp", FULL, "tmp"),
         ("/dev/shm", FULL, "shm"),
-        ("", "cat: /tmp/a: No space left on device", "tmp"),
-        ("", "cat: '/var/tmp/a': No space left on device", "tmp"),
+        ("", "cat: /tmp/a: No space left on device", None),
         ("", "cat: debian/tmp/a: No space left on device", None),
         ("", "cat: /build/tmp/a: No space left on device", None),
         ("/run", FULL, None),
@@ -319,12 +327,43 @@ def test_full_file_systems(place: str, line: str, name: str | None) -> None:
     assert (found and found.reached.name) == name
 
 
+@pytest.mark.parametrize(
+    ("used", "line", "peak"),
+    [
+        (GIB * 9 // 10, "cat: /tmp/a: No space left on device", GIB * 9 // 10),
+        (GIB * 9 // 10, "cat: '/var/tmp/a': No space left on device", None),
+        (GIB * 9 // 10, FULL, None),
+        (GIB // 2, "cat: /tmp/a: No space left on device", None),
+    ],
+)
+def test_a_place_that_was_nearly_full_and_is_named(used: int, line: str, peak: int | None) -> None:
+    """It was full between two looks; what was seen is its peak."""
+    found = breach(FAILED, Seen(used={Guest("/tmp"): used}), said(line))
+    assert (found and found.reached) == (Reached("tmp", GIB, peak) if peak else None)
+
+
+def test_what_was_seen_is_the_peak() -> None:
+    seen = Seen(full=frozenset({Guest("/tmp")}), used={Guest("/tmp"): GIB - 5})
+    found = breach(FAILED, seen, said(FULL))
+    assert found is not None
+    assert found.reached == Reached("tmp", GIB, GIB - 5)
+
+
 def test_processes() -> None:
     found = breach(FAILED, Seen(tasks=203, refused=True))
     assert found is not None
     assert found.reached == Reached("processes", 200, 203)
     assert breach(FAILED, Seen(tasks=150), said("sh: 1: Cannot fork")) is not None
     assert breach(FAILED, Seen(tasks=150), said("read: Resource temporarily unavailable")) is None
+    # Not even half of them: somebody's test says so.
+    assert breach(FAILED, Seen(tasks=99), said("ok 12 - server says it cannot fork when disabled")) is None
+
+
+def test_what_may_be_the_matter_is_a_hint() -> None:
+    with pytest.raises(verdict.BuildError) as caught:
+        verdict.check(FAILED, said("sh: 1: Cannot fork"), plan(limit_processes=200), tuple, Seen(tasks=7))
+    assert "200 processes, of which 7 were seen" in caught.value.hint
+    assert "--limit-processes" in caught.value.hint
 
 
 def test_a_control_group_that_was_killed() -> None:
@@ -388,4 +427,35 @@ def test_words_of_memory() -> None:
 def test_too_many_open_files_are_the_builds_own() -> None:
     with pytest.raises(verdict.BuildError) as caught:
         verdict.check(FAILED, said("OSError: [Errno 24] Too many open files"), plan(limit_files=5000), tuple)
+    assert "5000 files open;" in caught.value.hint
     assert "--limit-files" in caught.value.hint
+    with pytest.raises(verdict.BuildError) as caught:
+        verdict.check(FAILED, said("Too many open files"), plan(), tuple, Seen(open=20))
+    assert "1024 files open, and 65536 where it asks for more" in caught.value.hint
+
+
+def test_open_files_that_were_seen_are_a_limit() -> None:
+    line = said("OSError: [Errno 24] Too many open files")
+    found = verdict.breach(FAILED, Seen(open=1020), line, plan())
+    assert found is not None
+    assert found.reached == Reached("files", 1024, 1020)
+    more = verdict.breach(FAILED, Seen(open=1999), line, plan(limit_files=1500))
+    assert more is not None
+    assert more.reached.value == 1500
+    assert verdict.breach(FAILED, Seen(open=500), line, plan()) is None
+    assert verdict.breach(FAILED, Seen(open=1020), said("no"), plan()) is None
+
+
+def test_who_wants_more_files_has_them_at_once() -> None:
+    """A program that does not ask for more itself would not get them."""
+    for settings, host, both in (
+        (Settings(), HOST, (1024, 65536)),
+        (Settings(), replace(HOST, open_files=20000), (20000, 65536)),
+        (Settings(), replace(HOST, open_files=1 << 20), (65536, 65536)),
+        (Settings(), replace(HOST, open_files=256), (1024, 65536)),
+        (Settings(limit_files=20000), HOST, (20000, 20000)),
+        (Settings(limit_files=20000), replace(HOST, files=4096), (4096, 4096)),
+        (Settings(limit_files=100), HOST, (100, 100)),
+    ):
+        assert limits.ceilings(resolve(settings, host), host).files == both
+    assert limits.ceilings(resolve(Settings(limit_files=0), HOST), HOST).files is None

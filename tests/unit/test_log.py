@@ -27,14 +27,18 @@ from bwbuild.events import Event, Field, Level, Notice, Output, Section, Step, T
 NOON = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 TITLE = LogTitle("hello", "1:2.10-3", "amd64")
 
-#: What a terminal that reads UTF-8 would act on.
-CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]")
+#: What a terminal would act on, whether it reads UTF-8 or single bytes: those are surrogates here.
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\udc80-\udc9f\u2028\u2029]")
 
 HOSTILE = (
     b"\x1b]0;title\x07\x1b[2J plain \xc3\xa4\xe2\x82\xac \xff\xfe\x9b \xc2\x9b31m \xc2\xa0 a\r\n"
     b"b\rc\r\r\n\tT\n"
     b"\x00\x08\x7f\xc2\xc2\x85\xc2"
 )
+
+
+def has_control(data: bytes) -> bool:
+    return CONTROL.search(data.decode("utf-8", "surrogateescape")) is not None
 
 
 def noon() -> datetime:
@@ -48,9 +52,9 @@ def rendered(*events: Event) -> bytes:
 
 def test_controls_become_visible_and_the_rest_stays() -> None:
     text = escape(HOSTILE)
-    assert not CONTROL.search(text)
+    assert not has_control(text)
     assert text.startswith(
-        rb"\x1b]0;title\x07\x1b[2J plain " + "ä€ ".encode() + b"\xff\xfe\x9b " + rb"\x9b31m "
+        rb"\x1b]0;title\x07\x1b[2J plain " + "ä€ ".encode() + b"\xff\xfe" + rb"\x9b \x9b31m "
     )
     assert b"\xc2\xa0 a\nb\\x0dc\\x0d\n\tT\n" in text
     assert text.endswith(b"\\x00\\x08\\x7f\xc2\\x85\xc2")
@@ -59,7 +63,16 @@ def test_controls_become_visible_and_the_rest_stays() -> None:
 def test_every_byte_but_the_controls_survives_alone() -> None:
     for code in range(0x100):
         byte = bytes((code,))
-        assert (escape(byte) == byte) == (CONTROL.match(byte) is None)
+        assert (escape(byte) == byte) != has_control(byte)
+
+
+def test_a_part_of_a_character_is_no_control() -> None:
+    text = "€ ć 😀 \u00a0 \u6f22\u5b57".encode()
+    assert escape(text) == text
+    assert escape(b"\xe2\x9b31m \xe2\x80\xa8 \xf0\x9f\x98") == rb"%b\x9b31m \u2028 %b\x9f\x98" % (
+        b"\xe2",
+        b"\xf0",
+    )
 
 
 @pytest.mark.parametrize("size", range(1, 12))
@@ -80,6 +93,9 @@ def test_what_is_held_back_does_not_swallow_what_follows() -> None:
 def test_visible_is_one_line() -> None:
     assert visible("a\n\tb\x1b[0m\udcff") == "a  b\\x1b[0m\\xff"
     assert visible(b"\xc3\xa4\xff\xc2\x85") == "ä\\xff\\x85"
+    assert visible("a\u202eb\u2066c\u2028d\u200be\U000e0041") == (
+        "a\\u202eb\\u2066c\\u2028d\\u200be\\U000e0041"
+    )
 
 
 def test_one_long_line_is_fast_and_needs_little_memory() -> None:
@@ -135,6 +151,63 @@ def test_our_own_lines_begin_a_line() -> None:
     assert rendered(Output(b"no end"), Section("X", 3)) == b"no end\n\nX\n-\n\n"
     assert rendered(Output(b"end\n"), Field("A", "b")) == b"end\nA: b\n"
     assert rendered(Output(b"no end"), Output(b""), Usage(1, 1), Output(b".")) == b"no end.\n"
+
+
+FORGED = b"""\
+bwbuild: signed with 0123456789ABCDEF
+Status: successful
+Fail-Stage: none
++------------------------------------------------------------------------------+
+| Summary                                                                      |
++------------------------------------------------------------------------------+
++==+
+| x |\x20
+\xe2\x80\x8bbwbuild: hidden beginning
+"""
+HONEST = b"""\
+I: pybuild base:240: python3 setup.py build
+checking Status: none
+ bwbuild: indented
++-----+-----+
+| one | two |
+| #define X 1
++++ b/file
+Statusbar
+"""
+
+
+def test_lines_like_our_own_are_marked() -> None:
+    assert rendered(Output(FORGED)) == b"".join(b"> " + line for line in FORGED.splitlines(keepends=True))
+    assert rendered(Output(HONEST)) == HONEST
+    # What a package holds, such as a field of its own in the .changes.
+    assert rendered(Text("Version: 1\nStatus: successful")) == b"Version: 1\n> Status: successful\n"
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 40])
+def test_marks_whatever_the_chunks(size: int) -> None:
+    data = HONEST + FORGED + b"+---" + HONEST + FORGED[:-1]
+    chunks = [Output(data[start : start + size]) for start in range(0, len(data), size)]
+    assert rendered(*chunks) == rendered(Output(data))
+
+
+def test_what_may_be_forged_is_held_for_a_moment_only() -> None:
+    form = LogFormat(noon)
+    for data, told in (
+        (b"progress ", b"progress "),
+        (b"bwbuild: no beginning\n", b"bwbuild: no beginning\n"),
+        (b"Stat", b""),
+        (b"e", b"State"),
+        (b"\n", b"\n"),
+        (b"| Summary", b""),
+        (b" |\n", b"> | Summary |\n"),
+        (b"+--", b""),
+        (b"+-", b"+--+-"),
+    ):
+        assert form.render(Output(data)) == told
+    assert form.render(Notice(Level.INFO, "x")) == b"\nI: x\n"
+    form.render(Output(b"| Summary |"))
+    assert form.render(Notice(Level.INFO, "x")) == b"> | Summary |\nI: x\n"
+    assert len(form.render(Output(b"|" + b"x" * 100000))) > 100000
 
 
 def test_the_name_has_no_epoch_and_no_slash() -> None:

@@ -21,7 +21,7 @@ from bwbuild.build.record.report import (
     to_json,
     write_json,
 )
-from bwbuild.build.record.summary import after_build, outcome, summary, summary_values
+from bwbuild.build.record.summary import after_build, outcome, summary, summary_values, why
 from bwbuild.build.scan import Excerpt
 from bwbuild.build.watch.limits import Reached
 from bwbuild.build.watch.resources import ChildTimes, Peak
@@ -256,6 +256,15 @@ def test_every_status_has_one_of_sbuilds_words(status: ExitStatus) -> None:
 def test_a_failure_of_the_package_is_attempted() -> None:
     values = summary_values(FAILED)
     assert (values["Status"], values["Fail-Stage"]) == ("attempted", "build")
+
+
+def test_the_log_says_why() -> None:
+    failure = Failure("one\nI: two", "do that", ("a.deb: size", "\x1b[2J"))
+    form = LogFormat(lambda: NOON)
+    assert b"".join(map(form.render, why(replace(FAILED, failure=failure)))) == (
+        b"E: one\nE: I: two\nE:   a.deb: size\nE:   \\x1b[2J\nI: hint: do that\n"
+    )
+    assert why(SUCCESS) == ()
 
 
 def test_the_end_of_the_log() -> None:

@@ -180,3 +180,18 @@ def test_sizes_in_toml() -> None:
     assert Size().from_toml("1G") == 1 << 30
     with pytest.raises(ValueError, match="auto, never"):
         Size().from_toml(True)
+
+
+@pytest.mark.parametrize(
+    ("key", "least", "most"),
+    [("limit.processes", 8, 1 << 22), ("limit.files", 16, 1 << 30), ("limit.disk", 1 << 20, (1 << 63) - 1)],
+)
+def test_limits_with_which_nothing_would_start(key: str, least: int, most: int) -> None:
+    """They are refused by name, in place of a sandbox that does not start for a reason that nobody sees."""
+    kind = OPTIONS[key].kind
+    assert kind.from_text(str(least)) == least
+    assert kind.from_text(str(most)) == most
+    assert kind.from_text("never") == 0
+    for number in (least - 1, most + 1):
+        with pytest.raises(ValueError, match=r"from \d+ to \d+|1M at least"):
+            kind.from_text(str(number))

@@ -54,6 +54,9 @@ def raised(limits: Limits, permissions: Collection[Permission]) -> Limits:
             name, number = limit(permission)
             present = found.get(name, getattr(limits, name))
             found[name] = None if present is None else max(present, number)
+    if "files" in found:
+        # A source that asks for more has programs that don't.
+        found["files_at_first"] = found["files"] or limits.files_at_first
     return replace(limits, **found)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,68 +14,28 @@ from types import TracebackType
 from typing import assert_never
 
 from bwbuild import __version__
+from bwbuild.build.record.escaping import Escaper, escape, steady, visible
 from bwbuild.build.record.headtail import HeadAndTail
+from bwbuild.build.record.marks import Marker, marked
 from bwbuild.errors import OutputError
 from bwbuild.events import Event, Field, Level, Notice, Output, Section, Step, Text, Usage
 from bwbuild.units import mail_date
 
+__all__ = [
+    "BOX_WIDTH",
+    "Escaper",
+    "LogFile",
+    "LogFormat",
+    "LogTitle",
+    "boxed",
+    "cannot_write",
+    "escape",
+    "replace_link",
+    "visible",
+]
+
 #: What fits between the ``| `` and `` |`` of a box of the usual 80 columns.
 BOX_WIDTH = 76
-
-_CONTROLS = bytes(code for code in [*range(0x20), 0x7F] if code not in b"\t\n")
-_HARMLESS = bytes(code for code in range(0x100) if code not in _CONTROLS)
-_C1 = re.compile(rb"\xc2[\x80-\x9f]")
-
-
-def escape(data: bytes) -> bytes:
-    r"""``data`` with every control character but newline and tab as visible text such as ``\x1b``.
-
-    Controls are C0, DEL and the UTF-8 forms of U+0080 to U+009F; ``\r\n`` becomes ``\n``. All other bytes
-    are kept, whether they are UTF-8 or not.
-    """
-    # Which controls occur is asked first, of C code: a build log rarely has any, and each costs one
-    # replacement at most, so that hostile output is slower by no more than a constant factor.
-    found = set(data.translate(None, _HARMLESS))
-    if 0x0D in found:
-        data = data.replace(b"\r\n", b"\n")
-    for code in found:
-        data = data.replace(bytes((code,)), b"\\x%02x" % code)
-    if b"\xc2" in data:
-        for pair in set(_C1.findall(data)):
-            data = data.replace(pair, b"\\x%02x" % pair[1])
-    return data
-
-
-def visible(data: bytes | str) -> str:
-    r"""One line of text that is safe on a terminal: as :func:`escape`, with newlines and tabs as blanks.
-
-    Bytes that are not UTF-8 become text such as ``\x80``.
-    """
-    raw = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data
-    text = escape(raw).decode("utf-8", "backslashreplace")
-    return text.replace("\n", " ").replace("\t", " ")
-
-
-class Escaper:
-    """:func:`escape` for a stream whose chunks may end between the two bytes of a pair."""
-
-    def __init__(self) -> None:
-        self._held = b""
-
-    def feed(self, data: bytes) -> bytes:
-        """The escaped form of what came so far and was not returned before; holds back one byte at most."""
-        data = self._held + data
-        if data.endswith((b"\r", b"\xc2")):
-            self._held = data[-1:]
-            data = data[:-1]
-        else:
-            self._held = b""
-        return escape(data)
-
-    def flush(self) -> bytes:
-        """What was held back, when something else than the stream follows."""
-        held, self._held = self._held, b""
-        return escape(held)
 
 
 def boxed(title: str, when: datetime | None, rule: str) -> str:
@@ -97,6 +56,7 @@ class LogFormat:
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
         self._escaper = Escaper()
+        self._marker = Marker()
         self._inside_line = False
 
     def render(self, event: Event) -> bytes:
@@ -106,22 +66,21 @@ class LogFormat:
         """
         match event:
             case Output(data):
-                text = self._escaper.feed(data)
+                text = self._marker.feed(self._escaper.feed(data))
                 if text:
                     self._inside_line = not text.endswith(b"\n")
                 return text
             case Step() | Usage():
                 return b""
             case Section() | Field() | Notice() | Text():
-                return self.end_line() + escape(
-                    _own_text(event, self._now).encode("utf-8", "surrogateescape")
-                )
+                own = steady(_own_text(event, self._now))
+                return self.end_line() + escape(own.encode("utf-8", "surrogateescape"))
             case _:
                 assert_never(event)
 
     def end_line(self) -> bytes:
         """What ends the current line of output, if there is one."""
-        text = self._escaper.flush()
+        text = self._marker.feed(self._escaper.flush()) + self._marker.flush()
         inside, self._inside_line = self._inside_line or bool(text), False
         return text + b"\n" if inside else b""
 
@@ -140,7 +99,9 @@ def _own_text(event: Section | Field | Notice | Text, now: Callable[[], datetime
         case Notice(level, text):
             return "".join(f"{level.value}: {line}\n" for line in text.split("\n"))
         case Text(text):
-            return f"{text}\n"
+            # What a package holds is shown with the rest.
+            lines = f"{text}\n".encode("utf-8", "surrogateescape")
+            return marked(lines).decode("utf-8", "surrogateescape")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from bwbuild.errors import ExitStatus
 from bwbuild.events import Event, Field, Level, Notice, Section, Text
 from bwbuild.units import human_duration, human_size, long_stopwatch
 
-__all__ = ["Line", "after_build", "headline", "outcome", "summary", "summary_values"]
+__all__ = ["Line", "after_build", "headline", "outcome", "summary", "summary_values", "why"]
 
 _RULE = "-" * 80
 _SHORT_HASH = 12
@@ -48,6 +48,17 @@ def after_build(when: datetime, *, successful: bool) -> tuple[Event, ...]:
         else Notice(Level.ERROR, "Build failure (dpkg-buildpackage died)")
     )
     return (Text(f"{_RULE}\nBuild finished at {utc(when)}"), Section("Finished", 3), verdict)
+
+
+def why(report: Report) -> tuple[Event, ...]:
+    """What the log says before the summary of a build that failed: the rest is sbuild's few words."""
+    failure = report.failure
+    if failure is None:
+        return ()
+    more = (*failure.details, *map(str, failure.undeclared))
+    text = "\n".join([failure.message, *(f"  {line}" for line in more)])
+    hint = (Notice(Level.INFO, f"hint: {failure.hint}"),) if failure.hint else ()
+    return (Notice(Level.ERROR, text), *hint)
 
 
 def summary(report: Report) -> tuple[Event, ...]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from bwbuild.build.watch.resources import NO_PEAK, Peak
-from bwbuild.config.settings import Settings
+from bwbuild.config.settings import DEFAULTS, Settings
 from bwbuild.errors import LimitError
 from bwbuild.host.facts import Host
 from bwbuild.sandbox.scope import Scope, scope
@@ -30,7 +31,8 @@ class Limits:
 
     :ivar time: seconds from start to end; ``silence``: seconds without output.
     :ivar memory: bytes of all processes and of all that lies in file systems in memory.
-    :ivar processes: processes and threads; ``files``: what one process may have open.
+    :ivar processes: processes and threads; ``files``: what one process may have open if it asks
+        for so many, ``files_at_first``: what it may have before.
     :ivar tmp: bytes of /tmp and of /var/tmp; ``shm``: bytes of /dev/shm.
     :ivar disk: bytes of the workspace; ``reserve``: bytes that stay free beside it, None: a share of all.
     :ivar log: bytes of output in the log.
@@ -41,11 +43,17 @@ class Limits:
     memory: int | None = None
     processes: int | None = None
     files: int | None = None
+    files_at_first: int = OPEN_FILES
     tmp: int | None = None
     shm: int | None = None
     disk: int | None = None
     reserve: int | None = 0
     log: int | None = None
+
+    @property
+    def open_files(self) -> tuple[int, int] | None:
+        """What one process may have open at first, and when it asks for more."""
+        return None if self.files is None else (min(self.files_at_first, self.files), self.files)
 
     @property
     def grouped(self) -> tuple[int | None, int | None]:
@@ -98,8 +106,9 @@ class Seen:
 
     :ivar breach: why it ended the build; None if it did not.
     :ivar peak: the most memory; ``tasks``: the most processes and threads.
-    :ivar full: file systems in memory that were full at some time.
-    :ivar refused: the build said that it may have no more processes, when it had as many as it may.
+    :ivar full: file systems in memory that were full at some time; ``used``: the most bytes in each.
+    :ivar open: the most files that one process had open.
+    :ivar refused: the build said that it may have no more processes, when it had about as many as it may.
     :ivar killed: the kernel ended it for the memory of its control group.
     """
 
@@ -107,8 +116,19 @@ class Seen:
     peak: Peak = NO_PEAK
     tasks: int = 0
     full: frozenset[Guest] = frozenset()
+    used: Mapping[Guest, int] = field(default_factory=dict)
+    open: int = 0
     refused: bool = False
     killed: bool = False
+
+
+#: Nothing.
+UNSEEN = Seen()
+
+
+def near(most: float, limit: float) -> bool:
+    """Whether what was seen between two looks leaves no doubt that a complaint about ``limit`` is true."""
+    return most * 4 >= limit * 3
 
 
 def resolve(settings: Settings, host: Host) -> Limits:
@@ -122,12 +142,15 @@ def resolve(settings: Settings, host: Host) -> Limits:
         processes = max(PROCESSES, PROCESSES_EACH * host.processors.on)
     half = min(memory or total, total) // 2
     files = [number for number in (settings.limit_files, host.files) if number]
+    # Who wants more files, here or in his shell, means programs that never ask for more themselves.
+    wanted = 0 if settings.limit_files == DEFAULTS["limit.files"] else settings.limit_files or 0
     return Limits(
         time=settings.timeout,
         silence=settings.limit_silence,
         memory=memory or None,
-        processes=processes or None,
+        processes=_at_most(processes or None, host.tasks),
         files=min(files) if settings.limit_files else None,
+        files_at_first=max(OPEN_FILES, host.open_files, wanted),
         tmp=(half if settings.limit_tmp is None else settings.limit_tmp) or None,
         shm=(half if settings.limit_shm is None else settings.limit_shm) or None,
         disk=settings.limit_disk or None,
@@ -147,9 +170,10 @@ def ceilings(limits: Limits, host: Host, *, nesting: bool = False) -> Ceilings:
     :param nesting: namespaces can be made inside.
     """
     bounds = [bound for bound in (limits.disk, limits.memory) if bound is not None]
+    files = replace(limits, files=_at_most(limits.files, host.files)).open_files
     return Ceilings(
-        processes=limits.processes if host.kernel >= COUNTS_APART else None,
-        files=None if limits.files is None else (min(OPEN_FILES, limits.files), limits.files),
+        processes=_at_most(limits.processes, host.tasks) if host.kernel >= COUNTS_APART else None,
+        files=files,
         tmp=limits.tmp,
         shm=limits.shm,
         layer=min(bounds) if bounds else None,
@@ -159,6 +183,11 @@ def ceilings(limits: Limits, host: Host, *, nesting: bool = False) -> Ceilings:
             if nesting or not name.endswith("_namespaces")
         ),
     )
+
+
+def _at_most(number: int | None, given: int | None) -> int | None:
+    """What of ``number`` the kernel takes: nobody but root may have more than he was ``given``."""
+    return number if number is None or given is None else min(number, given)
 
 
 def disk_reserve(limits: Limits, size: int) -> int:
@@ -194,7 +223,7 @@ def of_memory(limit: int, peak: Peak, jobs: int | None) -> Breach:
     many = f" ({peak.alike} of {jobs} jobs)" if jobs is not None and 0 < peak.alike <= jobs else ""
     where = f" in {peak.process}{many}" if peak.process else ""
     if peak.files > peak.memory // 2:
-        where = f", {human_size(peak.files)} of it in files in memory, as in /tmp"
+        where = f", {human_size(peak.files)} of it in files in memory, as in /tmp, or shared"
     fewer = f", -j{jobs // 2} runs fewer jobs at once" if jobs is not None and jobs > 1 else ""
     return Breach(
         Reached("memory", limit, peak.memory),
@@ -219,10 +248,20 @@ def of_processes(limit: int, peak: int, *, killed: bool) -> Breach:
     )
 
 
-def of_tmp(name: str, where: str, limit: int) -> Breach:
-    """A file system in memory, for which ``name`` is the setting, is full."""
+def of_files(limits: tuple[int, int], peak: int) -> Breach:
+    """A process had as many files open as it may at first, or after it has asked for more."""
+    limit = next((number for number in limits if peak <= number), limits[1])
     return Breach(
-        Reached(name, limit, limit),
+        Reached("files", limit, peak),
+        f"the build failed at the limit of {limit} open files of one process; {peak} were seen",
+        "--limit-files NUMBER allows it more",
+    )
+
+
+def of_tmp(name: str, where: str, limit: int, peak: int | None) -> Breach:
+    """A file system in memory, for which ``name`` is the setting, was full; ``peak``: what was seen in it."""
+    return Breach(
+        Reached(name, limit, peak),
         f"the build failed with {where} full: its size is {human_size(limit)}",
         f"--limit-{name} SIZE makes it larger",
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from bwbuild.build.watch import limits as words
 from bwbuild.build.watch.group import Group, group_of
 from bwbuild.build.watch.limits import Breach, Limits, Seen
 from bwbuild.build.watch.monitor import IN_DANGER, LARGEST_SHARE, Glance, Pace, TreeMonitor
+from bwbuild.build.watch.nameless import Nameless
 from bwbuild.build.watch.resources import Peak
 from bwbuild.events import Observer, Output
 from bwbuild.sandbox.runner import Running
@@ -83,12 +84,16 @@ class Watchdog:
         self._monitor: TreeMonitor | None = None
         self._running: Running | None = None
         self._group: Group | None = None
-        self._glances, self._samples = Pace(GLANCE), Pace(SAMPLE)
-        self._disk = _Disk(watched)
+        self._glances, self._samples, self._holding = Pace(GLANCE), Pace(SAMPLE), Pace(SAMPLE)
+        self._nameless = Nameless()
+        self._disk = _Disk(watched, lambda: self._nameless.ask().disk)
         self._memory = watched.memory
+        #: the file systems in memory that were seen
+        self._devices: set[int] = set()
         self._last_output = time.monotonic()
         self._stuck_since: float | None = None
         self._full: set[Guest] = set()
+        self._used: dict[Guest, int] = {}
         self._refused = False
         self._breach: Breach | None = None
 
@@ -97,7 +102,10 @@ class Watchdog:
         """What was seen up to now."""
         peak, tasks = (self._monitor.peak, self._monitor.most_tasks) if self._monitor else (Peak(), 0)
         killed = self._group is not None and self._group.killed
-        return Seen(self._breach, peak, tasks, frozenset(self._full), self._refused, killed)
+        return Seen(
+            *(self._breach, peak, tasks, frozenset(self._full), dict(self._used)),
+            *(self._nameless.most_open, self._refused, killed),
+        )
 
     def overgrown(self) -> Breach | None:
         """The limit that it was above when it ended, which it did between two looks; None if it was not."""
@@ -139,12 +147,25 @@ class Watchdog:
         if self._monitor is None or not (urgent or self._glances.due()):
             return None
         start = time.thread_time()
-        glance = self._monitor.glance(self._files())
+        named, held = self._files(), self._nameless.held.memory
+        glance = self._monitor.glance(named + held)
         danger = urgent or (glance is not None and self._in_danger(glance))
         self._glances.done(time.thread_time() - start, IN_DANGER if danger else LARGEST_SHARE)
         if glance is None:
             return None
+        more = self._hold(glance, named, danger=danger) - held
+        glance = replace(glance, most=glance.most + more, files=glance.files + more)
+        danger = danger or self._in_danger(glance)
         return self._check_processes(glance.tasks) or self._check_memory(glance, danger=danger, urgent=urgent)
+
+    def _hold(self, glance: Glance, named: int, *, danger: bool) -> int:
+        """The bytes of memory without a name that its processes hold, ``named`` being those that have one."""
+        if self._running is None or self._running.first is None or not self._holding.due():
+            return self._nameless.held.memory
+        start, pids = time.thread_time(), [process.pid for process in glance.processes]
+        held = self._nameless.look(self._running.first, pids, named, self._devices)
+        self._holding.done(time.thread_time() - start, IN_DANGER if danger else LARGEST_SHARE)
+        return held.memory
 
     def _in_danger(self, glance: Glance) -> bool:
         taken = ((self._limits.memory, glance.most), (self._limits.processes, glance.tasks))
@@ -179,7 +200,7 @@ class Watchdog:
         if limit is None or self._monitor is None:
             return False
         glance = self._monitor.glance()
-        return glance is not None and glance.tasks >= limit
+        return glance is not None and words.near(glance.tasks, limit)
 
     def _files(self) -> int:
         """The bytes that lie in file systems in memory of the sandbox; notes those that are full."""
@@ -192,18 +213,24 @@ class Watchdog:
                 if Path(root).samefile("/"):
                     return 0
                 found = os.statvfs(f"{root}{place}")
+                self._devices.add(Path(f"{root}{place}").stat().st_dev)
             except (FileNotFoundError, ProcessLookupError, PermissionError):
                 continue  # not there yet, or not any more
-            used += (found.f_blocks - found.f_bfree) * found.f_frsize
+            here = (found.f_blocks - found.f_bfree) * found.f_frsize
+            self._used[place], used = max(here, self._used.get(place, 0)), used + here
             if found.f_bavail * found.f_frsize < min(NO_ROOM, found.f_blocks * found.f_frsize // 32):
                 self._full.add(place)
         return used
 
 
 class _Disk:
-    """The file system that is written to, and what of it is taken."""
+    """The file system that is written to, and what of it is taken.
 
-    def __init__(self, watched: Watched) -> None:
+    :param held: tells how much is in unlinked files.
+    """
+
+    def __init__(self, watched: Watched, held: Callable[[], int]) -> None:
+        self._held = held
         self._limits = watched.limits
         self._path = watched.path
         self._taken = watched.taken
@@ -253,7 +280,7 @@ class _Disk:
             return None
         self._measured_at = self._growth + limit // 20
         start = time.monotonic()
-        taken = self._taken()
+        taken = self._taken() + self._held()
         self._adding.done(time.monotonic() - start, ADDING_SHARE)
         return words.of_disk(limit, taken, killed=True) if taken > limit else None
 
