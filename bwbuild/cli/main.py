@@ -141,7 +141,8 @@ def _status(arguments: list[str], *, strict: bool) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitStatus.SUCCESS
     except OSError as error:
-        if error.filename is None:
+        # Of a file that was open already there is the number alone.
+        if not isinstance(error.filename, str | bytes):
             raise
         return _told(OutputError(f"{os.fsdecode(error.filename)}: {error.strerror}"))
 

@@ -21,7 +21,7 @@ _LIMITS = ("limit.memory", "limit.processes", "limit.files", "limit.tmp", "limit
 #: Settings that a program in a sandbox has too.
 SETTINGS = (
     *(key for key in SUITE if key != "missing"),
-    *("foreign-abi", "seccomp", *_LIMITS, "timeout", "scratch", "cache"),
+    *("foreign-abi", "seccomp", *_LIMITS, "timeout", "scratch", "cache", "output"),
 )
 
 
@@ -154,6 +154,8 @@ def try_(words: tuple[str, ...], *, diff: bool, **parameters: Any) -> int:
     option = typed({**parameters, "besides": (), "finish_args": None, "home": ""}) if diff else ""
     if option:
         raise UsageError(f"--diff runs nothing, so {option} is of no use", hint="leave one of them out")
+    if diff and command():
+        raise UsageError("--diff runs nothing, and so no command either", hint="leave one of them out")
     return session(Asked(words=words, command=command(), diff=diff), parameters)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,9 +76,14 @@ class Paragraph:
 def read_text(path: Path) -> str:
     """The control file at ``path`` as text.
 
-    :raises VerificationError: it is larger than 1 MiB, not UTF-8, or has control characters.
+    :raises VerificationError: it is no regular file, larger than 1 MiB, not UTF-8, or has control characters.
     """
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as stream:
+    # Without O_NONBLOCK a FIFO is waited for.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise VerificationError(f"{path.name} is no regular file")
+    with os.fdopen(descriptor, "rb") as stream:
         data = stream.read(MAX_SIZE + 1)
     return as_text(data, path.name)
 

@@ -47,6 +47,7 @@ _BEGINNING: Mapping[str, str] = {
     "--extra-data=": "nothing is downloaded when a package is installed",
     "--unset-env=": "no variable of yours is passed unless it is granted",
 }
+_FALLBACK = "--socket=fallback-x11"
 #: Arguments that ask for what is so anyway.
 _ANYWAY = ("--persist=",)
 _DENIES = {
@@ -69,12 +70,14 @@ class Translated:
 
     :ivar environment: variables that they set.
     :ivar without: arguments that have no counterpart, with the reason.
+    :ivar fallback: X is wanted where there is no Wayland.
     """
 
     allow: tuple[Permission, ...] = ()
     deny: tuple[Permission, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     without: tuple[tuple[str, str], ...] = ()
+    fallback: bool = False
 
 
 def translate(arguments: Sequence[str]) -> Translated:
@@ -85,13 +88,15 @@ def translate(arguments: Sequence[str]) -> Translated:
     without: dict[str, str] = {}
     for argument in dict.fromkeys(arguments):
         try:
+            if argument == _FALLBACK:
+                continue
             if argument.startswith("--env="):
                 name, _, value = argument.removeprefix("--env=").partition("=")
                 if _OF_FLATPAK.search(value):
                     without[argument] = "it leads to files of Flatpak's own, which are not there"
                 else:
                     environment[parse(f"env={name}").value] = _printable(value)
-            elif reason := _without(argument, arguments):
+            elif reason := _without(argument):
                 without[argument] = reason
             elif denied := _denied(argument):
                 deny[denied] = None
@@ -99,12 +104,11 @@ def translate(arguments: Sequence[str]) -> Translated:
                 allow[_allowed(argument)] = None
         except ValueError as error:
             without[argument] = f"expected {error}"
-    return Translated(tuple(allow), tuple(deny), environment, tuple(without.items()))
+    given = (tuple(allow), tuple(deny), environment, tuple(without.items()))
+    return Translated(*given, fallback=_FALLBACK in arguments)
 
 
-def _without(argument: str, arguments: Sequence[str]) -> str:
-    if argument == "--socket=fallback-x11" and "--socket=wayland" in arguments:
-        return "socket=wayland is asked for too; --allow socket=x11 gives it a private server of X"
+def _without(argument: str) -> str:
     # A mode does not make more of all of the machine.
     bare = argument.rpartition(":")[0] if argument.endswith((":ro", ":rw", ":create")) else argument
     if bare in _WHOLE:
@@ -152,7 +156,7 @@ def _printable(value: str) -> str:
 
 def _word(key: str) -> Callable[[str], Permission]:
     def read(value: str) -> Permission:
-        value = {"fallback-x11": "x11", "multiarch": "foreign-abi"}.get(value, value)
+        value = {"multiarch": "foreign-abi"}.get(value, value)
         if value not in CHOICES.get(key, (value,)):
             raise ValueError("one of " + ", ".join(CHOICES[key]))
         return parse(f"{key}={value}")

@@ -28,7 +28,7 @@ _FILE = re.compile(r"'[^']*' ([^\s/.][^\s/]*) \d+ (SHA256:[0-9a-f]{64})")
 #: Where a chamber has what is wanted, and what apt may choose from besides the base's own suite.
 _INSIDE, OFFERED = "/mnt", "/srv"
 _ARCHIVES = "/var/cache/apt/archives"
-_APT = (
+APT = (
     *("apt-get", "-q", "-y", "-o", "APT::Sandbox::User=root", "-o", "Dpkg::Use-Pty=0"),
     *("-o", "APT::Install-Recommends=false", "-o", "APT::Get::AutomaticRemove=false"),
 )
@@ -304,7 +304,7 @@ def _chamber(wish: Wish, *, layer: Path | None = None, network: bool = False) ->
 
 def _words(wish: Wish, argv: Sequence[str], around: Sequence[str] = ()) -> tuple[str, ...]:
     cache = _CACHE if wish.extra else _NO_CACHE
-    return (*_with_architectures(wish.extra), *around, *_APT, *cache, *argv)
+    return (*_with_architectures(wish.extra), *around, *APT, *cache, *argv)
 
 
 def _watched(chamber: Chamber, words: Sequence[str], line: Callable[[str], None]) -> process.Completed:

@@ -11,7 +11,7 @@ from pathlib import Path
 from bwbuild.build import places
 from bwbuild.config.layers import user_file
 from bwbuild.config.settings import Settings
-from bwbuild.errors import UsageError
+from bwbuild.errors import ConfigurationError, HostError, UsageError
 from bwbuild.host import available as machine
 from bwbuild.permissions.words import Permission
 from bwbuild.sandbox import program
@@ -20,7 +20,7 @@ from bwbuild.sandbox.spec import Bind, Handed, Network, Scratch
 from bwbuild.tryout import bus, displays, helpers, xpra
 from bwbuild.tryout.bus import Calls, Proxy
 from bwbuild.tryout.displays import AUTHORITY, Display
-from bwbuild.tryout.grants import Granted
+from bwbuild.tryout.grants import WAYLAND, X11, Granted
 from bwbuild.tryout.helpers import Station
 from bwbuild.tryout.values import Asked
 
@@ -42,6 +42,32 @@ class Desktop:
     def calls(self) -> Calls | None:
         """What was asked of the bus; None where there is none."""
         return None if self.proxy is None else bus.calls(self.proxy.log())
+
+
+def as_here(granted: Granted, settings: Settings) -> Granted:
+    """Without what only a manifest asks for and this machine lacks."""
+    environment = dict(os.environ)
+    around = _around(settings, environment)
+    lacking = {}
+    for permission in granted.permissions:
+        if permission in granted.hoped:
+            try:
+                _look(permission, around, environment)
+            except (HostError, ConfigurationError) as error:
+                lacking[permission] = error.message
+    permissions = tuple(item for item in granted.permissions if item not in lacking)
+    if granted.fallback and WAYLAND not in permissions:
+        permissions = tuple(dict.fromkeys((*permissions, X11)))
+    without = ((str(permission), why) for permission, why in lacking.items())
+    return replace(granted, permissions=permissions, without=(*granted.without, *without))
+
+
+def _look(permission: Permission, around: machine.Around, environment: Mapping[str, str]) -> None:
+    _sockets((permission,), environment)
+    if bus.is_wanted((permission,)):
+        bus.address(environment)
+        helpers.check("xdg-dbus-proxy")
+    machine.look((permission,), around)
 
 
 def check(asked: Asked, granted: Granted, settings: Settings) -> None:

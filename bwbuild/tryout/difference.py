@@ -10,16 +10,31 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from bwbuild.tryout import capabilities
+
 #: Places that dpkg, apt and ldconfig write to for every package.
-_ALWAYS = ("var/lib/dpkg", "var/log", "var/cache/apt", "var/lib/apt", "etc/ld.so.cache", "var/cache/ldconfig")
+_ALWAYS = (
+    *("var/lib/dpkg", "var/cache/apt", "var/lib/apt", "etc/ld.so.cache", "var/cache/ldconfig"),
+    *("var/log/dpkg.log", "var/log/alternatives.log", "var/log/apt"),
+)
+#: What shadow's tools keep of the files about accounts, which have sections of their own.
+_ACCOUNTS = frozenset(
+    f"etc/{name}{old}"
+    for name in ("passwd", "group", "shadow", "gshadow", "subuid", "subgid")
+    for old in ("", "-")
+)
 _ALTERNATIVES, _CHOICES = "var/lib/dpkg/alternatives/", "etc/alternatives/"
 #: Kinds of services and the places where files make them.
 _SERVICES: Mapping[str, re.Pattern[str]] = {
     "unit": re.compile(r"(?:usr/)?lib/systemd/(?:system|user)/[^/]+\.[a-z]+"),
-    "enabled": re.compile(r"etc/systemd/(?:system|user)/.+"),
+    "enabled": re.compile(
+        r"etc/systemd/(?:system|user)/.+|(?:usr/)?lib/systemd/(?:system|user)/[^/]+\.(?:wants|requires)/[^/]+"
+    ),
+    "addition to a unit": re.compile(r"(?:usr/)?lib/systemd/(?:system|user)/[^/]+\.d/[^/]+\.conf"),
+    "preset": re.compile(r"(?:usr/)?lib/systemd/(?:system|user)-preset/[^/]+"),
     "init script": re.compile(r"etc/init\.d/[^/]+"),
     "started in runlevel": re.compile(r"etc/rc[0-6S]\.d/S[^/]+"),
-    "cron job": re.compile(r"(?:etc/cron\.[a-z]+/[^/]+|var/spool/cron/.+)"),
+    "cron job": re.compile(r"(?:etc/crontab|etc/cron\.[a-z]+/[^/]+|var/spool/cron/.+)"),
     "made at start (tmpfiles.d)": re.compile(r"(?:(?:usr/)?lib|etc)/tmpfiles\.d/[^/]+"),
     "made at start (sysusers.d)": re.compile(r"(?:(?:usr/)?lib|etc)/sysusers\.d/[^/]+"),
     "udev rule": re.compile(r"(?:(?:usr/)?lib|etc)/udev/rules\.d/[^/]+"),
@@ -37,6 +52,8 @@ class Item:
 
     :ivar kind: as find has it: ``f``, ``d``, ``l`` and so on. ``mode``: permissions, set-id bits among them.
     :ivar link: where a symbolic link leads.
+    :ivar changed: of what is changed: ``contents``, ``mode``, ``owner``, ``capabilities``.
+    :ivar capabilities: the extended attribute security.capability, in hexadecimal digits.
     """
 
     sign: str
@@ -46,6 +63,8 @@ class Item:
     gid: int
     path: str
     link: str = ""
+    changed: tuple[str, ...] = ()
+    capabilities: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +83,7 @@ class Installation:
     """What was seen of an installation.
 
     :ivar packages: in words, with their versions.
-    :ivar owned: the paths in the packages' own lists.
+    :ivar owned: the paths in the packages' own lists, and in those of the versions that were there before.
     :ivar said: what dpkg wrote.
     """
 
@@ -81,9 +100,10 @@ def parse(data: bytes) -> tuple[Item, ...]:
     words = data.split(b"\0")
     items = []
     for head, link in zip(words[::2], words[1::2], strict=False):
-        sign, kind, mode, uid, gid, path = head.split(b"\t", 5)
+        sign, kind, mode, uid, gid, changed, rights, path = head.split(b"\t", 7)
         numbers = (int(mode, 8), int(uid), int(gid))
-        items.append(Item(sign.decode(), kind.decode(), *numbers, _text(path), _text(link)))
+        more = (tuple(changed.decode().split()), rights.decode())
+        items.append(Item(sign.decode(), kind.decode(), *numbers, _text(path), _text(link), *more))
     return tuple(sorted(items, key=lambda item: item.path))
 
 
@@ -113,6 +133,7 @@ def _sections(found: Installation) -> dict[str, list[str]]:
         "files of the packages": _own(found),
         "files of others, or of nobody": _others(found),
         "set-user-id and set-group-id": list(_set_id(found)),
+        "capabilities of files": list(_capabilities(found)),
         "users": _accounts(before.passwd, after.passwd),
         "groups": _accounts(before.group, after.group),
         "alternatives": _alternatives(found.items),
@@ -130,10 +151,22 @@ def _set_id(found: Installation) -> Iterator[str]:
             yield f"/{item.path} (mode {item.mode:04o}, owner {owner})"
 
 
+def _capabilities(found: Installation) -> Iterator[str]:
+    for item in found.items:
+        if item.capabilities and item.sign != "-":
+            yield f"/{item.path} ({capabilities.words(item.capabilities)})"
+
+
 def _own(found: Installation) -> list[str]:
     own = [item for item in found.items if item.path in found.owned and item.kind != "d"]
     new = sum(item.sign == "+" for item in own)
-    return [f"{new} new ones", *(_line(item) for item in own if item.sign != "+")] if own else []
+    told = [item for item in own if item.sign != "+" or _is_open(item)]
+    return [f"{new} new ones", *(_line(item, found) for item in told)] if own else []
+
+
+def _is_open(item: Item) -> bool:
+    """Whether everybody may write there, without the bit that keeps others' files theirs."""
+    return item.kind != "l" and item.mode & 0o1002 == 0o002
 
 
 def _others(found: Installation) -> list[str]:
@@ -142,20 +175,32 @@ def _others(found: Installation) -> list[str]:
         for item in found.items
         if item.path not in found.owned
         and not any(item.path == place or item.path.startswith(f"{place}/") for place in _ALWAYS)
-        and item.path not in ("etc/passwd", "etc/group", "etc/shadow", "etc/gshadow")
-        and not (item.path.startswith("etc/") and item.path.endswith("-"))
+        and item.path not in _ACCOUNTS
     ]
     # Of a new directory with something in it the contents tell.
-    return [_line(item) for item in told if item.kind != "d" or not _has_more(item, told)]
+    return [
+        _line(item, found) for item in told if item.kind != "d" or _is_open(item) or not _has_more(item, told)
+    ]
 
 
 def _has_more(directory: Item, items: Sequence[Item]) -> bool:
     return any(item.path.startswith(f"{directory.path}/") for item in items)
 
 
-def _line(item: Item) -> str:
+def _line(item: Item, found: Installation) -> str:
     link = f" -> {item.link}" if item.kind == "l" else ""
-    return f"{_SIGNS[item.sign]}: /{item.path}{'/' if item.kind == 'd' else ''}{link}"
+    return f"{_SIGNS[item.sign]}: /{item.path}{'/' if item.kind == 'd' else ''}{link}{_beside(item, found)}"
+
+
+def _beside(item: Item, found: Installation) -> str:
+    """What else is new of it than its contents."""
+    words = []
+    if "mode" in item.changed or (item.sign == "+" and _is_open(item)):
+        words.append(f"mode {item.mode:04o}")
+    if "owner" in item.changed:
+        owner, group = _name(item.uid, found.after.passwd), _name(item.gid, found.after.group)
+        words.append(f"owner {owner}:{group}")
+    return f" ({', '.join(words)})" if words else ""
 
 
 def _accounts(before: str, after: str) -> list[str]:

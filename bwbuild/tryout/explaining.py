@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from bwbuild.audit.of_permission import explained
 from bwbuild.permissions.exposes import exposure
 from bwbuild.permissions.words import Permission
-from bwbuild.tryout.grants import Granted
+from bwbuild.tryout.grants import X11, Granted
 
 #: Where a program has something else than a build would be given.
 _OTHERWISE = {
@@ -29,6 +29,8 @@ def lines(granted: Granted) -> Iterator[str]:
         yield from (f"  {finding}" for finding in findings)
         if own is None and exposure(permission).grave:
             yield "  who has it can become you, or read your secrets"
+    if granted.fallback:
+        yield f"{X11}, where there is no Wayland: {_OTHERWISE[X11]}"
     for name, value in granted.environment.items():
         yield f"{name} is set to {value!r}"
     for argument, why in granted.without:

@@ -11,6 +11,7 @@ from bwbuild.permissions.finish_args import Translated
 from bwbuild.permissions.words import Permission, parse
 from bwbuild.tryout import manifest
 
+X11, WAYLAND = Permission("socket", "x11"), Permission("socket", "wayland")
 #: Keys of permissions that a program has no use for, and what serves it instead.
 _SENSELESS = {
     "persist": "a program's home is kept anyway; --home NAME gives it another one",
@@ -24,11 +25,15 @@ class Granted:
 
     :ivar environment: variables with their values, as a manifest sets them.
     :ivar without: what a manifest wants and has no counterpart here, with the reason.
+    :ivar hoped: those of the permissions that only a manifest asks for, which is written for all machines.
+    :ivar fallback: ``socket=x11`` is granted where no Wayland is.
     """
 
     permissions: tuple[Permission, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     without: tuple[tuple[str, str], ...] = ()
+    hoped: frozenset[Permission] = frozenset()
+    fallback: bool = False
 
     def has(self, key: str, value: str) -> bool:
         """Whether that is granted."""
@@ -45,7 +50,13 @@ def read(allowed: Iterable[str], denied: Iterable[str], finish_args: Path | None
     refused = [_parsed("--deny", word) for word in denied]
     asked = [item for item in wanted.allow if not _covered(item, wanted.deny)]
     permissions = [item for item in dict.fromkeys((*given, *asked)) if not _covered(item, refused)]
-    return Granted(tuple(_shortest(permissions)), wanted.environment, wanted.without)
+    return Granted(
+        permissions=tuple(_shortest(permissions)),
+        environment=wanted.environment,
+        without=wanted.without,
+        hoped=frozenset(permissions) - frozenset(given),
+        fallback=wanted.fallback and not _covered(X11, (*wanted.deny, *refused)),
+    )
 
 
 def _parsed(flag: str, word: str) -> Permission:

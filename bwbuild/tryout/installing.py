@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bwbuild.errors import HostError, UsageError
 from bwbuild.root import layers
+from bwbuild.root.apt import APT
 from bwbuild.root.chamber import Chamber
 from bwbuild.root.workplace import workplace
 from bwbuild.sandbox.tail import Tail
@@ -19,10 +20,11 @@ _ARCHIVES = "/var/cache/apt/archives"
 _LAYER = "/mnt"
 #: Bytes of what an installation writes that are looked at.
 _SAID = 4 << 20
-_INSTALL = 'cd "$1"; shift; exec dpkg --force-unsafe-io --install "$@"'
+_INSTALL = (*APT, "-o", "Debug::NoLocking=1", "-o", "Dpkg::Options::=--force-unsafe-io", "--allow-downgrades")
 #: Prints what lies in the layer, and how it differs from what was there: see :func:`difference.parse`.
 _LOOK = r"""
 use strict; use warnings;
+require 'sys/syscall.ph';
 my %kind = (0100000 => 'f', 0040000 => 'd', 0120000 => 'l', 0010000 => 'p', 0140000 => 's', 0020000 => 'c');
 sub same {
   my ($new, $old) = @_;
@@ -37,6 +39,12 @@ sub same {
     return 1 if !$read;
   }
 }
+sub capabilities {
+  my ($path) = @_;
+  my ($name, $data) = ('security.capability', "\0" x 64);
+  my $size = syscall(&SYS_lgetxattr, $path, $name, $data, 64);
+  return $size > 0 ? unpack('H*', substr($data, 0, $size)) : '';
+}
 sub walk {
   my ($place) = @_;
   opendir(my $handle, "/mnt/$place") or return;
@@ -48,10 +56,18 @@ sub walk {
     my $gone = $kind eq 'c' && $new[6] == 0;
     my $link = $kind eq 'l' ? readlink("/mnt/$path") : '';
     my $sign = $gone ? '-' : !@old ? '+' : '~';
-    my $equal = $sign eq '~' && $new[2] == $old[2] && $new[4] == $old[4] && $new[5] == $old[5]
-      && ($kind eq 'f' ? same("/mnt/$path", "/$path") : $kind eq 'l' ? $link eq readlink("/$path") : 1);
-    printf("%s\t%s\t%o\t%d\t%d\t%s\0%s\0", $sign, $kind, $new[2] & 07777, $new[4], $new[5], $path, $link)
-      unless $equal || ($gone && !@old);
+    my $rights = $kind eq 'f' ? capabilities("/mnt/$path") : '';
+    my @changed;
+    if ($sign eq '~') {
+      push @changed, 'contents' if ($new[2] ^ $old[2]) & 0170000
+        || !($kind eq 'f' ? same("/mnt/$path", "/$path") : $kind eq 'l' ? $link eq readlink("/$path") : 1);
+      push @changed, 'mode' if ($new[2] ^ $old[2]) & 07777;
+      push @changed, 'owner' if $new[4] != $old[4] || $new[5] != $old[5];
+      push @changed, 'capabilities' if $kind eq 'f' && $rights ne capabilities("/$path");
+    }
+    my @numbers = ($new[2] & 07777, $new[4], $new[5]);
+    printf("%s\t%s\t%o\t%d\t%d\t%s\t%s\t%s\0%s\0", $sign, $kind, @numbers, "@changed", $rights, $path, $link)
+      unless ($sign eq '~' && !@changed) || ($gone && !@old);
     walk($path) if $kind eq 'd';
   }
 }
@@ -65,13 +81,17 @@ def seen(there: Root) -> Installation:
     :raises BwbuildError: it can't be installed.
     """
     base, cache = there.base, there.wish.cache
-    if not any(package.name in _new(there) for package in there.tried):
+    new = {_package(key) for key in there.ground.layer.packages}
+    if not any(package.name in new for package in there.tried):
         raise UsageError(
             f"every root of {base.suite.name} has {there.tried[0].name} already, so nothing changes",
             hint="of a package that was built in another version it can be told",
         )
     below_wish = replace(there.wish, control=_dependencies(there), extra=None, what="the dependencies")
     with layers.opened(below_wish) as lower, workplace(cache, "diff") as place:
+        tried = {package.name for package in there.tried}
+        if tried & {_package(key) for key in lower.packages}:
+            return _with_dependencies(there, place)
         files = _files(there, place)
         upper = place / "layer" / "upper"
         for path in (place / "layer", upper, place / "install", place / "look"):
@@ -86,42 +106,65 @@ def seen(there: Root) -> Installation:
             shown={_LAYER: files},
             bounds=there.wish.bounds,
         )
-        names = sorted(path.name for path in files.iterdir())
+        names = sorted(f"{_LAYER}/{path.name}" for path in files.iterdir())
         written = Tail(_SAID)
-        outcome = installing.watch(("sh", "-c", _INSTALL, "sh", _LAYER, *names), written.add)
+        outcome = installing.watch((*_INSTALL, "install", *names), written.add)
         if outcome.exit_code != 0:
             raise HostError(
                 f"the packages can't be installed alone ({outcome.how})",
                 hint="without --diff apt installs them with all the rest",
                 details=written.lines(20),
             )
-        looking = Chamber(
-            base.identity, place / "look", base.root, over=(lower.upper,), shown={_LAYER: upper}
-        )
-        items = difference.parse(looking.run(("perl", "-e", _LOOK)).stdout)
-        tops = (lower.upper, base.root)
-        return Installation(
-            packages=_named(there),
-            items=items,
-            owned=_owned(there),
-            before=_texts(tops),
-            after=_texts((upper, *tops)),
-            said=written.text,
-        )
+        return _compared(there, _named(there), place, (lower.upper,), upper, written.text)
 
 
-def _new(there: Root) -> set[str]:
-    """The names of what is in the layer."""
-    return {key.partition(":")[0] for key in there.ground.layer.packages}
+def _with_dependencies(there: Root, place: Path) -> Installation:
+    """What all of the layer changes: packages that need each other can't be there one after the other."""
+    layer = there.ground.layer
+    tried = {package.name for package in there.tried}
+    others = sorted(key for key in layer.packages if _package(key) not in tried)
+    names = (*_named(there), *(f"{key} {layer.packages[key]}, which needs it or is needed" for key in others))
+    (place / "look").mkdir(mode=0o755)
+    return _compared(there, names, place, (), layer.upper, "")
 
 
-def _owned(there: Root) -> frozenset[str]:
-    """The paths of the packages' files, where links of a merged root lead them."""
+def _compared(  # noqa: PLR0917 - all that an installation is told from
+    there: Root, names: Sequence[str], place: Path, over: tuple[Path, ...], upper: Path, said: str
+) -> Installation:
+    """How a layer differs from what it lies over."""
+    base = there.base
+    looking = Chamber(base.identity, place / "look", base.root, over=over, shown={_LAYER: upper})
+    done = looking.run(("perl", "-e", _LOOK))
+    if done.returncode != 0:
+        details = done.stderr.decode("utf-8", "replace").splitlines()[-5:]
+        raise HostError("what was installed can't be looked at", details=details)
+    tops = (*over, base.root)
+    return Installation(
+        packages=tuple(names),
+        items=difference.parse(done.stdout),
+        owned=_owned(there, names, tops),
+        before=_texts(tops),
+        after=_texts((upper, *tops)),
+        said=said,
+    )
+
+
+def _package(key: str) -> str:
+    """The name of a package of a layer, without its architecture."""
+    return key.partition(":")[0]
+
+
+def _owned(there: Root, names: Sequence[str], tops: Sequence[Path]) -> frozenset[str]:
+    """The paths of the packages' files, old ones too, where links of a merged root lead them."""
     links = there.ground.root_names
     found = set()
-    for path in there.files():
-        top, slash, rest = path.partition("/")
-        found.add(f"{links.get(top) or top}{slash}{rest}")
+    everything = (there.ground.layer.upper, *tops)
+    for name in {_package(words.split()[0]) for words in names}:
+        for file in (f"{name}.list", f"{name}:{there.base.suite.architecture}.list"):
+            for text in (below.text(top, f"var/lib/dpkg/info/{file}") for top in everything):
+                for path in (text or "").splitlines():
+                    first, slash, rest = path.lstrip("/").partition("/")
+                    found.add(f"{links.get(first) or first}{slash}{rest}")
     return frozenset(found)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 
@@ -50,11 +51,12 @@ def of_entry(text: str) -> tuple[str, ...]:
         words = shlex.split(fields.get("Exec", ""))
     except ValueError:
         return ()
-    return tuple(word.replace("%%", "%") for word in words if not _is_field(word))
+    return tuple(word.replace("%%", "%") for word in words if not _has_field(word))
 
 
-def _is_field(word: str) -> bool:
-    return len(word) == 2 and word[0] == "%" and word != "%%"
+def _has_field(word: str) -> bool:
+    """Whether a starter puts something there, such as files to open, or leaves it out without any."""
+    return re.search(r"%[^%]", word.replace("%%", "")) is not None
 
 
 def default(names: Sequence[str], entries: Mapping[str, tuple[str, ...]], what: str) -> tuple[str, ...]:
@@ -69,6 +71,12 @@ def default(names: Sequence[str], entries: Mapping[str, tuple[str, ...]], what: 
         return (names[0],)
     if len(commands) == 1:
         return commands.pop()
+    if not names and commands:
+        raise UsageError(
+            f"{what} has {len(commands)} desktop files that start something",
+            hint="name a command: -- COMMAND",
+            details=sorted(shlex.join(command) for command in commands)[:_SHOWN],
+        )
     if not names:
         raise UsageError(
             f"{what} has no program in /usr/bin or /usr/games", hint="name a command of the root: -- COMMAND"

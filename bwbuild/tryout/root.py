@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from bwbuild.build import ground as grounds
 from bwbuild.build import places
 from bwbuild.build.plan import choose_identity
+from bwbuild.build.signing import UNRELEASED
 from bwbuild.build.watch.bounds import of_installing
 from bwbuild.checks.testcontrol import paragraphs
 from bwbuild.config.settings import Settings
@@ -82,7 +83,8 @@ class Wanted:
         if asked not in (None, "auto"):
             return parse_name(asked or "")
         distribution = self.subject.distribution
-        return of_changelog(distribution) if distribution else of_this_machine()
+        # What is not released yet is for no suite, and is tried on what is here.
+        return of_changelog(distribution) if distribution not in ("", UNRELEASED) else of_this_machine()
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +209,7 @@ def _pinned(added: Extra | None, tried: Sequence[Package]) -> tuple[str, ...]:
     file = added.place / "preferences"
     file.write_text("\n".join(pins), encoding="utf-8")
     file.chmod(0o644)
-    return ("-o", f"Dir::Etc::Preferences={OFFERED}/preferences")
+    return ("-o", f"Dir::Etc::Preferences={OFFERED}/preferences", "--allow-downgrades")
 
 
 def _check_new(base: Base, tried: Sequence[Package]) -> None:

@@ -62,6 +62,7 @@ def run(asked: Asked, settings: Settings, streams: Streams, tell: Teller) -> Acc
     granted = grants.read(asked.allowed, asked.denied, asked.finish_args)
     if asked.explain:
         return _answer(explaining.lines(granted))
+    granted = desktop.as_here(granted, settings)
     for argument, why in granted.without:
         tell.notice(Notice(Level.WARNING, f"{argument} has no counterpart: {why}"))
     # Before what may take minutes.
@@ -124,7 +125,7 @@ def _installed(
     asked: Asked, settings: Settings, host: Host, streams: Streams, tell: Teller
 ) -> Iterator[Root]:
     """The root with what is tried."""
-    found = subject.Subject() if asked.none else subject.find(asked.words, Path())
+    found = subject.Subject() if asked.none else subject.find(asked.words, Path(), settings.output)
     for name in asked.besides:
         subject.check_name(name, "--with ")
     if asked.home:
@@ -151,16 +152,20 @@ def _chosen(asked: Asked, there: Root) -> tuple[str, ...]:
     :raises UsageError: there is no such one, or too many.
     """
     if asked.command:
-        known: set[str] = set()
-        for place in (*programs.PLACES, *programs.OF_ROOT):
-            known |= there.names(place)
-        programs.check(asked.command[0], known)
+        programs.check(asked.command[0], _commands(there))
         return asked.command
     if not there.tried:
         return ("/bin/bash",)
     files = there.files()
     entries = {path: programs.of_entry(there.text(path) or "") for path in programs.entries_of_lists(files)}
-    return programs.default(programs.of_lists(files), entries, root.described(there.tried))
+    command = programs.default(programs.of_lists(files), entries, root.described(there.tried))
+    programs.check(command[0], _commands(there))
+    return command
+
+
+def _commands(there: Root) -> set[str]:
+    """The names of all programs of the root."""
+    return set[str]().union(*(there.names(place) for place in (*programs.PLACES, *programs.OF_ROOT)))
 
 
 @contextmanager

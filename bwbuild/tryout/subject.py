@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,15 +32,16 @@ class Subject:
     distribution: str = ""
 
 
-def find(words: Sequence[str], here: Path) -> Subject:
+def find(words: Sequence[str], here: Path, output: Path | None = None) -> Subject:
     """What ``words`` mean; without any, what was built last of the tree around ``here``.
 
+    :param output: where results go; None: beside the tree.
     :raises UsageError: a word means nothing that can be tried.
     :raises SourceError: there is no tree, or nothing was built of it.
     :raises VerificationError: a .changes is malformed, or its packages are other ones.
     """
     if not words:
-        return _of_changes(newest(here))
+        return _of_changes(Path(os.path.realpath(newest(here, output))))
     changes = [word for word in words if word.endswith(".changes")]
     if changes and len(words) > 1:
         raise UsageError(
@@ -46,7 +49,7 @@ def find(words: Sequence[str], here: Path) -> Subject:
             hint="name its packages: A.deb B.deb; or what else is to be there: --with NAME",
         )
     if changes:
-        return _of_changes(Path(changes[0]))
+        return _of_changes(Path(os.path.realpath(changes[0])))
     debs = tuple(Path(word) for word in words if word.endswith(".deb"))
     names = tuple(word for word in words if not word.endswith(".deb"))
     for name in names:
@@ -69,9 +72,10 @@ def check_name(name: str, flag: str = "") -> None:
         )
 
 
-def newest(here: Path) -> Path:
+def newest(here: Path, output: Path | None = None) -> Path:
     """The .changes with packages that was written last for the tree around ``here``.
 
+    :param output: where it is; None: beside the tree.
     :raises SourceError: there is none.
     """
     try:
@@ -80,12 +84,15 @@ def newest(here: Path) -> Path:
         hint = "name what is to be tried: bwbuild try X.changes, A.deb or NAME"
         raise SourceError(error.message, hint=hint) from error
     name = sources.read_source(tree).name
+    place = tree.parent if output is None else output
     found = [
-        path for path in tree.parent.glob(f"{name}_*.changes") if not path.name.endswith("_source.changes")
+        path
+        for path in place.glob(f"{name}_*.changes")
+        if not path.name.endswith("_source.changes") and path.is_file()
     ]
     if not found:
         raise SourceError(
-            f"nothing that was built of {name} is in {tree.parent}",
+            f"nothing that was built of {name} is in {place}",
             hint="build it first, or name what is to be tried: bwbuild try X.changes",
         )
     return max(found, key=lambda path: path.stat().st_mtime)
@@ -108,7 +115,9 @@ def _of_changes(path: Path) -> Subject:
 def _check(path: Path, size: int, sha256: str) -> None:
     digest = hashlib.sha256()
     try:
-        with path.open("rb") as file:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise UsageError(f"{path} is no regular file", hint="build it again")
             while data := file.read(_CHUNK):
                 digest.update(data)
             found = file.tell()

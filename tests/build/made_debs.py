@@ -15,11 +15,16 @@ def make_deb(
     *,
     depends: str = "",
     version: str = "1",
+    fields: str = "",
 ) -> Path:
-    """A package with these files (path -> text, programs below usr/bin) and maintainer scripts."""
+    """A package with these files (path -> text, programs below usr/bin) and maintainer scripts.
+
+    :param fields: further lines of its control file.
+    """
     top = directory / f"{name}.tree"
     control = f"Package: {name}\nVersion: {version}\nArchitecture: all\nMaintainer: T <t@example.org>\n"
     control += f"Depends: {depends}\n" if depends else ""
+    control += fields
     (top / "DEBIAN").mkdir(parents=True)
     (top / "DEBIAN" / "control").write_text(f"{control}Description: tried\n", encoding="utf-8")
     for script, text in (scripts or {}).items():

@@ -38,6 +38,8 @@ PACKAGES = {
     "bwt-slow": ("", "sleep 61"),
     "bwt-lost": ("bwt-none", "exit 0"),
     "bwt-owner": ("", "install -d -o games -g mail /usr/share/bwt-owner"),
+    "bwt-circle": ("bwt-round", "mkdir /var/lib/bwt-circle"),
+    "bwt-round": ("bwt-circle", "exit 0"),
 }
 
 

@@ -38,6 +38,12 @@ mkdir -p /etc/systemd/system/multi-user.target.wants /var/lib/bwt
 ln -s /lib/systemd/system/bwt.service /etc/systemd/system/multi-user.target.wants/bwt.service
 echo made > /var/lib/bwt/made
 dpkg-statoverride --update --add root root 4755 /usr/share/bwt/tool
+echo said > /var/log/bwt.log
+chmod 666 /var/log/bwt.log
+chmod 600 /etc/hostname
+perl -e 'require "sys/syscall.ph"; my ($f, $n) = ("/usr/bin/bwt-look", "security.capability");
+  my $rights = pack("V5", 0x02000001, 1 << 13, 0, 0, 0);
+  syscall(&SYS_setxattr, $f, $n, $rights, 20, 0) == 0 or die "$!"'
 """
 
 
@@ -147,6 +153,38 @@ def test_what_is_wrong_is_said(stage: Desk, tmp_path: Path) -> None:
         assert "this machine has no /dev/dri" in fails(4, deb(stage, "bwt-stop"), "--allow", "device=dri")
     assert "no such socket" in fails(4, deb(stage, "bwt-look"), "--allow", "socket=wayland")
     assert "nothing was learned" in fails(2, deb(stage, "bwt-look"), "--only-learned")
+    assert "--diff runs nothing, and so no command" in fails(2, "dpkg", "--diff", "--", "true")
+    os.mkfifo(tmp_path / "fifo.changes")
+    (tmp_path / "directory.changes").mkdir()
+    for name in ("fifo.changes", "directory.changes"):
+        assert f"{name} is no regular file" in fails(12, tmp_path / name)
+    entries = {
+        f"usr/share/applications/{name}.desktop": f"[Desktop Entry]\nExec={name} %u\n" for name in "ab"
+    }
+    assert "2 desktop files that start something" in fails(2, make_deb(tmp_path, "bwt-entries", entries))
+    entry = {"usr/share/applications/x.desktop": "[Desktop Entry]\nExec=bwt-nowhere --open=%u\n"}
+    assert "no command 'bwt-nowhere'" in fails(2, make_deb(tmp_path, "bwt-lost-entry", entry))
+
+
+def test_an_older_version_than_that_of_the_base_is_tried(stage: Desk, tmp_path: Path) -> None:
+    older = make_deb(tmp_path, "hostname", {"usr/bin/bwt-old": "#!/bin/sh\necho old\n"}, version="0.1")
+    done = command(stage, "try", older, "--", "bwt-old")
+    assert (done.status, done.out) == (0, "old\n"), done.err
+
+
+def test_what_a_manifest_asks_for_and_this_machine_lacks(stage: Desk, tmp_path: Path) -> None:
+    """A manifest is written for all machines; what is typed must be there."""
+    manifest = tmp_path / "m.yml"
+    arguments = "[--socket=wayland, --filesystem=xdg-download, --filesystem=~/nowhere:ro, --share=ipc]"
+    manifest.write_text(f"date: 2001-13-45\nnumber: !!int abc\nfinish-args: {arguments}\n")
+    done = command(stage, "try", deb(stage, "bwt-two"), "--finish-args", manifest, "--", "true")
+    assert done.status == 0, done.err
+    for lacking in ("socket=wayland", "filesystem=xdg-download:rw", "filesystem=~/nowhere:ro"):
+        assert f"{lacking} has no counterpart: " in done.err
+    words = ("--finish-args", manifest, "--allow", "filesystem=~/nowhere:ro")
+    typed = command(stage, "try", deb(stage, "bwt-two"), *words, "--", "true")
+    assert typed.status == 4
+    assert "make it first" in typed.err
 
 
 def test_limits_are_named(stage: Desk) -> None:
@@ -176,10 +214,19 @@ def test_what_was_built_last_is_tried(stage: Desk, tmp_path: Path) -> None:
     lost = command(stage, "try")
     assert lost.status == 5
     assert "nothing that was built of tiny" in lost.err
+    (stage.parent / "tiny_9_all.changes").symlink_to("gone")
+    elsewhere_built = tmp_path / "results"
+    elsewhere_built.mkdir()
+    stage.ok("--no-sign", "-b", "--output", elsewhere_built)
+    words = ("-d", host_suite(stage), "--output", elsewhere_built, "--", "cat", "/usr/share/tiny/out")
+    assert command(stage, "try", *words).out == "hello\n"
     stage.ok("--no-sign", "-b", "--output", stage.parent)
     (changes,) = stage.parent.glob("tiny_1_*.changes")
+    link = tmp_path / "link.changes"
+    link.symlink_to(changes)
     done = command(stage, "try", "-d", host_suite(stage), "--", "cat", "/usr/share/tiny/out")
     assert (done.status, done.out) == (0, "hello\n"), done.err
+    assert command(stage, "try", "-d", host_suite(stage), link, "--", "true").status == 0
     with (stage.parent / "tiny_1_all.deb").open("ab") as file:
         file.write(b"x")
     other = command(stage, "try", "-d", host_suite(stage), changes, "--", "true")
@@ -215,8 +262,24 @@ def test_what_an_installation_changes(stage: Desk, tmp_path: Path) -> None:
         "diversions:\n  new: /usr/bin/yes to /usr/bin/yes.real by bwt-all",
         "overridden modes:\n  new: root root 4755 /usr/share/bwt/tool",
         "new: /usr/share/bwt bwt-all/noawait",
+        "capabilities of files:\n  /usr/bin/bwt-look (cap_net_raw=ep)",
+        "new: /var/log/bwt.log (mode 0666)",
+        "changed: /etc/hostname (mode 0600)",
     ):
         assert line in done.out, (line, done.out)
+
+
+def test_changes_of_packages_that_need_each_other(stage: Desk, tmp_path: Path) -> None:
+    first = make_deb(tmp_path, "bwt-a", {"usr/bin/bwt-a": ""}, fields="Pre-Depends: bwt-z\n")
+    last = make_deb(tmp_path, "bwt-z", {"usr/bin/bwt-z": ""}, {"postinst": "echo z > /etc/bwt-z"})
+    both = command(stage, "try", first, last, "--diff")
+    assert both.status == 0, both.err
+    assert "files of the packages:\n  2 new ones" in both.out
+    assert "new: /etc/bwt-z" in both.out
+    circular = command(stage, "try", "bwt-circle", "--diff")
+    assert circular.status == 0, circular.err
+    assert "bwt-circle 1, bwt-round:all 1, which needs it or is needed changes" in circular.out
+    assert "new: /var/lib/bwt-circle" in circular.out
 
 
 def test_program_on_a_terminal(stage: Desk) -> None:

@@ -386,7 +386,7 @@ def test_finish_args(session: Session, tmp_path: Path) -> None:
         "--env=PATH=/app/bin:/usr/bin has no counterpart",
         "--filesystem=host has no counterpart",
         "--system-talk-name=org.freedesktop.UPower has no counterpart",
-        "--socket=fallback-x11 has no counterpart",
+        "socket=x11, where there is no Wayland: it draws",
     ):
         assert line in told.stdout, told.stdout
     session.with_display()

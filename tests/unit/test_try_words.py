@@ -18,7 +18,7 @@ from bwbuild.permissions.finish_args import translate
 from bwbuild.permissions.words import Permission, parse
 from bwbuild.sandbox.spec import Guest
 from bwbuild.trace.parse import Event, Kind
-from bwbuild.tryout import difference, grants, picture, programs, telling, written, x11
+from bwbuild.tryout import capabilities, difference, grants, picture, programs, telling, written, x11
 from bwbuild.tryout.bus import calls, is_wanted, words
 from bwbuild.tryout.difference import Installation, Item, Texts
 from bwbuild.tryout.learned import Learned, Seen, learn
@@ -250,17 +250,27 @@ def test_home_that_is_too_deep(tmp_path: Path) -> None:
 def test_difference() -> None:
     data = b"".join(
         (
-            b"+\tf\t4755\t0\t0\tusr/bin/a\0\0",
-            b"+\td\t755\t0\t0\tvar/lib/a\0\0",
-            b"+\tf\t644\t7\t0\tvar/lib/a/\tmade\0\0",
-            b"-\tc\t0\t0\t0\tusr/bin/old\0\0",
-            b"+\tl\t777\t0\t0\tetc/systemd/system/x.wants/a.service\0/lib/a.service\0",
-            b"~\tf\t644\t0\t0\tvar/lib/dpkg/status\0\0",
-            b"+\tf\t644\t0\t0\tvar/lib/dpkg/alternatives/ed\0\0",
+            b"+\tf\t4755\t0\t0\t\t\tusr/bin/a\0\0",
+            b"+\tf\t755\t0\t0\t\t0100000200200000000000000000000000000000\tusr/bin/ping\0\0",
+            b"+\td\t755\t0\t0\t\t\tvar/lib/a\0\0",
+            b"+\tf\t644\t7\t0\t\t\tvar/lib/a/\tmade\0\0",
+            b"+\tf\t666\t7\t0\t\t\tvar/lib/open\0\0",
+            b"+\td\t1777\t0\t0\t\t\tvar/lib/sticky\0\0",
+            b"~\tf\t600\t7\t0\tmode owner\t\tetc/hostname\0\0",
+            b"-\tc\t0\t0\t0\t\t\tusr/bin/old\0\0",
+            b"+\tl\t777\t0\t0\t\t\tetc/systemd/system/x.wants/a.service\0/lib/a.service\0",
+            b"+\tl\t777\t0\t0\t\t\tusr/lib/systemd/system/x.wants/b.service\0../b.service\0",
+            b"~\tf\t644\t0\t0\tcontents\t\tvar/lib/dpkg/status\0\0",
+            b"+\tf\t644\t0\t0\t\t\tvar/lib/dpkg/alternatives/ed\0\0",
+            b"+\tf\t644\t0\t0\t\t\tvar/log/own.log\0\0",
+            b"~\tf\t644\t0\t0\tcontents\t\tvar/log/dpkg.log\0\0",
+            b"+\tf\t644\t0\t0\t\t\tetc/keep-\0\0",
+            b"+\tf\t644\t0\t0\t\t\tetc/passwd-\0\0",
         )
     )
     items = difference.parse(data)
-    assert items[0] == Item("+", "l", 0o777, 0, 0, "etc/systemd/system/x.wants/a.service", "/lib/a.service")
+    service = "etc/systemd/system/x.wants/a.service"
+    assert Item("+", "l", 0o777, 0, 0, service, "/lib/a.service") in items
     before = Texts("root:x:0:0::/:/bin/sh\n", diversions="")
     after = Texts(before.passwd + "d:x:7:7::/:/bin/false\n", diversions="/a\n/b\np\n")
     found = Installation(
@@ -269,17 +279,41 @@ def test_difference() -> None:
     text = "\n".join(difference.lines(found))
     for line in (
         "files of the packages:\n  1 new ones",
-        "gone: /usr/bin/old\n  new: /var/lib/a/\tmade",
+        "gone: /usr/bin/old\n",
+        "new: /var/lib/a/\tmade\n",
         "/usr/bin/a (mode 4755, owner root:0)",
         "users:\n  new: d (7:7::/:/bin/false)",
         "new group: ed",
         "new enabled: /etc/systemd/system/x.wants/a.service",
+        "new enabled: /usr/lib/systemd/system/x.wants/b.service",
+        "capabilities of files:\n  /usr/bin/ping (cap_net_raw=ep)",
+        "changed: /etc/hostname (mode 0600, owner d:0)",
+        "new: /var/lib/open (mode 0666)",
+        "new: /var/lib/sticky/\n",
+        "new: /var/log/own.log",
+        "new: /etc/keep-",
         "new: /a to /b by p",
         "ran: those of libc-bin",
         "no changes: groups, overridden modes",
     ):
         assert line in text, text
-    assert "dpkg/status" not in text
+    for path in ("dpkg/status", "dpkg.log", "passwd-"):
+        assert path not in text
+
+
+@pytest.mark.parametrize(
+    ("attribute", "words"),
+    [
+        ("0100000200200000000000000000000000000000", "cap_net_raw=ep"),
+        ("0000000200200000000000000000000000000000", "cap_net_raw=p"),
+        ("010000020000200000002000000000000000000000", "cap_sys_admin=eip"),
+        ("0100000301000000000000000001000000000000a0860100", "cap_chown,cap_checkpoint_restore=ep"),
+        ("0000000200000000000000000000008000000000", "63=p"),
+        ("", ""),
+    ],
+)
+def test_capabilities_of_a_file(attribute: str, words: str) -> None:
+    assert capabilities.words(attribute) == words
 
 
 def test_finish_args() -> None:
@@ -297,9 +331,10 @@ def test_finish_args() -> None:
         ]
     )
     assert list(map(str, found.allow)) == [
-        *("share=network", "socket=x11", "device=dri", "filesystem=xdg-music:ro"),
+        *("share=network", "device=dri", "filesystem=xdg-music:ro"),
         "talk=org.example.A",
     ]
+    assert found.fallback
     assert found.deny == (Permission("socket", "wayland"),)
     assert found.environment == {"A": "b"}
     assert [argument for argument, _ in found.without] == [
@@ -345,6 +380,11 @@ def test_what_is_granted(tmp_path: Path) -> None:
     assert list(map(str, found.permissions)) == ["share=network", "filesystem=/srv/a:rw"]
     denied = grants.read(["filesystem=/srv/a:rw"], ["filesystem=/srv/a"], None)
     assert denied.permissions == ()
+    assert found.hoped == {Permission("filesystem", "/srv/a", writable=True)}
+    assert not found.fallback
+    manifest.write_text('{"finish-args": ["--socket=fallback-x11"]}')
+    assert grants.read([], [], manifest).fallback
+    assert not grants.read([], ["socket=x11"], manifest).fallback
     with pytest.raises(UsageError, match="of no use here"):
         grants.read(["persist=x"], [], None)
 
