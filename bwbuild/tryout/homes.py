@@ -20,7 +20,7 @@ from bwbuild.root.locks import AT_ONCE, EXCLUSIVE, locked
 from bwbuild.root.records import in_use, make_place, remove_tree, size_of
 from bwbuild.sandbox.spec import Identity
 
-_RECORD = "home.json"
+_RECORD, _LEARNED = "home.json", "learned.json"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -43,7 +43,7 @@ class Home:
     @property
     def learned(self) -> Path:
         """Where is written what a run with --learn found."""
-        return self.place / "learned.json"
+        return self.place / _LEARNED
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,11 @@ def directory() -> Path:
     from platformdirs import user_state_path  # noqa: PLC0415 - only here
 
     return user_state_path("bwbuild") / "homes"
+
+
+def learned(name: str) -> Path:
+    """Where is written what a run with --learn found for the home called ``name``, which may not be there."""
+    return directory() / name / _LEARNED
 
 
 @contextmanager

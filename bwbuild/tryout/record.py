@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 
 from bwbuild.errors import ConfigurationError, UsageError
 from bwbuild.permissions.words import Permission, parse
@@ -51,29 +51,28 @@ def write(home: Home, found: Learned) -> None:
     new.replace(home.learned)
 
 
-def only(home: Home, granted: Granted) -> Granted:
-    """What was learned, and nothing else.
+def only(learned: Path, granted: Granted) -> Granted:
+    """What was learned and is not denied, and nothing else.
 
+    :param learned: the record of an earlier run.
     :raises UsageError: nothing was learned, or more is granted.
     :raises ConfigurationError: the record can't be read.
     """
     try:
-        record = json.loads(home.learned.read_text(encoding="utf-8"))
+        record = json.loads(learned.read_text(encoding="utf-8"))
         permissions = tuple(parse(word) for word in record["permissions"])
     except FileNotFoundError:
         raise UsageError(
             "nothing was learned of this program", hint="run it with --learn and what it needs first"
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigurationError(
-            f"{home.learned} can't be read: {error}", hint="--learn writes it anew"
-        ) from None
+        raise ConfigurationError(f"{learned} can't be read: {error}", hint="--learn writes it anew") from None
     beyond = [item for item in granted.permissions if not _covered(item, permissions)]
     if beyond:
         raise UsageError(
             f"{beyond[0]} is more than what was learned", hint="leave it out, or leave out --only-learned"
         )
-    return replace(granted, permissions=permissions)
+    return granted.with_only(permissions)
 
 
 def _covered(item: Permission, permissions: Iterable[Permission]) -> bool:

@@ -147,6 +147,10 @@ def test_what_is_wrong_is_said(stage: Desk, tmp_path: Path) -> None:
         assert "this machine has no /dev/dri" in fails(4, deb(stage, "bwt-stop"), "--allow", "device=dri")
     assert "no such socket" in fails(4, deb(stage, "bwt-look"), "--allow", "socket=wayland")
     assert "nothing was learned" in fails(2, deb(stage, "bwt-look"), "--only-learned")
+    learned = stage.home / ".local/state/bwbuild/homes/bwt-stop/learned.json"
+    learned.parent.mkdir(parents=True)
+    learned.write_text('{"permissions": ["socket=wayland"]}')
+    assert "no such socket" in fails(4, deb(stage, "bwt-stop"), "--only-learned")
 
 
 def test_limits_are_named(stage: Desk) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import struct
 import subprocess
@@ -18,7 +19,7 @@ from bwbuild.permissions.finish_args import translate
 from bwbuild.permissions.words import Permission, parse
 from bwbuild.sandbox.spec import Guest
 from bwbuild.trace.parse import Event, Kind
-from bwbuild.tryout import difference, grants, picture, programs, telling, written, x11
+from bwbuild.tryout import difference, grants, picture, programs, record, telling, written, x11
 from bwbuild.tryout.bus import calls, is_wanted, words
 from bwbuild.tryout.difference import Installation, Item, Texts
 from bwbuild.tryout.learned import Learned, Seen, learn
@@ -345,8 +346,20 @@ def test_what_is_granted(tmp_path: Path) -> None:
     assert list(map(str, found.permissions)) == ["share=network", "filesystem=/srv/a:rw"]
     denied = grants.read(["filesystem=/srv/a:rw"], ["filesystem=/srv/a"], None)
     assert denied.permissions == ()
+    # The bus comes with each name, and the portals with the bus.
+    names = ["talk=org.example.A", "own=org.example.B", "socket=session-bus", "share=network"]
+    assert grants.read(names, ["socket=session-bus"], None).permissions == (parse("share=network"),)
     with pytest.raises(UsageError, match="of no use here"):
         grants.read(["persist=x"], [], None)
+
+
+def test_what_was_learned_is_denied(tmp_path: Path) -> None:
+    learned = tmp_path / "learned.json"
+    words_ = ["filesystem=~/data:rw", "socket=x11", "talk=org.example.A", "share=network"]
+    learned.write_text(json.dumps({"version": 1, "permissions": words_}))
+    denied = grants.read([], ["filesystem=~/data", "socket=x11", "socket=session-bus"], None)
+    assert record.only(learned, denied).permissions == (parse("share=network"),)
+    assert len(record.only(learned, grants.read(["share=network"], [], None)).permissions) == 4
 
 
 @pytest.mark.parametrize(
