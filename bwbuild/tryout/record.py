@@ -83,9 +83,16 @@ def hidden(paths: Iterable[str]) -> dict[str, str]:
     """Paths that a program looked for in vain and that this machine has -> how a permission names them."""
     home = os.path.realpath(os.environ.get("HOME", "/"))
     found = {}
+    below = f"{home.rstrip('/')}/"
     for path in islice(paths, _MOST):
-        top, clean, below = path.split("/")[1], os.path.normpath(path), f"{home.rstrip('/')}/"
-        is_own = top in _OF_ROOTS or top.startswith("lib") or path.startswith(str(HOME))
+        if path.startswith(f"{HOME}/"):
+            # Settings of its own are its home's; what else it looks for there may be the caller's.
+            name = os.path.normpath(path.removeprefix(f"{HOME}/"))
+            if not name.startswith(".") and os.path.lexists(below + name):
+                found[path] = f"~/{name}"
+            continue
+        top, clean = path.split("/")[1], os.path.normpath(path)
+        is_own = top in _OF_ROOTS or top.startswith("lib")
         if (is_own and not clean.startswith(below)) or ".." in path.split("/"):
             continue
         if os.path.lexists(path):

@@ -21,6 +21,7 @@ from bwbuild.sandbox.scope import NO_SCOPE
 from bwbuild.sandbox.spec import Guest, Tmpfs
 from bwbuild.sandbox.tail import Tail
 from bwbuild.trace.parse import Parser
+from bwbuild.trace.touches import READERS
 from bwbuild.tryout import telling
 from bwbuild.tryout.desktop import Desktop
 from bwbuild.tryout.learned import Seen
@@ -79,7 +80,7 @@ def run(trial: Trial, scratch: Scratch, served: Desktop, streams: Streams) -> En
     :raises OutputError: the picture can't be written.
     """
     shots = Shots(served.display) if trial.asked.screenshot is not None and served.display else None
-    seen = Seen() if trial.asked.learn else None
+    seen = Seen(trial.links, served.paths.values()) if trial.asked.learn else None
     status, why, refused = _launched(trial, scratch, streams, shots, seen)
     notes: tuple[str, ...] = ()
     if shots is not None and trial.asked.screenshot is not None:
@@ -100,7 +101,7 @@ def _launched(
     tail = Tail(_TAIL)
     watched = Watched(limits, scratch.path, None, (*memory, Guest("/dev")), scoped=own != NO_SCOPE)
     watchdog = Watchdog(watched, lambda _: None)
-    parser = Parser(every=True)
+    parser = Parser(every=True, more=READERS)
 
     def output(data: bytes, writer: Writer = streams.output) -> None:
         watchdog.output(data)

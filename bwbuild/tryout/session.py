@@ -16,6 +16,7 @@ from bwbuild.errors import UsageError
 from bwbuild.events import Level, Notice, Tell, notices
 from bwbuild.host.facts import Host, read_host
 from bwbuild.interrupt import interruptions
+from bwbuild.permissions.words import Permission
 from bwbuild.sandbox import program, tracing
 from bwbuild.sandbox.spec import Identity, Layering
 from bwbuild.tryout import (
@@ -44,6 +45,8 @@ from bwbuild.tryout.trial import Trial
 from bwbuild.tryout.values import Account, Asked
 
 __all__ = ["Streams", "Teller", "run"]
+
+_X11 = Permission("socket", "x11")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,11 @@ def _ready(  # noqa: PLR0917 - all that a trial is made of
                     granted=granted.permissions,
                     permits=served.permits,
                     handed=served.handed,
+                    links={
+                        str(program.HOME.joinpath(*names)): path
+                        for value, path in paths.items()
+                        if value not in failed and (names := homes.in_home(value))
+                    },
                 )
                 yield trial, scratch, served
 
@@ -207,7 +215,10 @@ def _run(trial: Trial, scratch: Scratch, served: Desktop, streams: Streams) -> A
     if ended.seen is None:
         return replace(account, refused=(*ended.refused, *telling.refused_by_bus(calls)), blind=telling.BLIND)
     hidden = record.hidden(learned.looked_for(ended.seen))
-    found = learned.learn(ended.seen, calls, trial.granted, served.paths, hidden)
+    granted = trial.granted
+    if served.display is not None and _X11 not in granted:
+        granted = (*granted, _X11)  # the display of a picture
+    found = learned.learn(ended.seen, calls, granted, served.paths, hidden)
     record.write(trial.home, found)
     return replace(
         account,

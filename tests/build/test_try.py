@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import signal
 import struct
 import subprocess
@@ -39,6 +40,27 @@ ln -s /lib/systemd/system/bwt.service /etc/systemd/system/multi-user.target.want
 echo made > /var/lib/bwt/made
 dpkg-statoverride --update --add root root 4755 /usr/share/bwt/tool
 """
+
+#: Uses a path below ~/made, ~/entered and so on, mostly without opening anything.
+USE = """\
+mkdir ~/made/sub && rmdir ~/made/sub
+(cd ~/entered && mkdir sub && rmdir sub)
+chmod 600 ~/mode/f
+touch -c -d 2020-01-01 ~/time/f
+~/run/f
+test -e ~/seen/f && echo seen
+cat ~/read/f > /dev/null
+cat ~/missing/f
+perl -MSocket -e 'socket(S, AF_INET, SOCK_DGRAM, 0);
+  send(S, 1, 0, pack_sockaddr_in(9, inet_aton("192.0.2.1"))) or print "unsent\\n"'
+"""
+#: What is granted of each, and what it needs.
+USES = {
+    **dict.fromkeys(("made", "entered", "mode", "time"), (":rw", ":rw")),
+    **dict.fromkeys(("run", "seen"), (":ro", ":ro")),
+    "read": (":rw", ":ro"),
+    "idle": (":rw", ""),
+}
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +173,28 @@ def test_what_is_wrong_is_said(stage: Desk, tmp_path: Path) -> None:
     learned.parent.mkdir(parents=True)
     learned.write_text('{"permissions": ["socket=wayland"]}')
     assert "no such socket" in fails(4, deb(stage, "bwt-stop"), "--only-learned")
+
+
+def test_what_a_path_is_used_for_is_learned(stage: Desk) -> None:
+    need("strace")
+    for name in (*USES, "missing"):
+        (stage.home / name).mkdir()
+        shutil.copy("/usr/bin/true", stage.home / name / "f")
+    tried = ("try", deb(stage, "bwt-look"), "--home", "uses")
+    words = [word for name in USES for word in ("--allow", f"filesystem=~/{name}{USES[name][0]}")]
+    done = command(stage, *tried, "--learn", *words, "--", "sh", "-c", USE)
+    assert done.out == "seen\nunsent\n", done.both
+    needed = " ".join(f"--allow 'filesystem=~/{name}{mode}'" for name, (_, mode) in USES.items() if mode)
+    assert f"what it needs of what it had: {needed};" in done.err
+    assert "not used: filesystem=~/idle:rw" in done.err
+    assert "refused: share=network, which is not granted" in done.err
+    assert "refused: filesystem=~/missing/f:ro, which is not granted" in done.err
+    assert "contacted 0 addresses" in done.err
+    # With that it runs as before, and with less as the caller says.
+    held = command(stage, *tried, "--only-learned", "--deny", "filesystem=~/seen", "--", "sh", "-c", USE)
+    assert held.out == "unsent\n", held.both
+    failed = [line for line in held.err.splitlines() if "bwbuild" not in line]
+    assert [line for line in failed if "/missing/" not in line] == []
 
 
 def test_limits_are_named(stage: Desk) -> None:

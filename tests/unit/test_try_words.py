@@ -184,6 +184,72 @@ def test_learning() -> None:
     assert found.opened == ("/srv/data/x", "/usr/lib/y")
 
 
+WITHIN = "/home/bwbuild/data"
+LINES_OF_USES = {
+    "made": ([(Kind.CHANGE, f"{WITHIN}/sub", "")], "rw"),
+    "made where it went": ([(Kind.ENTER, WITHIN, ""), (Kind.CHANGE, "sub", "")], "rw"),
+    "made where it went from home": ([(Kind.ENTER, "data/", ""), (Kind.CHANGE, "sub", "")], "rw"),
+    "made elsewhere": ([(Kind.STAT, f"{WITHIN}/f", ""), (Kind.CHANGE, "sub", "")], "ro"),
+    "made at home": ([(Kind.CHANGE, "sub", "")], ""),
+    "named from home": ([(Kind.CHANGE, "data/sub", "")], "rw"),
+    "removed in vain": ([(Kind.CHANGE, f"{WITHIN}/sub", "ENOENT")], "rw"),
+    "refused": ([(Kind.CHANGE, f"{WITHIN}/sub", "EROFS")], ""),
+    "looked at": ([(Kind.STAT, f"{WITHIN}//f", "")], "ro"),
+    "looked at in vain": ([(Kind.STAT, f"{WITHIN}/f", "ENOENT")], ""),
+    "run": ([(Kind.EXEC, f"{WITHIN}/f", "")], "ro"),
+    "run where it is": ([(Kind.LOOK, "/srv/data/f", "")], "ro"),
+    "beside it": ([(Kind.WRITE, f"{WITHIN}2/f", "")], ""),
+}
+
+
+@pytest.mark.parametrize("use", LINES_OF_USES)
+def test_what_a_path_was_used_for(use: str) -> None:
+    done, mode = LINES_OF_USES[use]
+    permission = parse("filesystem=~/data:rw")
+    data = Path("/srv/data")
+    seen = Seen({WITHIN: data}, [data])
+    seen.take(Event(kind, "p", path, error=error) for kind, path, error in done)
+    found = learn(seen, None, [permission], {permission: data}, {})
+    assert list(map(str, found.permissions)) == ([f"filesystem=~/data:{mode}"] if mode else [])
+
+
+def test_use_of_a_path_is_seen_among_much_else() -> None:
+    permission = parse("filesystem=~/data:rw")
+    data = Path("/srv/data")
+    seen = Seen({WITHIN: data}, [data])
+    seen.take(Event(Kind.STAT, "p", f"/usr/{number}") for number in range(60_000))
+    seen.take([Event(Kind.CHANGE, "p", f"{WITHIN}/sub")])
+    assert learn(seen, None, [permission], {permission: data}, {}).permissions == (permission,)
+
+
+def test_what_was_contacted() -> None:
+    seen = Seen()
+    seen.take(
+        [
+            Event(Kind.CONNECT, "p", "/var/run/nscd/socket", error="ENOENT"),
+            Event(Kind.CONNECT, "p", "192.0.2.1:80", error="EINPROGRESS"),
+            Event(Kind.SEND, "p", "192.0.2.2:9"),
+            Event(Kind.SEND, "p", "127.0.0.1:9"),
+        ]
+    )
+    network = parse("share=network")
+    assert learn(seen, None, [network], {}, {}).permissions == (network,)
+    assert learn(seen, None, [], {}, {}).contacted == ("127.0.0.1:9", "192.0.2.1:80", "192.0.2.2:9")
+    unreachable = Seen()
+    unreachable.take([Event(Kind.SEND, "p", "192.0.2.1:9", error="ENETUNREACH")])
+    assert learn(unreachable, None, [], {}, {}).wanted == {network: 1}
+
+
+def test_what_the_caller_has_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "Documents").mkdir()
+    for name in ("Documents/d", ".bashrc"):
+        (tmp_path / name).touch()
+    names = ("Documents/d", "Documents/e", ".bashrc", "../x")
+    found = record.hidden([f"/home/bwbuild/{name}" for name in names])
+    assert found == {"/home/bwbuild/Documents/d": "~/Documents/d"}
+
+
 def test_nothing_is_learned_that_was_not_granted() -> None:
     seen = Seen()
     seen.take(
