@@ -105,6 +105,12 @@ def _make(place: Path, identity: Identity) -> None:
     home.mkdir(exist_ok=True, mode=0o700)
     if identity.outer_first is not None:
         os.chown(home, identity.outer_first + identity.uid, identity.outer_first + identity.gid)
+    home.chmod(0o700)
+
+
+def unlock(home: Home) -> None:
+    """Open a home that its program may have closed."""
+    home.path.chmod(0o700)
 
 
 @contextmanager
@@ -138,6 +144,10 @@ def _link(home: Home, names: tuple[str, ...], target: Path) -> bool:
     with _directory(home, names[:-1], make=True) as directory:
         if directory is None:
             return False
+        if not _text(names[-1], directory):
+            with suppress(OSError):
+                # Such as one that was made for a path below it.
+                os.rmdir(names[-1], dir_fd=directory)
         with suppress(FileExistsError):
             os.symlink(target, names[-1], dir_fd=directory)
         return _text(names[-1], directory) == str(target)

@@ -202,6 +202,7 @@ def _scratch(settings: Settings, home: Home, name: str, identity: Identity, tell
 def _run(trial: Trial, scratch: Scratch, served: Desktop, streams: Streams) -> Account:
     before = written.look(trial.home.path)
     ended = running.run(trial, scratch, served, streams)
+    homes.unlock(trial.home)
     after = written.look(trial.home.path)
     calls = served.calls()
     account = Account(
@@ -211,6 +212,7 @@ def _run(trial: Trial, scratch: Scratch, served: Desktop, streams: Streams) -> A
         left=ended.left,
         windows=tuple((window.title, window.width, window.height) for window in ended.windows),
         notes=ended.notes,
+        error=ended.error,
     )
     if ended.seen is None:
         return replace(account, refused=(*ended.refused, *telling.refused_by_bus(calls)), blind=telling.BLIND)
