@@ -129,7 +129,7 @@ def learn(
         permissions=tuple(found),
         idle=tuple(item for item in granted if (item.key, item.value) not in kept),
         wanted=wanted,
-        refused=_refused(seen),
+        refused={**(refused_methods(calls) if calls is not None else {}), **_refused(seen)},
         opened=tuple(sorted({path for kind, path, error in seen.counts if kind in _OPENS and not error})),
         contacted=tuple(
             sorted({where for kind, where, error in seen.counts if kind in _CALLS and error in _UNDER_WAY})
@@ -218,6 +218,11 @@ def _reached(seen: Seen) -> Iterator[tuple[Kind, str]]:
 
 def _is_below(path: str, top: str) -> bool:
     return path == top or path.startswith(f"{top.rstrip('/')}/")
+
+
+def refused_methods(calls: Calls) -> dict[str, int]:
+    """What was asked of the bus itself and that nobody is granted, in words."""
+    return {f"{method} of the session bus itself": times for method, times in calls.denied.items()}
 
 
 def _refused(seen: Seen) -> dict[str, int]:

@@ -168,6 +168,7 @@ def test_what_is_wrong_is_said(stage: Desk, tmp_path: Path) -> None:
     if not Path("/dev/dri").exists():
         assert "this machine has no /dev/dri" in fails(4, deb(stage, "bwt-stop"), "--allow", "device=dri")
     assert "no such socket" in fails(4, deb(stage, "bwt-look"), "--allow", "socket=wayland")
+    assert "which server socket=x11 is" in fails(2, deb(stage, "bwt-stop"), "--x11", "xephyr")
     assert "nothing was learned" in fails(2, deb(stage, "bwt-look"), "--only-learned")
     learned = stage.home / ".local/state/bwbuild/homes/bwt-stop/learned.json"
     learned.parent.mkdir(parents=True)
@@ -195,6 +196,12 @@ def test_what_a_path_is_used_for_is_learned(stage: Desk) -> None:
     assert held.out == "unsent\n", held.both
     failed = [line for line in held.err.splitlines() if "bwbuild" not in line]
     assert [line for line in failed if "/missing/" not in line] == []
+    # What does not end by itself is learned of, too.
+    server = ("--allow", "filesystem=~/read:rw", "--", "sh", "-c", "cat ~/read/f > ~/own; sleep 300")
+    ended = command(stage, *tried, "--learn", "--timeout", "5s", *server)
+    assert ended.status == 11, ended.both
+    assert "what it needs of what it had: --allow 'filesystem=~/read:ro';" in ended.err
+    assert "new: own" in ended.err
 
 
 def test_limits_are_named(stage: Desk) -> None:
@@ -214,6 +221,7 @@ def test_limits_are_named(stage: Desk) -> None:
     late = command(stage, *tried, "--timeout", "3s", "--", "sleep", "300")
     assert late.status == 11, late.both
     assert "sleep took longer than 3.0 s and was killed" in late.err
+    assert late.err.index("nothing was written in the home") < late.err.index("took longer")
 
 
 def test_what_was_built_last_is_tried(stage: Desk, tmp_path: Path) -> None:
@@ -293,7 +301,7 @@ def test_program_on_a_terminal(stage: Desk) -> None:
 
 def test_home_has_one_user_and_is_removed_by_its_own_word(stage: Desk) -> None:
     mark = str(stage.home)
-    script = "echo ready; sleep 300"
+    script = "echo x > ~/saved; echo ready; sleep 300"
     first = stage.start("try", deb(stage, "bwt-look"), "--home", "one", "--", "sh", "-c", script)
     try:
         assert first.stdout is not None
@@ -303,6 +311,17 @@ def test_home_has_one_user_and_is_removed_by_its_own_word(stage: Desk) -> None:
         assert "another program has the home of one" in busy.err
         other = command(stage, "try", deb(stage, "bwt-look"), "--home", "two", "--", "true")
         assert other.status == 0, other.err
+        # A program that closes its home has written there all the same, and the next one gets in.
+        two = ("try", deb(stage, "bwt-look"), "--home", "two")
+        closing = command(stage, *two, "--", "sh", "-c", "echo x > ~/saved; chmod 0 ~")
+        assert "new: saved" in closing.err
+        (stage.home / "shown").mkdir()
+        shown = command(
+            stage, *two, "--allow", "filesystem=~/shown", "--", "sh", "-c", "cd ~/shown; cat ~/saved"
+        )
+        assert (shown.status, shown.out) == (0, "x\n"), shown.err
+        # A relative directory of XDG is to be ignored.
+        assert "home of two\n" in command(stage, "clean", "--homes", XDG_STATE_HOME="rel").out
         listed = command(stage, "clean", "--homes")
         assert "home of one, in use" in listed.out
         assert "home of two\n" in listed.out
@@ -311,6 +330,7 @@ def test_home_has_one_user_and_is_removed_by_its_own_word(stage: Desk) -> None:
         first.terminate()
         told = first.communicate(timeout=120)[0]
     assert first.returncode == 130, told
+    assert b"new: saved" in told
     wait_for(lambda: not processes(mark))
     assert stage.left() == []
     command(stage, "clean", "--homes", "--remove")

@@ -301,6 +301,10 @@ OWN = (
     "gdbus call --session --dest org.freedesktop.DBus --object-path / "
     "--method org.freedesktop.DBus.RequestName org.example.{0} 0 2>&1; "
 )
+MONITOR = (
+    "gdbus call --session --dest org.freedesktop.DBus --object-path /org/freedesktop/DBus "
+    "--method org.freedesktop.DBus.Monitoring.BecomeMonitor [] 0; "
+)
 
 
 def test_names_on_the_bus(session: Session) -> None:
@@ -311,7 +315,7 @@ def test_names_on_the_bus(session: Session) -> None:
     os.utime(old, (0, 0))
     granted = ("--allow", "talk=org.example.Granted", "--allow", "own=org.example.Owned")
     calls = [CALL.format(f"org.example.{name}") for name in ("Granted", "Secret", "Secret")]
-    script = "".join([*calls, *(OWN.format(name) for name in ("Owned", "Other"))])
+    script = "".join([*calls, *(OWN.format(name) for name in ("Owned", "Other")), MONITOR])
     done = session.run("libglib2.0-bin", *granted, "--", "sh", "-c", script)
     lines = done.stdout.splitlines()
     # What is granted reaches the bus, which knows of no such program; what is not never gets there.
@@ -320,6 +324,7 @@ def test_names_on_the_bus(session: Session) -> None:
     assert "(uint32 1,)" in lines
     assert re.search(r"refused: talk=org\.example\.Secret \(\d times\)", done.stderr), done.stderr
     assert "refused: own=org.example.Other" in done.stderr
+    assert "refused: BecomeMonitor of the session bus itself" in done.stderr
     assert "org.example.Granted" not in done.stderr
     assert list(old.parent.iterdir()) == []
 
