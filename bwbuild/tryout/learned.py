@@ -31,8 +31,8 @@ _LOOPBACK = re.compile(r"127\.|\[::1\]:|0\.0\.0\.0:|\[::\]:|\[::ffff:127\.")
 _REFUSALS = {"EACCES", "EPERM", "EROFS"}
 #: Keys of permissions whose use nobody sees from outside.
 _UNSEEN = ("env", "allow")
-#: Different things of one kind that are remembered.
-_MOST = 50_000
+#: Different things that are remembered, and how many of them may be mere looks, which are most.
+_MOST, _MOST_LOOKS = 50_000, 25_000
 
 
 class Seen:
@@ -52,7 +52,8 @@ class Seen:
         for event in events:
             path = self._path(event)
             key = (event.kind, path, event.error)
-            if key in self.counts or len(self.counts) < _MOST:
+            room = _MOST_LOOKS if event.kind in (Kind.LOOK, Kind.STAT) else _MOST
+            if key in self.counts or len(self.counts) < room:
                 self.counts[key] += 1
             elif top := next((top for top in self._tops if _is_below(path, top)), ""):
                 self.counts[event.kind, top, event.error] += 1

@@ -238,8 +238,12 @@ def test_use_of_a_path_is_seen_among_much_else() -> None:
     data = Path("/srv/data")
     seen = Seen({WITHIN: data}, [data])
     seen.take(Event(Kind.STAT, "p", f"/usr/{number}") for number in range(60_000))
+    seen.take(Event(Kind.OPEN, "p", f"/usr/{number}") for number in range(10_000))
+    seen.take([Event(Kind.CONNECT, "p", "192.0.2.1:80")])
+    seen.take(Event(Kind.OPEN, "p", f"/usr/lib/{number}") for number in range(60_000))
     seen.take([Event(Kind.CHANGE, "p", f"{WITHIN}/sub")])
-    assert learn(seen, None, [permission], {permission: data}, {}).permissions == (permission,)
+    granted = (permission, parse("share=network"))
+    assert learn(seen, None, granted, {permission: data}, {}).permissions == granted
 
 
 def test_what_was_contacted() -> None:
