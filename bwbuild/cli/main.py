@@ -113,11 +113,19 @@ def run(arguments: list[str], *, strict: bool = False) -> int:
     ending = Ending()
     try:
         ending.take()
+        _forget_relative()
         status = _status(arguments, strict=strict)
         ending.end()
         return status
     except KeyboardInterrupt:
         return ExitStatus.INTERRUPTED
+
+
+def _forget_relative() -> None:
+    """Ignore directories of the user that are relative, as their specification wants it."""
+    for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"):
+        if not os.environ.get(name, "/").startswith("/"):
+            del os.environ[name]
 
 
 def _status(arguments: list[str], *, strict: bool) -> int:

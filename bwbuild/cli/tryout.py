@@ -99,7 +99,8 @@ _RUN: Sequence[Callable[[Command], Command]] = (
         "server",
         type=click.Choice(("auto", "xephyr", "xpra", "xvfb")),
         default="auto",
-        help="Which private server socket=x11 is; auto: Xephyr in a window, Xvfb with --screenshot.",
+        help="Which private server socket=x11 is; auto: Xephyr in a window, or xpra where only that is"
+        " installed, Xvfb with --screenshot.",
     ),
     click.option(
         "--screenshot",
@@ -196,4 +197,6 @@ def session(asked: Any, parameters: dict[str, Any]) -> int:
         click.echo(visible(line))
     for line in telling.lines(account):
         click.echo(f"bwbuild: {visible(line)}", err=True)
+    if account.error is not None:
+        raise account.error
     return account.status

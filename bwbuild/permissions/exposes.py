@@ -32,14 +32,11 @@ _TABLE: Mapping[tuple[str, str], Exposure] = {
         " them what it sees; not what listens on this machine's loopback alone",
         ("network",),
     ),
-    ("device", "kvm"): Exposure(
-        "it runs virtual machines: a part of the kernel with a history of holes", ("devices",)
-    ),
+    ("device", "kvm"): Exposure("it runs virtual machines: a part of the kernel with a history of holes"),
     ("device", "dri"): Exposure(
-        "it uses the graphics card: its driver, and perhaps what other programs left in its memory",
-        ("devices",),
+        "it uses the graphics card: its driver, and perhaps what other programs left in its memory"
     ),
-    ("device", "fuse"): Exposure("it talks to the kernel as a file system does", ("devices",)),
+    ("device", "fuse"): Exposure("it talks to the kernel as a file system does"),
     ("socket", "x11"): Exposure(
         "it reads every key that you type and every window, and types in your place", ("sockets",), grave=True
     ),
@@ -77,6 +74,9 @@ _OF_SESSIONS: Mapping[str, str] = {
     "org.freedesktop.Flatpak": "it has any command run as you, outside of every sandbox",
     "org.freedesktop.systemd1": "it has any command run as you, outside of every sandbox",
     "org.gtk.vfs": "it reads and changes ALL files of yours, by the session's own file systems",
+    "ca.desrt.dconf": "it changes ALL settings of your desktop, among them commands that keys run",
+    "org.freedesktop.impl.portal.PermissionStore": "it lets itself and others do what portals ask you about",
+    "org.gnome.Shell": "it commands your desktop: it may see and fill all windows, and have extensions run",
     "org.freedesktop.secrets": "it asks your keyring for passwords, and gets those that are unlocked",
     "org.kde.kwalletd": "it asks your keyring for passwords, and gets those that are unlocked",
 }

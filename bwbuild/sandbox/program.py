@@ -36,6 +36,8 @@ HOME = Guest("/home") / USER
 RUNTIME = "runtime"
 #: Bytes of file systems in memory that hold nothing but mount points.
 _SMALL = 1 << 20
+#: A path that is granted may be looked at alone, or changed without being opened.
+_TRACED = traced.Wanted(looks=True, touches=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,6 @@ def compose(program: Program) -> Sandbox:
         hostname="bwbuild",
         attended=True,
         interactive=program.interactive,
-        traced=traced.WORDS if program.traced else (),
+        traced=traced.words(_TRACED) if program.traced else (),
         command=program.command,
     )

@@ -32,6 +32,12 @@ _FIRST = ("set_robust_list",)
 
 #: Whether a file is there and what it is. As many calls again as all others, so only who needs it asks.
 _LOOKS = ("?stat", "?lstat", "?newfstatat", "?statx", "?readlink", "readlinkat")
+#: What else shows that a path is used or has to be writable: changes that open nothing, and who goes there.
+_TOUCHES = (
+    *("?chmod", "fchmod", "fchmodat", "?fchmodat2", "?utime", "?utimes", "?futimesat", "utimensat"),
+    *("setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr", "fremovexattr"),
+    *("chdir", "fchdir"),
+)
 #: What a user namespace is made and entered with.
 _NAMESPACES = ("unshare", "setns", "clone", "?clone3")
 _SYNCS = ("fsync", "fdatasync", "sync", "syncfs", "msync", "?sync_file_range")
@@ -41,12 +47,16 @@ _ENDS = ("?exit", "exit_group")
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is traced beyond the usual: looks at files, user namespaces, fsync, modes of the processor."""
+    """What is traced beyond the usual: looks at files, user namespaces, fsync, modes of the processor.
+
+    :ivar touches: changes of modes, times and attributes, and of the current directory.
+    """
 
     looks: bool = False
     namespaces: bool = False
     syncs: bool = False
     modes: bool = False
+    touches: bool = False
 
 
 def words(wanted: Wanted) -> tuple[str, ...]:
@@ -61,6 +71,7 @@ def words(wanted: Wanted) -> tuple[str, ...]:
         (wanted.namespaces, _NAMESPACES),
         (wanted.syncs, _SYNCS),
         (wanted.modes, _ENDS),
+        (wanted.touches, _TOUCHES),
     )
     calls = [*_CALLS, *_FIRST, *(call for is_wanted, found in more if is_wanted for call in found)]
     quiet = "attach,exit,path-resolution,thread-execve" if wanted.modes else "all"

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -56,6 +56,10 @@ class Kind(Enum):
     #: where a program lies that was started by a relative path
     PROGRAM = "program"
     CONNECT = "connect"
+    #: something was sent to an address without a connection; only ``touches`` tells, as of the next
+    SEND = "send"
+    #: a process went to another directory
+    ENTER = "enter"
     #: a name was asked of the DNS
     ASK = "ask"
     #: a user namespace was made or entered
@@ -103,9 +107,13 @@ class Parser:
 
     :param inside: the trace begins inside of the sandbox, with nothing of bwrap before.
     :param every: a line that says what an earlier one said is an event again.
+    :param more: who reads other calls than the usual ones, or reads more of those.
     """
 
-    def __init__(self, *, inside: bool = False, every: bool = False) -> None:
+    def __init__(
+        self, *, inside: bool = False, every: bool = False, more: Mapping[bytes, Reader] | None = None
+    ) -> None:
+        self._readers = {**_READERS, **(more or {})}
         self._inside = inside
         self._every = every
         self._rest = b""
@@ -158,7 +166,7 @@ class Parser:
                 self._remember(said)
                 yield Event(Kind.MODE, as_text(mode[1] or b""), mode[2].decode(), pid=pid)
             return
-        read = _READERS.get(head[2])
+        read = self._readers.get(head[2])
         # What is traced for another reason may stand in a line of its own for each process.
         if read is None:
             return
@@ -183,6 +191,7 @@ class Parser:
 
 #: Kind, subject, where it was found, leads or was moved, error.
 _Found = Iterator[tuple[Kind, str, str, str]]
+Reader = Callable[[bytes], _Found]
 
 _UNFINISHED = b" <unfinished ...>"
 _RESUMED = re.compile(rb"(?:<[^>]*>)? <\.\.\. \w+ resumed>")
@@ -281,13 +290,14 @@ def _connected(said: bytes) -> _Found:
         yield Kind.CONNECT, found[1].decode() + as_text(found[2]), "", error
 
 
-def _sent(said: bytes) -> _Found:
+def message(said: bytes) -> _Found:
+    """What a call that sends something asks of the DNS."""
     for text in _ANY_STRING.findall(said):
         if name := question(as_bytes(text)):
             yield Kind.ASK, name, "", ""
 
 
-_READERS: dict[bytes, Callable[[bytes], _Found]] = {
+_READERS: dict[bytes, Reader] = {
     **dict.fromkeys((b"open", b"openat", b"openat2"), _opened),
     **dict.fromkeys((b"creat", b"truncate"), _made),
     **dict.fromkeys((b"mknod", b"mknodat"), _changed),
@@ -302,7 +312,7 @@ _READERS: dict[bytes, Callable[[bytes], _Found]] = {
     **dict.fromkeys((b"unshare", b"clone", b"clone3", b"setns"), _separated),
     **dict.fromkeys((b"fsync", b"fdatasync", b"sync", b"syncfs", b"msync", b"sync_file_range"), _synced),
     b"connect": _connected,
-    **dict.fromkeys((b"sendto", b"sendmsg", b"sendmmsg"), _sent),
+    **dict.fromkeys((b"sendto", b"sendmsg", b"sendmmsg"), message),
 }
 
 

@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bwbuild.errors import HostError
@@ -165,33 +165,39 @@ def address(environment: Mapping[str, str]) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """What a program asked of the bus: names that it reached, permissions that it lacked, how often each."""
+    """What a program asked of the bus: names that it reached, permissions that it lacked, how often each.
+
+    :ivar denied: methods of the bus itself that nobody is granted.
+    """
 
     reached: Counter[str]
     refused: Counter[Permission]
     owns: bool = False
+    denied: Counter[str] = field(default_factory=Counter)
 
 
 def calls(log: str) -> Calls:
     """What the proxy's log says."""
     reached: Counter[str] = Counter()
     missing: Counter[Permission] = Counter()
+    denied: Counter[str] = Counter()
     owns = False
     for name, method, argument, verdict in _CALL.findall(log):
         if name != _BUS:
             key, about = "talk", name
         elif method == "RequestName":
             key, about, owns = "own", argument, owns or not verdict
-        elif method in ("StartServiceByName", "GetNameOwner", "NameHasOwner"):
+        elif argument or method in ("StartServiceByName", "GetNameOwner", "NameHasOwner"):
             key, about = "talk", argument
         else:
+            denied.update([method] if verdict else [])
             continue
         if verdict and about:
             with suppress(ValueError):  # a unique name, which nobody can be granted
                 missing[parse(f"{key}={about}")] += 1
         elif name != _BUS:
             reached[name] += 1
-    return Calls(reached, missing, owns)
+    return Calls(reached, missing, owns, denied)
 
 
 def application(name: str) -> str:

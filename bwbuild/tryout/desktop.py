@@ -80,6 +80,11 @@ def check(asked: Asked, granted: Granted, settings: Settings) -> None:
     if bus.is_wanted(granted.permissions):
         bus.address(environment)
         helpers.check("xdg-dbus-proxy")
+    if not granted.has("socket", "x11") and asked.screenshot is None and asked.server != "auto":
+        raise UsageError(
+            f"--x11 {asked.server} says which server socket=x11 is, and that is not granted",
+            hint="--allow socket=x11",
+        )
     if granted.has("socket", "x11") or asked.screenshot is not None:
         server = _server(asked)
         if server != "xvfb":
@@ -134,7 +139,10 @@ def _server(asked: Asked) -> str:
     """Which private server of X there will be."""
     server = asked.server
     if server == "auto":
-        server = "xvfb" if asked.screenshot is not None else "xephyr"
+        only_xpra = helpers.is_there(_PROGRAMS["xpra"]) and not helpers.is_there(_PROGRAMS["xephyr"])
+        server = "xpra" if only_xpra else "xephyr"
+        if asked.screenshot is not None:
+            server = "xvfb"
     if asked.screenshot is not None and server != "xvfb":
         raise UsageError("--screenshot takes the picture of an Xvfb", hint="leave out --x11")
     return server

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bwbuild.errors import UsageError
@@ -17,12 +17,14 @@ _SENSELESS = {
     "persist": "a program's home is kept anyway; --home NAME gives it another one",
     "limit": "a program's limits are options: --limit-memory SIZE, --timeout TIME and so on",
 }
+_BUS = Permission("socket", "session-bus")
 
 
 @dataclass(frozen=True, slots=True)
 class Granted:
     """What is granted.
 
+    :ivar denied: what the command line denies, whoever else grants it.
     :ivar environment: variables with their values, as a manifest sets them.
     :ivar without: what a manifest wants and has no counterpart here, with the reason.
     :ivar hoped: those of the permissions that only a manifest asks for, which is written for all machines.
@@ -30,6 +32,7 @@ class Granted:
     """
 
     permissions: tuple[Permission, ...] = ()
+    denied: tuple[Permission, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     without: tuple[tuple[str, str], ...] = ()
     hoped: frozenset[Permission] = frozenset()
@@ -39,6 +42,10 @@ class Granted:
         """Whether that is granted."""
         return Permission(key, value) in self.permissions
 
+    def with_only(self, permissions: Iterable[Permission]) -> Granted:
+        """The same with these permissions, but for what is denied."""
+        return replace(self, permissions=tuple(_left(permissions, self.denied)))
+
 
 def read(allowed: Iterable[str], denied: Iterable[str], finish_args: Path | None) -> Granted:
     """What is allowed and not denied; a word of the command line is stronger than a manifest.
@@ -47,11 +54,12 @@ def read(allowed: Iterable[str], denied: Iterable[str], finish_args: Path | None
     """
     wanted = manifest.read(finish_args) if finish_args is not None else Translated()
     given = dict.fromkeys(_parsed("--allow", word) for word in allowed)
-    refused = [_parsed("--deny", word) for word in denied]
+    refused = tuple(_parsed("--deny", word) for word in denied)
     asked = [item for item in wanted.allow if not _covered(item, wanted.deny)]
-    permissions = [item for item in dict.fromkeys((*given, *asked)) if not _covered(item, refused)]
+    permissions = _left(dict.fromkeys((*given, *asked)), refused)
     return Granted(
         permissions=tuple(_shortest(permissions)),
+        denied=refused,
         environment=wanted.environment,
         without=wanted.without,
         hoped=frozenset(permissions) - frozenset(given),
@@ -67,6 +75,17 @@ def _parsed(flag: str, word: str) -> Permission:
     if permission.key in _SENSELESS:
         raise UsageError(f"{flag} {permission} is of no use here", hint=_SENSELESS[permission.key])
     return permission
+
+
+def _left(permissions: Iterable[Permission], denied: Iterable[Permission]) -> list[Permission]:
+    """What is not denied; without the bus there are no names on it, with which the portals would come too."""
+    refused = tuple(denied)
+    no_names = _BUS in refused
+    return [
+        item
+        for item in permissions
+        if not _covered(item, refused) and not (no_names and item.key in ("talk", "own"))
+    ]
 
 
 def _covered(item: Permission, denied: Iterable[Permission]) -> bool:

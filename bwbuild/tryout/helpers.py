@@ -32,8 +32,13 @@ def check(program: str) -> None:
 
     :raises HostError: it is not.
     """
-    if not any((Path(top) / program).exists() for top in ("/usr/bin", "/bin")):
+    if not is_there(program):
         raise missing_program(program)
+
+
+def is_there(program: str) -> bool:
+    """Whether the program is installed where a small sandbox sees it."""
+    return any((Path(top) / program).exists() for top in ("/usr/bin", "/bin"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from bwbuild.root.locks import AT_ONCE, EXCLUSIVE, locked
 from bwbuild.root.records import in_use, make_place, remove_tree, size_of
 from bwbuild.sandbox.spec import Identity
 
-_RECORD = "home.json"
+_RECORD, _LEARNED = "home.json", "learned.json"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -43,7 +43,7 @@ class Home:
     @property
     def learned(self) -> Path:
         """Where is written what a run with --learn found."""
-        return self.place / "learned.json"
+        return self.place / _LEARNED
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,11 @@ def directory() -> Path:
     from platformdirs import user_state_path  # noqa: PLC0415 - only here
 
     return user_state_path("bwbuild") / "homes"
+
+
+def learned(name: str) -> Path:
+    """Where is written what a run with --learn found for the home called ``name``, which may not be there."""
+    return directory() / name / _LEARNED
 
 
 @contextmanager
@@ -100,6 +105,12 @@ def _make(place: Path, identity: Identity) -> None:
     home.mkdir(exist_ok=True, mode=0o700)
     if identity.outer_first is not None:
         os.chown(home, identity.outer_first + identity.uid, identity.outer_first + identity.gid)
+    home.chmod(0o700)
+
+
+def unlock(home: Home) -> None:
+    """Open a home that its program may have closed."""
+    home.path.chmod(0o700)
 
 
 @contextmanager
@@ -133,6 +144,10 @@ def _link(home: Home, names: tuple[str, ...], target: Path) -> bool:
     with _directory(home, names[:-1], make=True) as directory:
         if directory is None:
             return False
+        if not _text(names[-1], directory):
+            with suppress(OSError):
+                # Such as one that was made for a path below it.
+                os.rmdir(names[-1], dir_fd=directory)
         with suppress(FileExistsError):
             os.symlink(target, names[-1], dir_fd=directory)
         return _text(names[-1], directory) == str(target)

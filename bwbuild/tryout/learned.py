@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from bwbuild.permissions.words import NETWORK, Permission
 from bwbuild.sandbox.permits import PLACE
+from bwbuild.sandbox.program import HOME
 from bwbuild.trace.parse import Event, Kind
 from bwbuild.tryout.bus import PORTALS, Calls
 
@@ -30,24 +31,48 @@ _LOOPBACK = re.compile(r"127\.|\[::1\]:|0\.0\.0\.0:|\[::\]:|\[::ffff:127\.")
 _REFUSALS = {"EACCES", "EPERM", "EROFS"}
 #: Keys of permissions whose use nobody sees from outside.
 _UNSEEN = ("env", "allow")
-#: Different things of one kind that are remembered.
-_MOST = 50_000
+#: Different things that are remembered, and how many of them may be mere looks, which are most.
+_MOST, _MOST_LOOKS = 50_000, 25_000
 
 
 class Seen:
-    """Takes events as they come; ``counts`` has how often each thing was done or tried."""
+    """Takes events as they come; ``counts`` has how often each thing was done or tried.
 
-    def __init__(self) -> None:
+    :param links: places in the home -> the granted path that a link there leads to.
+    :param tops: granted paths, of whose use is known in any case, however much else there is.
+    """
+
+    def __init__(self, links: Mapping[str, Path] | None = None, tops: Iterable[Path] = ()) -> None:
         self.counts: Counter[tuple[Kind, str, str]] = Counter()
+        self._links = {place: str(path) for place, path in (links or {}).items()}
+        self._tops = tuple(map(str, tops))
 
     def take(self, events: Iterable[Event]) -> None:
         """Count these."""
         for event in events:
-            # A link in the home leads to what is granted.
-            path = event.real if event.real.startswith("/") and not event.error else event.subject
+            path = self._path(event)
             key = (event.kind, path, event.error)
-            if key in self.counts or len(self.counts) < _MOST:
+            room = _MOST_LOOKS if event.kind in (Kind.LOOK, Kind.STAT) else _MOST
+            if key in self.counts or len(self.counts) < room:
                 self.counts[key] += 1
+            elif top := next((top for top in self._tops if _is_below(path, top)), ""):
+                self.counts[event.kind, top, event.error] += 1
+
+    def _path(self, event: Event) -> str:
+        """Where it was: behind a link of the home, which only an open call tells itself."""
+        if event.real.startswith("/") and not event.error:
+            return event.real
+        path = event.subject
+        if event.kind not in _OF_FILES:
+            return path
+        # Programs start at home.
+        absolute = path if path.startswith("/") else f"{HOME}/{path}"
+        if "//" in absolute or "/." in absolute:
+            absolute = str(PurePosixPath(absolute))
+        for place, target in self._links.items():
+            if _is_below(absolute, place):
+                return target + absolute[len(place) :]
+        return path
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +130,10 @@ def learn(
         permissions=tuple(found),
         idle=tuple(item for item in granted if (item.key, item.value) not in kept),
         wanted=wanted,
-        refused=_refused(seen),
+        refused={**(refused_methods(calls) if calls is not None else {}), **_refused(seen)},
         opened=tuple(sorted({path for kind, path, error in seen.counts if kind in _OPENS and not error})),
         contacted=tuple(
-            sorted({where for kind, where, _ in seen.counts if kind in (Kind.CONNECT, Kind.ASK)})
+            sorted({where for kind, where, error in seen.counts if kind in _CALLS and error in _UNDER_WAY})
         ),
         asked=tuple(sorted(calls.reached)) if calls is not None else (),
     )
@@ -117,11 +142,18 @@ def learn(
 def looked_for(seen: Seen) -> Iterator[str]:
     """Absolute paths that were not there."""
     for kind, path, error in seen.counts:
-        if kind in _OPENS and error == "ENOENT" and path.startswith("/"):
+        if kind in _LOOKS and error == "ENOENT" and path.startswith("/"):
             yield path
 
 
 _OPENS = (Kind.OPEN, Kind.WRITE)
+_LOOKS = (*_OPENS, Kind.LOOK, Kind.STAT, Kind.EXEC, Kind.ENTER)
+_OF_FILES = frozenset({*_LOOKS, Kind.CHANGE})
+_CALLS = (Kind.CONNECT, Kind.SEND, Kind.ASK)
+#: Errors of a connection that is none yet, and of one that is.
+_UNDER_WAY = ("", "EINPROGRESS")
+#: Where a path may only be read, these are EROFS: the kernel asks that first.
+_WRITABLE = ("", "ENOENT", "ENOTEMPTY", "EXDEV")
 
 
 def _used(seen: Seen) -> Iterator[tuple[Permission, int]]:
@@ -132,12 +164,18 @@ def _used(seen: Seen) -> Iterator[tuple[Permission, int]]:
             socket = next((word for word, form in _SOCKETS.items() if form.fullmatch(subject)), "")
             if socket:
                 yield Permission("socket", socket), times
-            elif not subject.startswith(("/", "@")) and not _LOOPBACK.match(subject):
+            elif _is_far(subject):
                 yield NETWORK, times
+        elif kind is Kind.SEND and _is_far(subject):
+            yield NETWORK, times
         elif kind in _OPENS:
             device = next((word for word, place in _DEVICES.items() if subject.startswith(place)), "")
             if device:
                 yield Permission("device", device), times
+
+
+def _is_far(address: str) -> bool:
+    return not address.startswith(("/", "@")) and not _LOOPBACK.match(address)
 
 
 def _named(calls: Calls, granted: Sequence[Permission]) -> Iterator[Permission]:
@@ -163,19 +201,29 @@ def _kept(
     if permission.key in _UNSEEN or permission in used:
         yield permission
     elif permission.key == "filesystem":
-        top = PurePosixPath(paths[permission])
-        kinds = {
-            kind
-            for kind, path, error in seen.counts
-            if kind is not Kind.CONNECT and not error and _is_below(path, top)
-        }
+        top = str(paths[permission])
+        kinds = {kind for kind, path in _reached(seen) if _is_below(path, top)}
         if kinds:
+            if Kind.ENTER in kinds:  # so it may be there what a name without a directory means
+                kinds |= {kind for kind, path in _reached(seen) if not path.startswith("/")}
             writes = permission.writable and bool(kinds & {Kind.WRITE, Kind.CHANGE})
             yield Permission("filesystem", permission.value, writes)
 
 
-def _is_below(path: str, top: PurePosixPath) -> bool:
-    return path == str(top) or path.startswith(f"{top}/")
+def _reached(seen: Seen) -> Iterator[tuple[Kind, str]]:
+    """What was done to paths, and what would have been to those that may be written."""
+    for kind, path, error in seen.counts:
+        if kind in _OF_FILES and (error in _WRITABLE if kind is Kind.CHANGE else not error):
+            yield kind, path
+
+
+def _is_below(path: str, top: str) -> bool:
+    return path == top or path.startswith(f"{top.rstrip('/')}/")
+
+
+def refused_methods(calls: Calls) -> dict[str, int]:
+    """What was asked of the bus itself and that nobody is granted, in words."""
+    return {f"{method} of the session bus itself": times for method, times in calls.denied.items()}
 
 
 def _refused(seen: Seen) -> dict[str, int]:
@@ -192,10 +240,9 @@ _VERBS = {
     Kind.CHANGE: "change",
     Kind.EXEC: "run",
     Kind.CONNECT: "connect to",
+    Kind.SEND: "send to",
 }
 
 
 def _times(seen: Seen, path: str) -> int:
-    return sum(
-        times for (_, subject, _), times in seen.counts.items() if _is_below(subject, PurePosixPath(path))
-    )
+    return sum(times for (_, subject, _), times in seen.counts.items() if _is_below(subject, path))

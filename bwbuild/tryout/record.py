@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 
 from bwbuild.errors import ConfigurationError, UsageError
 from bwbuild.permissions.words import Permission, parse
@@ -51,29 +51,28 @@ def write(home: Home, found: Learned) -> None:
     new.replace(home.learned)
 
 
-def only(home: Home, granted: Granted) -> Granted:
-    """What was learned, and nothing else.
+def only(learned: Path, granted: Granted) -> Granted:
+    """What was learned and is not denied, and nothing else.
 
+    :param learned: the record of an earlier run.
     :raises UsageError: nothing was learned, or more is granted.
     :raises ConfigurationError: the record can't be read.
     """
     try:
-        record = json.loads(home.learned.read_text(encoding="utf-8"))
+        record = json.loads(learned.read_text(encoding="utf-8"))
         permissions = tuple(parse(word) for word in record["permissions"])
     except FileNotFoundError:
         raise UsageError(
             "nothing was learned of this program", hint="run it with --learn and what it needs first"
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigurationError(
-            f"{home.learned} can't be read: {error}", hint="--learn writes it anew"
-        ) from None
+        raise ConfigurationError(f"{learned} can't be read: {error}", hint="--learn writes it anew") from None
     beyond = [item for item in granted.permissions if not _covered(item, permissions)]
     if beyond:
         raise UsageError(
             f"{beyond[0]} is more than what was learned", hint="leave it out, or leave out --only-learned"
         )
-    return replace(granted, permissions=permissions)
+    return granted.with_only(permissions)
 
 
 def _covered(item: Permission, permissions: Iterable[Permission]) -> bool:
@@ -84,9 +83,16 @@ def hidden(paths: Iterable[str]) -> dict[str, str]:
     """Paths that a program looked for in vain and that this machine has -> how a permission names them."""
     home = os.path.realpath(os.environ.get("HOME", "/"))
     found = {}
+    below = f"{home.rstrip('/')}/"
     for path in islice(paths, _MOST):
-        top, clean, below = path.split("/")[1], os.path.normpath(path), f"{home.rstrip('/')}/"
-        is_own = top in _OF_ROOTS or top.startswith("lib") or path.startswith(str(HOME))
+        if path.startswith(f"{HOME}/"):
+            # Settings of its own are its home's; what else it looks for there may be the caller's.
+            name = os.path.normpath(path.removeprefix(f"{HOME}/"))
+            if not name.startswith(".") and os.path.lexists(below + name):
+                found[path] = f"~/{name}"
+            continue
+        top, clean = path.split("/")[1], os.path.normpath(path)
+        is_own = top in _OF_ROOTS or top.startswith("lib")
         if (is_own and not clean.startswith(below)) or ".." in path.split("/"):
             continue
         if os.path.lexists(path):

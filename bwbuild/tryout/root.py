@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -67,6 +67,7 @@ class Wanted:
 
     :ivar besides: names of further packages.
     :ivar shell: a shell is opened in the unfinished root where a package can't be installed.
+    :ivar known: gets what is tried, and the suite, before anything is installed.
     """
 
     subject: Subject
@@ -75,6 +76,7 @@ class Wanted:
     tell: Observer
     besides: tuple[str, ...] = ()
     shell: bool = False
+    known: Callable[[Sequence[Package], str], None] = lambda _tried, _suite: None
 
     @property
     def suite(self) -> str:
@@ -154,6 +156,7 @@ def opened(wanted: Wanted) -> Iterator[Root]:
         bounds = of_installing(settings, host, identity)
         tried = (*_of_debs(base, cache, bounds, added), *(Package(name) for name in wanted.subject.names))
         _check_new(base, tried)
+        wanted.known(tried, base.suite.name)
         relations = [package.relation for package in tried] + list(wanted.besides)
         control = f"{_CONTROL}Build-Depends: {', '.join(relations)}\n" if relations else _CONTROL
         wish = layers.Wish(

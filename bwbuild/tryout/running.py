@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bwbuild.build.scratch import Scratch
@@ -14,13 +14,14 @@ from bwbuild.build.study.doctor import explain_scope
 from bwbuild.build.verdict import killed
 from bwbuild.build.watch.limits import BreachError, scope_of
 from bwbuild.build.watch.watchdog import Watchdog, Watched
-from bwbuild.errors import CheckError, OutputError
+from bwbuild.errors import BwbuildError, CheckError, InterruptedBuild, LimitError, OutputError
 from bwbuild.host.doctor import advice
 from bwbuild.sandbox import runner, script
 from bwbuild.sandbox.scope import NO_SCOPE
 from bwbuild.sandbox.spec import Guest, Tmpfs
 from bwbuild.sandbox.tail import Tail
 from bwbuild.trace.parse import Parser
+from bwbuild.trace.touches import READERS
 from bwbuild.tryout import telling
 from bwbuild.tryout.desktop import Desktop
 from bwbuild.tryout.learned import Seen
@@ -59,6 +60,7 @@ class Ended:
     :ivar left: names of processes that ended with it.
     :ivar seen: what was traced; None: nothing was.
     :ivar refused: what its limits did not let it have.
+    :ivar error: it was ended at a limit or by a signal, or there is no picture.
     """
 
     status: int
@@ -68,24 +70,31 @@ class Ended:
     seen: Seen | None = None
     notes: tuple[str, ...] = ()
     refused: tuple[Refused, ...] = ()
+    error: BwbuildError | None = None
 
 
 def run(trial: Trial, scratch: Scratch, served: Desktop, streams: Streams) -> Ended:
-    """Run the program to its end.
+    """Run the program to its end, of which is told whatever has ended it.
 
     :raises HostError: the sandbox does not start.
-    :raises LimitError: it was ended at a limit.
-    :raises CheckError: there was no window for a picture.
-    :raises OutputError: the picture can't be written.
+    :raises InterruptedBuild: a signal came before it had started.
     """
     shots = Shots(served.display) if trial.asked.screenshot is not None and served.display else None
-    seen = Seen() if trial.asked.learn else None
-    status, why, refused = _launched(trial, scratch, streams, shots, seen)
-    notes: tuple[str, ...] = ()
-    if shots is not None and trial.asked.screenshot is not None:
-        notes = (_written(shots, trial.asked.screenshot, status),)
+    seen = Seen(trial.links, served.paths.values()) if trial.asked.learn else None
+    try:
+        status, why, refused = _launched(trial, scratch, streams, shots, seen)
+    except (LimitError, InterruptedBuild) as error:
+        if _told(scratch)[:1] != [_STARTED]:
+            raise
+        return Ended(error.status, left=tuple(_told(scratch)[1:]), seen=seen, error=error)
     windows = tuple(shots.windows) if shots is not None else ()
-    return Ended(status, why, tuple(_told(scratch)[1:]), windows, seen, notes, refused)
+    ended = Ended(status, why, tuple(_told(scratch)[1:]), windows, seen, refused=refused)
+    if shots is None or trial.asked.screenshot is None:
+        return ended
+    try:
+        return replace(ended, notes=(_written(shots, trial.asked.screenshot, status),))
+    except (CheckError, OutputError) as error:
+        return replace(ended, error=error)
 
 
 def _launched(
@@ -100,7 +109,7 @@ def _launched(
     tail = Tail(_TAIL)
     watched = Watched(limits, scratch.path, None, (*memory, Guest("/dev")), scoped=own != NO_SCOPE)
     watchdog = Watchdog(watched, lambda _: None)
-    parser = Parser(every=True)
+    parser = Parser(every=True, more=READERS)
 
     def output(data: bytes, writer: Writer = streams.output) -> None:
         watchdog.output(data)
@@ -189,10 +198,15 @@ def check_place(path: Path) -> None:
 
 
 def _written(shots: Shots, path: Path, status: int) -> str:
-    """Write the picture; what to say of it."""
+    """Write the picture; what to say of it.
+
+    :raises CheckError: there is none.
+    :raises OutputError: it can't be written.
+    """
     if shots.picture is None:
+        why = f"in {shots.waited:.0f} s" if shots.waited else f"before it ended with exit status {status}"
         raise CheckError(
-            f"no window was shown, so there is no picture (the exit status was {status})",
+            f"no window was shown {why}, so there is no picture",
             hint="some programs show one only with an option, or a file to open",
         )
     try:
@@ -201,4 +215,5 @@ def _written(shots: Shots, path: Path, status: int) -> str:
         new.replace(path)
     except OSError as error:
         raise OutputError(f"{path} can't be written: {error.strerror}") from error
-    return f"picture: {path}, {shots.picture.width}x{shots.picture.height}"
+    blank = ", all of one colour" if shots.picture.is_blank else ""
+    return f"picture: {path}, {shots.picture.width}x{shots.picture.height}{blank}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from bwbuild.errors import UsageError
 from bwbuild.events import Level, Notice, Tell, notices
 from bwbuild.host.facts import Host, read_host
 from bwbuild.interrupt import interruptions
+from bwbuild.permissions.words import Permission
 from bwbuild.sandbox import program, tracing
 from bwbuild.sandbox.spec import Identity, Layering
 from bwbuild.tryout import (
@@ -38,12 +39,14 @@ from bwbuild.tryout.desktop import Desktop
 from bwbuild.tryout.grants import Granted
 from bwbuild.tryout.helpers import Station
 from bwbuild.tryout.homes import Home
-from bwbuild.tryout.root import Root, Wanted
+from bwbuild.tryout.root import Package, Root, Wanted
 from bwbuild.tryout.running import Streams
 from bwbuild.tryout.trial import Trial
 from bwbuild.tryout.values import Account, Asked
 
 __all__ = ["Streams", "Teller", "run"]
+
+_X11 = Permission("socket", "x11")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +73,17 @@ def run(asked: Asked, settings: Settings, streams: Streams, tell: Teller) -> Acc
         tracing.check()
     if asked.screenshot is not None:
         running.check_place(asked.screenshot)
-    if not asked.diff:
+    if not asked.diff and not asked.only_learned:
         desktop.check(asked, granted, settings)
+
+    def check(tried: Sequence[Package], suite: str) -> None:
+        """Look for what was learned, too, as soon as it is known of whom."""
+        if asked.only_learned:
+            own = record.only(homes.learned(_name(asked, tried, suite)), granted)
+            desktop.check(asked, own, settings)
+
     host = read_host()
-    with interruptions(), _installed(asked, settings, host, streams, tell) as there:
+    with interruptions(), _installed(asked, settings, host, streams, tell, known=check) as there:
         if asked.diff:
             return _answer(difference.lines(installing.seen(there)))
         with _ready(asked, settings, host, granted, there, tell) as (trial, scratch, served):
@@ -87,13 +97,13 @@ def _ready(  # noqa: PLR0917 - all that a trial is made of
 ) -> Iterator[tuple[Trial, Scratch, Desktop]]:
     """A program that can start, where it works, and what serves it."""
     command = _chosen(asked, there)
-    name, identity = _name(asked, there), there.base.identity
+    name, identity = _name(asked, there.tried, there.base.suite.name), there.base.identity
     with (
         homes.opened(name, identity, fresh=asked.fresh) as home,
         _scratch(settings, home, name, identity, tell.notice) as scratch,
     ):
         if asked.only_learned:
-            granted = record.only(home, granted)
+            granted = record.only(home.learned, granted)
         station = Station(host, settings, scratch.path / "desktop")
         with desktop.opened(asked, granted, station, name) as served:
             paths = {_from_home(permission.value): path for permission, path in served.paths.items()}
@@ -106,6 +116,11 @@ def _ready(  # noqa: PLR0917 - all that a trial is made of
                     granted=granted.permissions,
                     permits=served.permits,
                     handed=served.handed,
+                    links={
+                        str(program.HOME.joinpath(*names)): path
+                        for value, path in paths.items()
+                        if value not in failed and (names := homes.in_home(value))
+                    },
                 )
                 yield trial, scratch, served
 
@@ -122,9 +137,15 @@ def _answer(lines: Iterator[str]) -> Account:
 
 @contextmanager
 def _installed(
-    asked: Asked, settings: Settings, host: Host, streams: Streams, tell: Teller
+    asked: Asked,
+    settings: Settings,
+    host: Host,
+    streams: Streams,
+    tell: Teller,
+    *,
+    known: Callable[[Sequence[Package], str], None],
 ) -> Iterator[Root]:
-    """The root with what is tried."""
+    """The root with what is tried; ``known`` gets that, and the suite, before anything is installed."""
     found = subject.Subject() if asked.none else subject.find(asked.words, Path(), settings.output)
     for name in asked.besides:
         subject.check_name(name, "--with ")
@@ -134,16 +155,16 @@ def _installed(
         raise UsageError("--shell-on-failure needs a terminal")
     heard = notices(tell.notice if asked.shell_on_failure else tell.progress)
     with root.opened(
-        Wanted(found, settings, host, heard, asked.besides, shell=asked.shell_on_failure)
+        Wanted(found, settings, host, heard, asked.besides, shell=asked.shell_on_failure, known=known)
     ) as there:
         yield there
 
 
-def _name(asked: Asked, there: Root) -> str:
+def _name(asked: Asked, tried: Sequence[Package], suite: str) -> str:
     """What the home is called."""
     if asked.home:
         return asked.home
-    return there.tried[0].name if there.tried else f"root-{there.base.suite.name}"
+    return tried[0].name if tried else f"root-{suite}"
 
 
 def _chosen(asked: Asked, there: Root) -> tuple[str, ...]:
@@ -186,6 +207,7 @@ def _scratch(settings: Settings, home: Home, name: str, identity: Identity, tell
 def _run(trial: Trial, scratch: Scratch, served: Desktop, streams: Streams) -> Account:
     before = written.look(trial.home.path)
     ended = running.run(trial, scratch, served, streams)
+    homes.unlock(trial.home)
     after = written.look(trial.home.path)
     calls = served.calls()
     account = Account(
@@ -195,11 +217,15 @@ def _run(trial: Trial, scratch: Scratch, served: Desktop, streams: Streams) -> A
         left=ended.left,
         windows=tuple((window.title, window.width, window.height) for window in ended.windows),
         notes=ended.notes,
+        error=ended.error,
     )
     if ended.seen is None:
         return replace(account, refused=(*ended.refused, *telling.refused_by_bus(calls)), blind=telling.BLIND)
     hidden = record.hidden(learned.looked_for(ended.seen))
-    found = learned.learn(ended.seen, calls, trial.granted, served.paths, hidden)
+    granted = trial.granted
+    if served.display is not None and _X11 not in granted:
+        granted = (*granted, _X11)  # the display of a picture
+    found = learned.learn(ended.seen, calls, granted, served.paths, hidden)
     record.write(trial.home, found)
     return replace(
         account,

@@ -10,7 +10,7 @@ from bwbuild.build.watch.limits import Limits, Seen
 from bwbuild.permissions.words import Permission
 from bwbuild.sandbox.spec import Guest
 from bwbuild.tryout.bus import Calls
-from bwbuild.tryout.learned import Learned
+from bwbuild.tryout.learned import Learned, refused_methods
 from bwbuild.tryout.values import Account, Refused
 from bwbuild.units import human_size
 
@@ -74,7 +74,10 @@ def refused_by_limits(seen: Seen, limits: Limits) -> tuple[Refused, ...]:
 
 def refused_by_bus(calls: Calls | None) -> tuple[Refused, ...]:
     """What the proxy refused."""
-    return () if calls is None else tuple(Refused(str(what), times) for what, times in calls.refused.items())
+    if calls is None:
+        return ()
+    names = (Refused(str(what), times) for what, times in calls.refused.items())
+    return (*names, *(Refused(what, times) for what, times in refused_methods(calls).items()))
 
 
 def refused(found: Learned) -> tuple[Refused, ...]:

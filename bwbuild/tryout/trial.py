@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from bwbuild.build.restraints import restraints
 from bwbuild.build.watch.limits import Limits, ceilings, resolve
@@ -24,7 +25,10 @@ from bwbuild.tryout.values import Asked
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A program that is about to run."""
+    """A program that is about to run.
+
+    :ivar links: places in its home -> the granted path that a link there leads to.
+    """
 
     asked: Asked
     settings: Settings
@@ -35,6 +39,7 @@ class Trial:
     granted: tuple[Permission, ...] = ()
     permits: Permits = NO_PERMITS
     handed: tuple[Handed, ...] = ()
+    links: Mapping[str, Path] = field(default_factory=dict)
     interactive: bool = False
 
     @property

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from bwbuild.errors import BwbuildError
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -56,6 +58,7 @@ class Account:
     :ivar refused: as far as it is known; ``blind``: what nobody has watched.
     :ivar answer: lines for standard output, where nothing was run but something was asked.
     :ivar windows: titles and sizes of windows at the time of the picture.
+    :ivar error: why it is no success all the same, to be raised once the rest is told.
     """
 
     status: int
@@ -68,6 +71,7 @@ class Account:
     notes: tuple[str, ...] = ()
     answer: tuple[str, ...] = ()
     ran: bool = True
+    error: BwbuildError | None = None
 
 
 class Writer(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import signal
 import struct
 import subprocess
@@ -45,6 +46,27 @@ perl -e 'require "sys/syscall.ph"; my ($f, $n) = ("/usr/bin/bwt-look", "security
   my $rights = pack("V5", 0x02000001, 1 << 13, 0, 0, 0);
   syscall(&SYS_setxattr, $f, $n, $rights, 20, 0) == 0 or die "$!"'
 """
+
+#: Uses a path below ~/made, ~/entered and so on, mostly without opening anything.
+USE = """\
+mkdir ~/made/sub && rmdir ~/made/sub
+(cd ~/entered && mkdir sub && rmdir sub)
+chmod 600 ~/mode/f
+touch -c -d 2020-01-01 ~/time/f
+~/run/f
+test -e ~/seen/f && echo seen
+cat ~/read/f > /dev/null
+cat ~/missing/f
+perl -MSocket -e 'socket(S, AF_INET, SOCK_DGRAM, 0);
+  send(S, 1, 0, pack_sockaddr_in(9, inet_aton("192.0.2.1"))) or print "unsent\\n"'
+"""
+#: What is granted of each, and what it needs.
+USES = {
+    **dict.fromkeys(("made", "entered", "mode", "time"), (":rw", ":rw")),
+    **dict.fromkeys(("run", "seen"), (":ro", ":ro")),
+    "read": (":rw", ":ro"),
+    "idle": (":rw", ""),
+}
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +174,12 @@ def test_what_is_wrong_is_said(stage: Desk, tmp_path: Path) -> None:
     if not Path("/dev/dri").exists():
         assert "this machine has no /dev/dri" in fails(4, deb(stage, "bwt-stop"), "--allow", "device=dri")
     assert "no such socket" in fails(4, deb(stage, "bwt-look"), "--allow", "socket=wayland")
+    assert "which server socket=x11 is" in fails(2, deb(stage, "bwt-stop"), "--x11", "xephyr")
     assert "nothing was learned" in fails(2, deb(stage, "bwt-look"), "--only-learned")
+    learned = stage.home / ".local/state/bwbuild/homes/bwt-stop/learned.json"
+    learned.parent.mkdir(parents=True)
+    learned.write_text('{"permissions": ["socket=wayland"]}')
+    assert "no such socket" in fails(4, deb(stage, "bwt-stop"), "--only-learned")
     assert "--diff runs nothing, and so no command" in fails(2, "dpkg", "--diff", "--", "true")
     os.mkfifo(tmp_path / "fifo.changes")
     (tmp_path / "directory.changes").mkdir()
@@ -187,6 +214,34 @@ def test_what_a_manifest_asks_for_and_this_machine_lacks(stage: Desk, tmp_path: 
     assert "make it first" in typed.err
 
 
+def test_what_a_path_is_used_for_is_learned(stage: Desk) -> None:
+    need("strace")
+    for name in (*USES, "missing"):
+        (stage.home / name).mkdir()
+        shutil.copy("/usr/bin/true", stage.home / name / "f")
+    tried = ("try", deb(stage, "bwt-look"), "--home", "uses")
+    words = [word for name in USES for word in ("--allow", f"filesystem=~/{name}{USES[name][0]}")]
+    done = command(stage, *tried, "--learn", *words, "--", "sh", "-c", USE)
+    assert done.out == "seen\nunsent\n", done.both
+    needed = " ".join(f"--allow 'filesystem=~/{name}{mode}'" for name, (_, mode) in USES.items() if mode)
+    assert f"what it needs of what it had: {needed};" in done.err
+    assert "not used: filesystem=~/idle:rw" in done.err
+    assert "refused: share=network, which is not granted" in done.err
+    assert "refused: filesystem=~/missing/f:ro, which is not granted" in done.err
+    assert "contacted 0 addresses" in done.err
+    # With that it runs as before, and with less as the caller says.
+    held = command(stage, *tried, "--only-learned", "--deny", "filesystem=~/seen", "--", "sh", "-c", USE)
+    assert held.out == "unsent\n", held.both
+    failed = [line for line in held.err.splitlines() if "bwbuild" not in line]
+    assert [line for line in failed if "/missing/" not in line] == []
+    # What does not end by itself is learned of, too.
+    server = ("--allow", "filesystem=~/read:rw", "--", "sh", "-c", "cat ~/read/f > ~/own; sleep 300")
+    ended = command(stage, *tried, "--learn", "--timeout", "5s", *server)
+    assert ended.status == 11, ended.both
+    assert "what it needs of what it had: --allow 'filesystem=~/read:ro';" in ended.err
+    assert "new: own" in ended.err
+
+
 def test_limits_are_named(stage: Desk) -> None:
     """Whether it was ended for one or only had to do without, which is its own matter."""
     tried = ("try", deb(stage, "bwt-look"), "--limit-memory", "200M")
@@ -204,6 +259,7 @@ def test_limits_are_named(stage: Desk) -> None:
     late = command(stage, *tried, "--timeout", "3s", "--", "sleep", "300")
     assert late.status == 11, late.both
     assert "sleep took longer than 3.0 s and was killed" in late.err
+    assert late.err.index("nothing was written in the home") < late.err.index("took longer")
 
 
 def test_what_was_built_last_is_tried(stage: Desk, tmp_path: Path) -> None:
@@ -308,7 +364,7 @@ def test_program_on_a_terminal(stage: Desk) -> None:
 
 def test_home_has_one_user_and_is_removed_by_its_own_word(stage: Desk) -> None:
     mark = str(stage.home)
-    script = "echo ready; sleep 300"
+    script = "echo x > ~/saved; echo ready; sleep 300"
     first = stage.start("try", deb(stage, "bwt-look"), "--home", "one", "--", "sh", "-c", script)
     try:
         assert first.stdout is not None
@@ -318,6 +374,17 @@ def test_home_has_one_user_and_is_removed_by_its_own_word(stage: Desk) -> None:
         assert "another program has the home of one" in busy.err
         other = command(stage, "try", deb(stage, "bwt-look"), "--home", "two", "--", "true")
         assert other.status == 0, other.err
+        # A program that closes its home has written there all the same, and the next one gets in.
+        two = ("try", deb(stage, "bwt-look"), "--home", "two")
+        closing = command(stage, *two, "--", "sh", "-c", "echo x > ~/saved; chmod 0 ~")
+        assert "new: saved" in closing.err
+        (stage.home / "shown").mkdir()
+        shown = command(
+            stage, *two, "--allow", "filesystem=~/shown", "--", "sh", "-c", "cd ~/shown; cat ~/saved"
+        )
+        assert (shown.status, shown.out) == (0, "x\n"), shown.err
+        # A relative directory of XDG is to be ignored.
+        assert "home of two\n" in command(stage, "clean", "--homes", XDG_STATE_HOME="rel").out
         listed = command(stage, "clean", "--homes")
         assert "home of one, in use" in listed.out
         assert "home of two\n" in listed.out
@@ -326,6 +393,7 @@ def test_home_has_one_user_and_is_removed_by_its_own_word(stage: Desk) -> None:
         first.terminate()
         told = first.communicate(timeout=120)[0]
     assert first.returncode == 130, told
+    assert b"new: saved" in told
     wait_for(lambda: not processes(mark))
     assert stage.left() == []
     command(stage, "clean", "--homes", "--remove")

@@ -170,6 +170,12 @@ def test_picture_of_an_x_program(session: Session, tmp_path: Path) -> None:
     rows = pixels(png)
     assert len(rows) == 800 * (1 + 3 * 1280)
     assert len(set(rows)) > 3
+    # That it has a display is no matter of what is granted.
+    learned = session.run("x11-apps", "--learn", "--screenshot", str(png), "--", "xclock")
+    assert "what it needs of what it had: --allow socket=x11;" in learned.stderr
+    assert "refused: socket=x11" not in learned.stderr
+    words = ("--only-learned", "--allow", "socket=x11", "--screenshot", str(png))
+    assert session.run("x11-apps", *words, "--", "xclock").returncode == 0
     none = session.run("x11-apps", "--screenshot", str(png), "--", "true")
     assert none.returncode == 15
     assert "no window was shown" in none.stderr
@@ -295,6 +301,10 @@ OWN = (
     "gdbus call --session --dest org.freedesktop.DBus --object-path / "
     "--method org.freedesktop.DBus.RequestName org.example.{0} 0 2>&1; "
 )
+MONITOR = (
+    "gdbus call --session --dest org.freedesktop.DBus --object-path /org/freedesktop/DBus "
+    "--method org.freedesktop.DBus.Monitoring.BecomeMonitor [] 0; "
+)
 
 
 def test_names_on_the_bus(session: Session) -> None:
@@ -305,7 +315,7 @@ def test_names_on_the_bus(session: Session) -> None:
     os.utime(old, (0, 0))
     granted = ("--allow", "talk=org.example.Granted", "--allow", "own=org.example.Owned")
     calls = [CALL.format(f"org.example.{name}") for name in ("Granted", "Secret", "Secret")]
-    script = "".join([*calls, *(OWN.format(name) for name in ("Owned", "Other"))])
+    script = "".join([*calls, *(OWN.format(name) for name in ("Owned", "Other")), MONITOR])
     done = session.run("libglib2.0-bin", *granted, "--", "sh", "-c", script)
     lines = done.stdout.splitlines()
     # What is granted reaches the bus, which knows of no such program; what is not never gets there.
@@ -314,6 +324,7 @@ def test_names_on_the_bus(session: Session) -> None:
     assert "(uint32 1,)" in lines
     assert re.search(r"refused: talk=org\.example\.Secret \(\d times\)", done.stderr), done.stderr
     assert "refused: own=org.example.Other" in done.stderr
+    assert "refused: BecomeMonitor of the session bus itself" in done.stderr
     assert "org.example.Granted" not in done.stderr
     assert list(old.parent.iterdir()) == []
 
@@ -331,10 +342,8 @@ def test_learning(session: Session, tmp_path: Path) -> None:
     done = session.run("libglib2.0-bin", "--learn", *words, "--", "sh", "-c", script)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("data\n")
-    assert (
-        "what it needs of what it had: --allow 'filesystem=~/data:ro' --allow talk=org.example.Granted;"
-        in (done.stderr.replace("'filesystem=~/data:ro' --allow talk", "'filesystem=~/data:ro' --allow talk"))
-    )
+    needed = "--allow 'filesystem=~/data:ro' --allow talk=org.example.Granted"
+    assert f"what it needs of what it had: {needed};" in done.stderr
     assert "not used: talk=org.example.Idle" in done.stderr
     assert "not used: filesystem=xdg-documents:ro" in done.stderr
     assert "refused: filesystem=~/.ssh/file:ro, which is not granted" in done.stderr

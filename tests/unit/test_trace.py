@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bwbuild.sandbox import traced
 from bwbuild.trace.parse import Event, Kind, Parser, events, question
+from bwbuild.trace.touches import READERS
 
 CWD = b"AT_FDCWD</build/tree>"
 LINES = {
@@ -83,6 +84,36 @@ LINES = {
 def test_a_line(line: bytes) -> None:
     text = line.replace(b"%s", CWD)
     assert list(events([text + b"\n"], inside=True)) == [LINES[line]]
+
+
+TOUCHES = {
+    b'8<x> chmod("f\\n", 0600) = 0': Event(Kind.CHANGE, "x", "f\n", pid=8),
+    b'8<x> fchmodat(%s, "f", 0600) = 0': Event(Kind.CHANGE, "x", "/build/tree/f", pid=8),
+    b"8<x> fchmod(3</srv/f>, 0600) = -1 EROFS (Read-only file system)": Event(
+        Kind.CHANGE, "x", "/srv/f", error="EROFS", pid=8
+    ),
+    b'8<x> utimensat(%s, "f", [{tv_sec=1 /* 1970-01-01T00:00:01+0000 */, tv_nsec=0}, UTIME_OMIT], 0)'
+    b" = 0": Event(Kind.CHANGE, "x", "/build/tree/f", pid=8),
+    b"8<x> utimensat(0</srv/f>, NULL, NULL, 0) = 0": Event(Kind.CHANGE, "x", "/srv/f", pid=8),
+    b'8<x> setxattr("/srv/f", "user.x", "y", 1, 0) = 0': Event(Kind.CHANGE, "x", "/srv/f", pid=8),
+    b'8<sh> chdir("data") = 0': Event(Kind.ENTER, "sh", "data", pid=8),
+    b"8<sh> fchdir(3</srv/d\\76>) = 0": Event(Kind.ENTER, "sh", "/srv/d>", pid=8),
+    b'8<x> sendto(3<socket:[1]>, "{sa_family=AF_INET, sin_port=htons(1), sin_addr=inet_addr(\\"1.1.1.1\\")}",'
+    b' 9, 0, {sa_family=AF_INET, sin_port=htons(9), sin_addr=inet_addr("192.0.2.1")}, 16)'
+    b" = -1 ENETUNREACH (No)": Event(Kind.SEND, "x", "192.0.2.1:9", error="ENETUNREACH", pid=8),
+    b"8<x> sendmsg(3<socket:[1]>, {msg_name={sa_family=AF_INET6, sin6_port=htons(9), sin6_flowinfo=htonl(0),"
+    b' inet_pton(AF_INET6, "2001:db8::1", &sin6_addr), sin6_scope_id=0}, msg_namelen=28,'
+    b' msg_iov=[{iov_base="a", iov_len=1}], msg_iovlen=1, msg_controllen=0, msg_flags=0}, 0) = 1': Event(
+        Kind.SEND, "x", "[2001:db8::1]:9", pid=8
+    ),
+}
+
+
+@pytest.mark.parametrize("line", TOUCHES)
+def test_a_line_about_what_is_not_opened(line: bytes) -> None:
+    text = line.replace(b"%s", CWD) + b"\n"
+    assert list(Parser(inside=True, more=READERS).feed(text)) == [TOUCHES[line]]
+    assert list(events([text], inside=True)) == []
 
 
 def test_both_names_of_a_move() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import struct
 import subprocess
@@ -14,15 +15,31 @@ import pytest
 from bwbuild.build.watch.limits import Limits
 from bwbuild.build.watch.limits import Seen as Watched
 from bwbuild.errors import UsageError
+from bwbuild.permissions.exposes import exposure
 from bwbuild.permissions.finish_args import translate
 from bwbuild.permissions.words import Permission, parse
 from bwbuild.sandbox.spec import Guest
 from bwbuild.trace.parse import Event, Kind
-from bwbuild.tryout import capabilities, difference, grants, picture, programs, telling, written, x11
+from bwbuild.tryout import (
+    capabilities,
+    desktop,
+    difference,
+    explaining,
+    grants,
+    helpers,
+    homes,
+    picture,
+    programs,
+    record,
+    telling,
+    written,
+    x11,
+)
 from bwbuild.tryout.bus import calls, is_wanted, words
 from bwbuild.tryout.difference import Installation, Item, Texts
 from bwbuild.tryout.learned import Learned, Seen, learn
-from bwbuild.tryout.values import Account, Refused
+from bwbuild.tryout.shots import Shots
+from bwbuild.tryout.values import Account, Asked, Refused
 
 ENTRY = """\
 [Desktop Entry]
@@ -124,6 +141,8 @@ Filtering message due to arg0 org.freedesktop.systemd1, policy: 0 (required 2)
 *HIDDEN* (ping)
 C15: -> :1.7 call org.example.X.Get at /
 *HIDDEN* (ping)
+C16: -> org.freedesktop.DBus call org.freedesktop.DBus.Monitoring.BecomeMonitor at /
+*DENIED* (ping)
 """
 
 
@@ -138,6 +157,9 @@ def test_log_of_the_proxy() -> None:
         }
     )
     assert found.owns
+    assert found.denied == Counter({"BecomeMonitor": 1})
+    told = [refused.what for refused in telling.refused_by_bus(found)]
+    assert "BecomeMonitor of the session bus itself" in told
 
 
 def test_words_of_the_proxy() -> None:
@@ -179,8 +201,78 @@ def test_learning() -> None:
     assert wanted["share=network"] == 1
     assert wanted["socket=x11"] == 1
     assert wanted["filesystem=~/.ssh/id:ro"] == 1
-    assert found.refused == {"write /usr/z": 2}
+    assert found.refused == {"write /usr/z": 2, "BecomeMonitor of the session bus itself": 1}
     assert found.opened == ("/srv/data/x", "/usr/lib/y")
+
+
+WITHIN = "/home/bwbuild/data"
+LINES_OF_USES = {
+    "made": ([(Kind.CHANGE, f"{WITHIN}/sub", "")], "rw"),
+    "made where it went": ([(Kind.ENTER, WITHIN, ""), (Kind.CHANGE, "sub", "")], "rw"),
+    "made where it went from home": ([(Kind.ENTER, "data/", ""), (Kind.CHANGE, "sub", "")], "rw"),
+    "made elsewhere": ([(Kind.STAT, f"{WITHIN}/f", ""), (Kind.CHANGE, "sub", "")], "ro"),
+    "made at home": ([(Kind.CHANGE, "sub", "")], ""),
+    "named from home": ([(Kind.CHANGE, "data/sub", "")], "rw"),
+    "removed in vain": ([(Kind.CHANGE, f"{WITHIN}/sub", "ENOENT")], "rw"),
+    "refused": ([(Kind.CHANGE, f"{WITHIN}/sub", "EROFS")], ""),
+    "looked at": ([(Kind.STAT, f"{WITHIN}//f", "")], "ro"),
+    "looked at in vain": ([(Kind.STAT, f"{WITHIN}/f", "ENOENT")], ""),
+    "run": ([(Kind.EXEC, f"{WITHIN}/f", "")], "ro"),
+    "run where it is": ([(Kind.LOOK, "/srv/data/f", "")], "ro"),
+    "beside it": ([(Kind.WRITE, f"{WITHIN}2/f", "")], ""),
+}
+
+
+@pytest.mark.parametrize("use", LINES_OF_USES)
+def test_what_a_path_was_used_for(use: str) -> None:
+    done, mode = LINES_OF_USES[use]
+    permission = parse("filesystem=~/data:rw")
+    data = Path("/srv/data")
+    seen = Seen({WITHIN: data}, [data])
+    seen.take(Event(kind, "p", path, error=error) for kind, path, error in done)
+    found = learn(seen, None, [permission], {permission: data}, {})
+    assert list(map(str, found.permissions)) == ([f"filesystem=~/data:{mode}"] if mode else [])
+
+
+def test_use_of_a_path_is_seen_among_much_else() -> None:
+    permission = parse("filesystem=~/data:rw")
+    data = Path("/srv/data")
+    seen = Seen({WITHIN: data}, [data])
+    seen.take(Event(Kind.STAT, "p", f"/usr/{number}") for number in range(60_000))
+    seen.take(Event(Kind.OPEN, "p", f"/usr/{number}") for number in range(10_000))
+    seen.take([Event(Kind.CONNECT, "p", "192.0.2.1:80")])
+    seen.take(Event(Kind.OPEN, "p", f"/usr/lib/{number}") for number in range(60_000))
+    seen.take([Event(Kind.CHANGE, "p", f"{WITHIN}/sub")])
+    granted = (permission, parse("share=network"))
+    assert learn(seen, None, granted, {permission: data}, {}).permissions == granted
+
+
+def test_what_was_contacted() -> None:
+    seen = Seen()
+    seen.take(
+        [
+            Event(Kind.CONNECT, "p", "/var/run/nscd/socket", error="ENOENT"),
+            Event(Kind.CONNECT, "p", "192.0.2.1:80", error="EINPROGRESS"),
+            Event(Kind.SEND, "p", "192.0.2.2:9"),
+            Event(Kind.SEND, "p", "127.0.0.1:9"),
+        ]
+    )
+    network = parse("share=network")
+    assert learn(seen, None, [network], {}, {}).permissions == (network,)
+    assert learn(seen, None, [], {}, {}).contacted == ("127.0.0.1:9", "192.0.2.1:80", "192.0.2.2:9")
+    unreachable = Seen()
+    unreachable.take([Event(Kind.SEND, "p", "192.0.2.1:9", error="ENETUNREACH")])
+    assert learn(unreachable, None, [], {}, {}).wanted == {network: 1}
+
+
+def test_what_the_caller_has_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "Documents").mkdir()
+    for name in ("Documents/d", ".bashrc"):
+        (tmp_path / name).touch()
+    names = ("Documents/d", "Documents/e", ".bashrc", "../x")
+    found = record.hidden([f"/home/bwbuild/{name}" for name in names])
+    assert found == {"/home/bwbuild/Documents/d": "~/Documents/d"}
 
 
 def test_nothing_is_learned_that_was_not_granted() -> None:
@@ -232,6 +324,106 @@ def test_what_was_written(tmp_path: Path) -> None:
     (tmp_path / "d" / "new").symlink_to("/etc/passwd")
     after = written.look(tmp_path)
     assert written.compare(before, after) == (("~", "changed", 12), ("+", "d/new", 11), ("-", "gone", 4))
+
+
+def test_what_a_program_has_closed_is_not_gone(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    for name in ("d/f", "open"):
+        (tmp_path / name).touch()
+    before = written.look(tmp_path)
+    # As the look finds them who may not enter them; root may.
+    after = {path: how for path, how in before.items() if path != "d/f"} | {"d/": (0, 0, 0)}
+    assert written.compare(before, after) == ()
+    assert written.compare(after, before) == ()
+    if os.getuid() != 0:
+        (tmp_path / "d").chmod(0)
+        assert written.look(tmp_path) == after
+        (tmp_path / "d").chmod(0o700)
+
+
+class Screen:
+    """A display on which a test shows something, and a clock."""
+
+    def __init__(self) -> None:
+        self.pixels, self.count, self.time = bytes(12), 0, 0.0
+
+    def shown(self) -> int:
+        return self.count
+
+    def windows(self) -> list[x11.Window]:
+        return [x11.Window("w", 2, 2)] * self.count
+
+    def picture(self) -> picture.Picture:
+        return picture.Picture(2, 2, self.pixels)
+
+    def ends(self, shots: Shots) -> float:
+        while not shots.look():
+            self.time += 0.5
+            assert self.time < 1000
+        return self.time
+
+
+def test_when_a_picture_is_taken() -> None:
+    screen = Screen()
+    shots = Shots(screen, lambda: screen.time)  # type: ignore[arg-type]
+    assert screen.ends(shots) == 120
+    assert (shots.picture, shots.waited) == (None, 120)
+    screen = Screen()
+    screen.count = 1
+    shots = Shots(screen, lambda: screen.time)  # type: ignore[arg-type]
+    assert screen.ends(shots) == 20.5
+    assert shots.picture is not None
+    assert shots.picture.is_blank
+    assert (shots.windows, shots.waited) == (screen.windows(), 0)
+    screen = Screen()
+    screen.count, screen.pixels = 1, bytes(range(12))
+    shots = Shots(screen, lambda: screen.time)  # type: ignore[arg-type]
+    assert screen.ends(shots) == 2
+
+
+def test_server_where_only_xpra_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {"xpra"}
+    monkeypatch.setattr(helpers, "is_there", found.__contains__)
+    assert desktop._server(Asked()) == "xpra"
+    assert desktop._server(Asked(screenshot=Path("x.png"))) == "xvfb"
+    found.add("Xephyr")
+    assert desktop._server(Asked()) == "xephyr"
+
+
+def test_place_in_the_home_that_an_earlier_grant_has_left(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    home = homes.Home(tmp_path, is_new=True)
+    target = tmp_path / "data"
+    with homes.linked(home, {"~/data/f": target / "f"}) as failed:
+        assert failed == ()
+        assert (home.path / "data" / "f").is_symlink()
+    with homes.linked(home, {"~/data": target}) as failed:
+        assert failed == ()
+        assert (home.path / "data").readlink() == target
+    assert not (home.path / "data").is_symlink()
+    (home.path / "data").mkdir()
+    (home.path / "data" / "own").touch()
+    with homes.linked(home, {"~/data": target}) as failed:
+        assert failed == ("~/data",)
+    assert (home.path / "data" / "own").exists()
+
+
+@pytest.mark.parametrize(
+    ("word", "grave"),
+    [
+        *(("talk=ca.desrt.dconf", True), ("talk=org.gnome.Shell", True)),
+        ("talk=org.freedesktop.impl.portal.PermissionStore", True),
+        ("talk=org.freedesktop.impl.portal.*", True),
+        ("talk=org.example.A", False),
+    ],
+)
+def test_names_that_do_much(word: str, grave: bool) -> None:
+    assert exposure(parse(word)).grave is grave
+
+
+def test_a_graphics_card_is_no_disk() -> None:
+    for name in ("dri", "kvm", "fuse"):
+        assert "disks" not in "".join(explaining.lines(grants.read([f"device={name}"], [], None)))
 
 
 def test_home_that_is_too_deep(tmp_path: Path) -> None:
@@ -385,8 +577,20 @@ def test_what_is_granted(tmp_path: Path) -> None:
     manifest.write_text('{"finish-args": ["--socket=fallback-x11"]}')
     assert grants.read([], [], manifest).fallback
     assert not grants.read([], ["socket=x11"], manifest).fallback
+    # The bus comes with each name, and the portals with the bus.
+    names = ["talk=org.example.A", "own=org.example.B", "socket=session-bus", "share=network"]
+    assert grants.read(names, ["socket=session-bus"], None).permissions == (parse("share=network"),)
     with pytest.raises(UsageError, match="of no use here"):
         grants.read(["persist=x"], [], None)
+
+
+def test_what_was_learned_is_denied(tmp_path: Path) -> None:
+    learned = tmp_path / "learned.json"
+    words_ = ["filesystem=~/data:rw", "socket=x11", "talk=org.example.A", "share=network"]
+    learned.write_text(json.dumps({"version": 1, "permissions": words_}))
+    denied = grants.read([], ["filesystem=~/data", "socket=x11", "socket=session-bus"], None)
+    assert record.only(learned, denied).permissions == (parse("share=network"),)
+    assert len(record.only(learned, grants.read(["share=network"], [], None)).permissions) == 4
 
 
 @pytest.mark.parametrize(
