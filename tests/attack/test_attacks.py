@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import pytest
 from catalogue import KINDS
-from field import Attack, Field, Way, attacked, fields
+from field import Attack, Field, NotRun, Way, attacked, fields
 from support import ROOT, as_user, need
 
 ATTACKS = [attack for attacks in KINDS.values() for attack in attacks]
@@ -50,6 +51,24 @@ def test_the_classic_script_stops_it(make: Make, attack: Attack) -> None:
 def test_bwbuild_stops_it(make: Make, attack: Attack) -> None:
     with make(in_home=attack.in_home) as where:
         assert not attacked(attack, Way.BWBUILD, where)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("key beside the tree", "socket in the tree", "next build"),
+        *("key in clean", "setuid result", "link"),
+        *("typed text", "escape sequence", "log of a build"),
+    ],
+)
+def test_what_runs_nothing_stops_nothing(make: Make, tmp_path: Path, name: str) -> None:
+    """A command that ends at once would pass for the best of all sandboxes."""
+    broken = tmp_path / "bwbuild" / "__main__.py"
+    broken.parent.mkdir()
+    broken.write_text("import sys\nsys.exit('broken ' + ' '.join(sys.argv))\n")
+    (attack,) = (attack for attack in ATTACKS if attack.name == name)
+    with make(in_home=attack.in_home, program=tmp_path) as where, pytest.raises(NotRun):
+        attacked(attack, Way.BWBUILD, where)
 
 
 def test_names_are_unique() -> None:
