@@ -31,7 +31,7 @@ CAPABILITIES = "chown dac_override dac_read_search fowner fsetid kill setgid set
 _POLICY = "#!/bin/sh\nexit 101\n"
 _POLICY_FILE = "/usr/sbin/policy-rc.d"
 #: Where a program in a chamber can write to file systems in memory.
-WRITABLE = (Guest("/dev"), Guest("/run"), Guest("/tmp"), Guest("/var/tmp"))
+WRITABLE = (Guest("/dev"), Guest("/dev/shm"), Guest("/run"), Guest("/tmp"), Guest("/var/tmp"))
 #: Says that everything is mounted.
 _ENTERED = "entered"
 #: What tells the runner of bwrap's first process.
@@ -221,11 +221,14 @@ class Chamber:
         for name, value in (_ENVIRONMENT | more | dict(self.environment)).items():
             yield from ("--setenv", name, value)
         yield from ("--bind", "ns/root", "/", "--proc", "/proc", "--dev", "/dev")
-        tmp = self.bounds.ceilings.tmp
-        size = () if tmp is None else ("--size", str(tmp))
+        shm, tmp = (_size(most) for most in (self.bounds.ceilings.shm, self.bounds.ceilings.tmp))
+        # Semaphores of POSIX are made there by everybody.
+        yield from ("--perms", "1777", *shm, "--tmpfs", "/dev/shm")
         for place in ("/tmp", "/var/tmp"):
-            yield from ("--perms", "1777", *size, "--tmpfs", place)
-        yield from (*size, "--tmpfs", "/run", "--ro-bind", "ns/policy", _POLICY_FILE)
+            yield from ("--perms", "1777", *tmp, "--tmpfs", place)
+        # Where /var/lock leads.
+        yield from (*tmp, "--tmpfs", "/run", "--perms", "1777", "--dir", "/run/lock")
+        yield from ("--ro-bind", "ns/policy", _POLICY_FILE)
         if self.network:
             for path in ("/etc/resolv.conf", "/etc/hosts"):
                 yield from ("--ro-bind-try", path, path)
@@ -239,3 +242,7 @@ class Chamber:
             yield from ("--ro-bind", str(outside), inside)
         for mount in self.permits.mounts:
             yield from map(str, mount_words(mount))
+
+
+def _size(most: int | None) -> tuple[str, ...]:
+    return () if most is None else ("--size", str(most))
