@@ -16,7 +16,7 @@ from pathlib import Path
 from bwbuild import process
 from bwbuild.errors import BwbuildError, HostError
 from bwbuild.host.mounts import type_of
-from bwbuild.root.bounds import NO_BOUNDS, Bounds
+from bwbuild.root.bounds import Bounds
 from bwbuild.root.space import FULL, full
 from bwbuild.sandbox import guard, runner
 from bwbuild.sandbox.bwrap import filter_words, mount_words
@@ -58,6 +58,7 @@ class Chamber:
     """A root with a writable layer over it.
 
     :ivar root: of a base; nothing is written there.
+    :ivar bounds: how a program is watched, and what holds back the system calls of all that run.
     :ivar layer: what is written stays below it in ``upper``, which exists; None: nothing stays.
     :ivar place: an empty directory to work in, on a file system that carries an upper layer.
     :ivar over: upper directories of complete layers, which lie over the root, the uppermost first.
@@ -65,12 +66,12 @@ class Chamber:
     :ivar shown: the same for those that are only read.
     :ivar capabilities: those of root inside.
     :ivar permits: what a program that is watched was granted.
-    :ivar bounds: how it is watched, and what holds back the system calls of all that run.
     """
 
     identity: Identity
     place: Path
     root: Path
+    bounds: Bounds
     layer: Path | None = None
     over: tuple[Path, ...] = ()
     network: bool = False
@@ -79,7 +80,6 @@ class Chamber:
     environment: Mapping[str, str] = field(default_factory=dict)
     capabilities: str = CAPABILITIES
     permits: Permits = NO_PERMITS
-    bounds: Bounds = NO_BOUNDS
 
     def run(self, argv: Sequence[str], line: Callable[[str], None] | None = None) -> process.Completed:
         """Run a program of the root to its end; the caller judges its exit status.

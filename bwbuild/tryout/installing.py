@@ -96,7 +96,12 @@ def seen(there: Root) -> Installation:
                 details=written.lines(20),
             )
         looking = Chamber(
-            base.identity, place / "look", base.root, over=(lower.upper,), shown={_LAYER: upper}
+            base.identity,
+            place / "look",
+            base.root,
+            there.wish.bounds,
+            over=(lower.upper,),
+            shown={_LAYER: upper},
         )
         items = difference.parse(looking.run(("perl", "-e", _LOOK)).stdout)
         tops = (lower.upper, base.root)
@@ -171,7 +176,8 @@ def _files(there: Root, place: Path) -> Path:
 
 
 def _download(wish: layers.Wish, names: Sequence[str], work: Path, place: Path) -> None:
-    chamber = Chamber(wish.base.identity, work, wish.base.root, network=wish.fetch, binds={_LAYER: place})
+    base, binds = wish.base, {_LAYER: place}
+    chamber = Chamber(base.identity, work, base.root, wish.bounds, network=wish.fetch, binds=binds)
     words = ("apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", *names)
     done = chamber.run(("sh", "-c", f'cd {_LAYER}; exec "$@"', "sh", *words))
     if done.returncode != 0:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ from made_bases import IDENTITY
 from bwbuild import process
 from bwbuild.errors import ExitStatus, LimitError
 from bwbuild.process import Completed
-from bwbuild.root.bounds import Bounds
+from bwbuild.root.bounds import NO_BOUNDS, Bounds
 from bwbuild.root.chamber import WRITABLE, Chamber
 from bwbuild.sandbox import runner
 from bwbuild.sandbox.scope import Scope
@@ -23,7 +23,7 @@ from bwbuild.sandbox.syscalls import Group
 def chamber(tmp_path: Path) -> Chamber:
     place = tmp_path / "work" / "apt-1"
     place.mkdir(parents=True)
-    return Chamber(identity=IDENTITY, place=place, root=tmp_path / "base's root")
+    return Chamber(identity=IDENTITY, place=place, root=tmp_path / "base's root", bounds=NO_BOUNDS)
 
 
 def script(chamber: Chamber, monkeypatch: pytest.MonkeyPatch, *argv: str) -> str:
@@ -95,6 +95,11 @@ def test_what_is_watched_has_the_kernels_limits(chamber: Chamber, monkeypatch: p
     assert words in text
     (launch,) = launches
     assert (launch.timeout, launch.scope) == (7.0, scope)
+
+
+def test_nobody_forgets_bounds() -> None:
+    (bounds,) = (field for field in fields(Chamber) if field.name == "bounds")
+    assert bounds.default is MISSING
 
 
 def test_restraints_hold_for_all_that_run(chamber: Chamber, monkeypatch: pytest.MonkeyPatch) -> None:
