@@ -118,6 +118,8 @@ class Attack:
     why_not: str = ""
     #: why bwbuild does not stop it yet
     gap: str = ""
+    #: why nobody should have sbuild run it
+    not_by_sbuild: str = ""
     #: whether README shows it
     telling: bool = False
 
