@@ -39,6 +39,10 @@ ELSEWHERE = {
     "README.md": ("Use",),
 }
 
+#: The page with one line for each attack.
+ATTACKS = ROOT / "docs" / "attacks.md"
+_KIND = re.compile(r"\| \*\*(?P<kind>[^|]+)\*\* \|[ |]*")
+
 _PROMPT = re.compile(r"(?P<place>~[\w./+-]*)?\$ (?P<command>.+)")
 #: A line that is a command though no prompt is before it; what bwbuild says begins with "bwbuild:".
 _COMMAND = re.compile(
@@ -85,6 +89,28 @@ class Block:
     def shown(self) -> list[str]:
         """What is not typed."""
         return [line for line in self.lines if line and not _PROMPT.fullmatch(line)]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What became of one attack: ``**succeeds**``, ``stopped``, ``hangs``, or ``not run: `` and why."""
+
+    what: str
+    script: str
+    sbuild: str
+    bwbuild: str
+
+
+def attack_rows() -> dict[str, list[Row]]:
+    """The table of all attacks, by their kinds."""
+    found: dict[str, list[Row]] = {}
+    rows: list[Row] | None = None
+    for line in ATTACKS.read_text(encoding="utf-8").splitlines():
+        if kind := _KIND.fullmatch(line):
+            rows = found.setdefault(kind["kind"], [])
+        elif rows is not None and line.startswith("| ") and not line.startswith("| of "):
+            rows.append(Row(*line.strip("| ").split(" | ")))
+    return found
 
 
 def blocks(path: Path) -> list[Block]:

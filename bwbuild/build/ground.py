@@ -98,7 +98,7 @@ def fetcher(settings: Settings, host: Host) -> Fetch:
         with bases.opened(wish(settings, suite, host.architecture, identity, tell)) as base:
             tell(Section(FETCH))
             wanted = f"{name}={version}" if version else name
-            return sources.fetch(base, places.cache(settings), wanted, directory, tell)
+            return sources.fetch(_archive(settings, host, base), wanted, directory, tell)
 
     return fetch
 
@@ -115,7 +115,11 @@ def index(settings: Settings, host: Host, directory: Path, tell: Observer) -> Pa
         )
     suite, identity = parse_name(settings.dist or ""), choose_identity(host, settings)
     with bases.opened(wish(settings, suite, host.architecture, identity, tell)) as base:
-        return sources.index(base, places.cache(settings), directory, tell)
+        return sources.index(_archive(settings, host, base), directory, tell)
+
+
+def _archive(settings: Settings, host: Host, base: Base) -> sources.Archive:
+    return sources.Archive(base, places.cache(settings), of_installing(settings, host, base.identity))
 
 
 def wish(settings: Settings, suite: str, architecture: str, identity: Identity, tell: Observer) -> bases.Wish:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bwbuild.build import ground, places
 from bwbuild.build.plan import choose_identity
+from bwbuild.build.watch.bounds import of_installing
 from bwbuild.config.settings import Settings
 from bwbuild.errors import OutputError, UsageError
 from bwbuild.events import Level, Notice, Tell, notices
@@ -78,11 +79,15 @@ def run(settings: Settings, wanted: bases.Wish, session: Session) -> int:
 
     :raises HostError: it can't be entered.
     """
+    host = read_host()
     with bases.opened(wanted) as base, workplace(places.cache(settings), "shell") as place:
+        foreign = base.suite.architecture != host.architecture
         chamber = Chamber(
             identity=base.identity,
             place=place,
             root=base.root,
+            # Nobody watches it: who sits before it has no limit of time.
+            bounds=of_installing(settings, host, base.identity, foreign=foreign),
             network=session.network,
             environment=session.environment,
         )

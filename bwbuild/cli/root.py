@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from bwbuild.root.bases import Stored, Wish
 
 _BASE = ("base.mirror", "base.components", "base.keyring", "identity", "cache")
+#: What holds back a shell of root.
+_HELD = ("seccomp", "limit.processes", "limit.files", "limit.tmp", "limit.shm")
 _ARCHITECTURE = click.option(
     "--architecture", metavar="ARCH", default=None, help="Of ARCH instead of this machine's own."
 )
@@ -80,7 +82,7 @@ def update(suite: str, *, architecture: str | None, **parameters: Any) -> None:
 
 
 @root.command()
-@with_settings(*_BASE, "base.refresh", "fetch")
+@with_settings(*_BASE, "base.refresh", "fetch", *_HELD)
 @_ARCHITECTURE
 @click.option("--network", is_flag=True, help="With the network.")
 @click.argument("suite")

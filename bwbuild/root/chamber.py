@@ -16,7 +16,7 @@ from pathlib import Path
 from bwbuild import process
 from bwbuild.errors import BwbuildError, HostError
 from bwbuild.host.mounts import type_of
-from bwbuild.root.bounds import NO_BOUNDS, Bounds
+from bwbuild.root.bounds import Bounds
 from bwbuild.root.space import FULL, full
 from bwbuild.sandbox import guard, runner
 from bwbuild.sandbox.bwrap import filter_words, mount_words
@@ -31,7 +31,7 @@ CAPABILITIES = "chown dac_override dac_read_search fowner fsetid kill setgid set
 _POLICY = "#!/bin/sh\nexit 101\n"
 _POLICY_FILE = "/usr/sbin/policy-rc.d"
 #: Where a program in a chamber can write to file systems in memory.
-WRITABLE = (Guest("/dev"), Guest("/run"), Guest("/tmp"), Guest("/var/tmp"))
+WRITABLE = (Guest("/dev"), Guest("/dev/shm"), Guest("/run"), Guest("/tmp"), Guest("/var/tmp"))
 #: Says that everything is mounted.
 _ENTERED = "entered"
 #: What tells the runner of bwrap's first process.
@@ -58,6 +58,7 @@ class Chamber:
     """A root with a writable layer over it.
 
     :ivar root: of a base; nothing is written there.
+    :ivar bounds: how a program is watched, and what holds back the system calls of all that run.
     :ivar layer: what is written stays below it in ``upper``, which exists; None: nothing stays.
     :ivar place: an empty directory to work in, on a file system that carries an upper layer.
     :ivar over: upper directories of complete layers, which lie over the root, the uppermost first.
@@ -65,12 +66,12 @@ class Chamber:
     :ivar shown: the same for those that are only read.
     :ivar capabilities: those of root inside.
     :ivar permits: what a program that is watched was granted.
-    :ivar bounds: how it is watched, and what holds back the system calls of all that run.
     """
 
     identity: Identity
     place: Path
     root: Path
+    bounds: Bounds
     layer: Path | None = None
     over: tuple[Path, ...] = ()
     network: bool = False
@@ -79,7 +80,6 @@ class Chamber:
     environment: Mapping[str, str] = field(default_factory=dict)
     capabilities: str = CAPABILITIES
     permits: Permits = NO_PERMITS
-    bounds: Bounds = NO_BOUNDS
 
     def run(self, argv: Sequence[str], line: Callable[[str], None] | None = None) -> process.Completed:
         """Run a program of the root to its end; the caller judges its exit status.
@@ -221,11 +221,14 @@ class Chamber:
         for name, value in (_ENVIRONMENT | more | dict(self.environment)).items():
             yield from ("--setenv", name, value)
         yield from ("--bind", "ns/root", "/", "--proc", "/proc", "--dev", "/dev")
-        tmp = self.bounds.ceilings.tmp
-        size = () if tmp is None else ("--size", str(tmp))
+        shm, tmp = (_size(most) for most in (self.bounds.ceilings.shm, self.bounds.ceilings.tmp))
+        # Semaphores of POSIX are made there by everybody.
+        yield from ("--perms", "1777", *shm, "--tmpfs", "/dev/shm")
         for place in ("/tmp", "/var/tmp"):
-            yield from ("--perms", "1777", *size, "--tmpfs", place)
-        yield from (*size, "--tmpfs", "/run", "--ro-bind", "ns/policy", _POLICY_FILE)
+            yield from ("--perms", "1777", *tmp, "--tmpfs", place)
+        # Where /var/lock leads.
+        yield from (*tmp, "--tmpfs", "/run", "--perms", "1777", "--dir", "/run/lock")
+        yield from ("--ro-bind", "ns/policy", _POLICY_FILE)
         if self.network:
             for path in ("/etc/resolv.conf", "/etc/hosts"):
                 yield from ("--ro-bind-try", path, path)
@@ -239,3 +242,7 @@ class Chamber:
             yield from ("--ro-bind", str(outside), inside)
         for mount in self.permits.mounts:
             yield from map(str, mount_words(mount))
+
+
+def _size(most: int | None) -> tuple[str, ...]:
+    return () if most is None else ("--size", str(most))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from bwbuild import process
 from bwbuild.errors import SourceError
 from bwbuild.events import Level, Notice, Observer, Text
+from bwbuild.root.bounds import Bounds
 from bwbuild.root.chamber import Chamber
 from bwbuild.root.ground import Base
 from bwbuild.root.workplace import workplace
@@ -43,42 +45,58 @@ chown "$2:$3" "$1"
 """
 
 
-def fetch(base: Base, cache: Path, name: str, directory: Path, tell: Observer) -> Path:
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """Where sources come from: the suite of a base, by apt, which is held back by ``bounds``."""
+
+    base: Base
+    cache: Path
+    bounds: Bounds
+
+
+def fetch(archive: Archive, name: str, directory: Path, tell: Observer) -> Path:
     """Fetch a source package into the empty ``directory``; the path of its .dsc there.
 
     :param name: of the source, with ``=VERSION`` behind it for another than the newest.
     :raises SourceError: the suite does not have it, or it can't be fetched.
     """
-    tell(Notice(Level.INFO, f"fetching {name} from {base.suite.name}"))
-    done = _run(base, cache, directory, (_FETCH, name))
+    suite = archive.base.suite.name
+    tell(Notice(Level.INFO, f"fetching {name} from {suite}"))
+    done = _run(archive, directory, (_FETCH, name))
     tell(Text(done.text))
     found = sorted(directory.glob("*.dsc"))
     if done.returncode != 0 or len(found) != 1:
         lines = (done.stdout + done.stderr).decode("utf-8", "replace").splitlines()
-        raise unfetched(name, base.suite.name, lines)
+        raise unfetched(name, suite, lines)
     return found[0]
 
 
-def index(base: Base, cache: Path, directory: Path, tell: Observer) -> Path:
-    """The index of all sources of a base's suite, as a file in the empty ``directory``.
+def index(archive: Archive, directory: Path, tell: Observer) -> Path:
+    """The index of all sources of the suite, as a file in the empty ``directory``.
 
     :raises SourceError: it can't be fetched.
     """
-    suite = base.suite.name
+    suite = archive.base.suite.name
     tell(Notice(Level.INFO, f"fetching the index of the sources of {suite}"))
-    done = _run(base, cache, directory, (_INDEX, "Sources"))
+    done = _run(archive, directory, (_INDEX, "Sources"))
     if done.returncode != 0:
         lines = (done.stdout + done.stderr).decode("utf-8", "replace").splitlines()
         raise unfetched("the index of the sources", suite, lines)
     return directory / "Sources"
 
 
-def _run(base: Base, cache: Path, directory: Path, what: tuple[str, str]) -> process.Completed:
+def _run(archive: Archive, directory: Path, what: tuple[str, str]) -> process.Completed:
     """Run a script and its argument where the sources of the suite are known, in ``directory``."""
     script, argument = what
-    with workplace(cache, "source") as place:
+    base = archive.base
+    with workplace(archive.cache, "source") as place:
         chamber = Chamber(
-            identity=base.identity, place=place, root=base.root, network=True, binds={_INSIDE: directory}
+            identity=base.identity,
+            place=place,
+            root=base.root,
+            bounds=archive.bounds,
+            network=True,
+            binds={_INSIDE: directory},
         )
         owner = (str(os.getuid()), str(os.getgid()))
         # A caller who is root has no number inside; he may read and remove everybody's files anyway.

@@ -133,7 +133,9 @@ def _compared(  # noqa: PLR0917 - all that an installation is told from
 ) -> Installation:
     """How a layer differs from what it lies over."""
     base = there.base
-    looking = Chamber(base.identity, place / "look", base.root, over=over, shown={_LAYER: upper})
+    looking = Chamber(
+        base.identity, place / "look", base.root, there.wish.bounds, over=over, shown={_LAYER: upper}
+    )
     done = looking.run(("perl", "-e", _LOOK))
     if done.returncode != 0:
         details = done.stderr.decode("utf-8", "replace").splitlines()[-5:]
@@ -214,7 +216,8 @@ def _files(there: Root, place: Path) -> Path:
 
 
 def _download(wish: layers.Wish, names: Sequence[str], work: Path, place: Path) -> None:
-    chamber = Chamber(wish.base.identity, work, wish.base.root, network=wish.fetch, binds={_LAYER: place})
+    base, binds = wish.base, {_LAYER: place}
+    chamber = Chamber(base.identity, work, base.root, wish.bounds, network=wish.fetch, binds=binds)
     words = ("apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", *names)
     done = chamber.run(("sh", "-c", f'cd {_LAYER}; exec "$@"', "sh", *words))
     if done.returncode != 0:

@@ -177,7 +177,7 @@ def opened(wanted: Wanted) -> Iterator[Root]:
             try:
                 layer = stack.enter_context(layers.opened(wish))
             except DependencyError as error:
-                _check_known(base, cache, (*wanted.subject.names, *wanted.besides), error)
+                _check_known(wish, (*wanted.subject.names, *wanted.besides), error)
                 raise
             ground = Ground(base, layer, "", "", root_names(base.root))
             root = Root(ground, tried, wish)
@@ -186,10 +186,11 @@ def opened(wanted: Wanted) -> Iterator[Root]:
             yield Root(Ground(base, layer, passwd, group, ground.root_names, installed(status)), tried, wish)
 
 
-def _check_known(base: Base, cache: Path, names: Sequence[str], error: DependencyError) -> None:
+def _check_known(wish: layers.Wish, names: Sequence[str], error: DependencyError) -> None:
     """Raise where the suite does not have one of ``names``, with those that are near."""
-    with workplace(cache, "names") as place:
-        known = set(Chamber(base.identity, place, base.root).run(_NAMES).text.split())
+    base = wish.base
+    with workplace(wish.cache, "names") as place:
+        known = set(Chamber(base.identity, place, base.root, wish.bounds).run(_NAMES).text.split())
     unknown = [name for name in names if name not in known]
     if known and unknown:
         near = difflib.get_close_matches(unknown[0], sorted(known), n=3, cutoff=0.7)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import subprocess
@@ -13,8 +12,8 @@ from pathlib import Path
 
 import pytest
 import seccomp
-from field import SHELTER, Attack, Field, Scene, Stage
-from stages import writes
+from field import Attack, Field, Scene, Stage
+from stages import alone, writes
 from support import PATIENCE, PYTHON, processes, wait_for
 
 NO_PROCESSES = "it has a pid namespace of its own"
@@ -99,14 +98,6 @@ def daemon(where: Field) -> Iterator[Scene]:
         return bool(found)
 
     yield Scene(running)
-
-
-@contextmanager
-def alone() -> Iterator[None]:
-    """Let no other process of the tests take meanwhile what all of the machine share."""
-    with (SHELTER / f"bwbuild-attack.{os.getuid()}").open("w") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)
-        yield
 
 
 def watched(program: str, answer: str, *words: str) -> Stage:

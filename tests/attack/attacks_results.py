@@ -145,6 +145,7 @@ RESULTS = [
         "makes its package a terabyte of nothing",
         published(lambda path: path.stat().st_size > 1 << 39),
         package="hostile-sparse",
+        not_by_sbuild="to copy a terabyte of nothing would fill the disk",
     ),
     Attack(
         "other contents",

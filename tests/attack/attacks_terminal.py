@@ -41,12 +41,16 @@ def on_terminal(judge: Callable[[int, bytes], bool], typed: bytes = b"") -> Stag
             # Nobody could write much to a terminal that shows nothing.
             reading = pool.submit(_received, ours, done)
 
+            def shown() -> str:
+                done.set()
+                return reading.result().decode("utf-8", "surrogateescape")
+
             def decide(_: str) -> bool:
                 done.set()
                 return judge(theirs, reading.result())
 
             try:
-                yield Scene(decide, options=_session(options))
+                yield Scene(decide, options=_session(options), wrote=lambda _: shown())
             finally:
                 done.set()
         os.close(ours)
@@ -118,7 +122,11 @@ def appended_log(where: Field) -> Iterator[Scene]:
     path.write_text("earlier line\n")
     with path.open("ab") as stream:
         options = {"stdout": stream, "stderr": stream}
-        yield Scene(lambda _: "earlier line" not in path.read_text(), options=options)
+        yield Scene(
+            lambda _: "earlier line" not in path.read_text(),
+            options=options,
+            wrote=lambda _: path.read_text("utf-8", "surrogateescape"),
+        )
 
 
 @contextmanager

@@ -14,12 +14,17 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from support import PATIENCE, PYTHON, Desk, Rules, discard, make_tree
+from support import PATIENCE, PYTHON, ROOT, Desk, Rules, discard, make_tree
 
 CLASSIC = Path(__file__).with_name("classic")
-#: What sbuild's log has once the build itself begins.
-_BUILDS = "dpkg-buildpackage: info: source package"
-PACKAGES = Path(__file__).resolve().parents[2] / "testpkgs"
+#: What a program writes before all else. It has it in parts only, so that who shows the program without
+#: running it, such as make or an error, does not write it as well.
+_RAN = "RAN-@RUN@"
+_SAYS_IN_SHELL = "printf 'RAN-%s\\n' @RUN@\n"
+_SAYS_IN_PYTHON = "print('RAN', '@RUN@', sep='-', flush=True)\n"
+#: What a package has done before it comes to this, by its debian/rules, is its attack.
+_PACKED = "dpkg-deb: building package"
+PACKAGES = ROOT / "testpkgs"
 #: Neither pytest's directories nor /tmp, which the classic script shows inside as a whole.
 SHELTER = Path("/var/tmp")
 
@@ -35,8 +40,8 @@ class Way(Enum):
     SBUILD = "sbuild"
 
 
-class NotBuilt(Exception):  # noqa: N818 - it is said of the way, not of the attack
-    """sbuild never came to the build, so the attack was not tried; the end of what it wrote."""
+class NotRun(Exception):  # noqa: N818 - it is said of the way, not of the attack
+    """The way never came to the program, so the attack was not tried; the end of what the way wrote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,8 @@ class Scene:
     environment: Mapping[str, str] = field(default_factory=dict)
     #: what is put before the command
     prefix: tuple[str, ...] = ()
+    #: what was written, also where ``options`` lead it elsewhere; it gets what came to the test
+    wrote: Callable[[str], str] = lambda written: written
 
 
 Stage = Callable[[Field], AbstractContextManager[Scene]]
@@ -111,6 +118,8 @@ class Attack:
     why_not: str = ""
     #: why bwbuild does not stop it yet
     gap: str = ""
+    #: why nobody should have sbuild run it
+    not_by_sbuild: str = ""
     #: whether README shows it
     telling: bool = False
 
@@ -126,12 +135,11 @@ def fields() -> Iterator[Callable[..., AbstractContextManager[Field]]]:
     top = Path(tempfile.mkdtemp(prefix="bwbuild-attack.", dir=SHELTER))
 
     @contextmanager
-    def make(*, in_home: bool = False) -> Iterator[Field]:
+    def make(*, in_home: bool = False, program: Path = ROOT) -> Iterator[Field]:
         own = Path(tempfile.mkdtemp(prefix="", dir=top))
         public = Path(tempfile.mkdtemp(prefix="bwbuild-attack.", dir="/tmp"))
-        found = Field(
-            own, in_home=in_home, names={"TOP": str(own), "TMP": str(public), "KEY": secrets.token_hex(16)}
-        )
+        found = Field(own, program=program, in_home=in_home, names={"TOP": str(own), "TMP": str(public)})
+        found.names.update(KEY=secrets.token_hex(16), RUN=secrets.token_hex(16))
         found.names.update(HOME=str(found.home), PARENT=str(found.parent), TREE=str(found.tree))
         found.parent.mkdir(parents=True)
         try:
@@ -157,7 +165,7 @@ def _remove(path: Path) -> None:
 def attacked(attack: Attack, way: Way, where: Field) -> bool:
     """Whether ``attack`` succeeds when it is run by ``way``.
 
-    :raises NotBuilt: it was never run.
+    :raises NotRun: it was never run, so that its failure says nothing.
     """
     is_build = bool(attack.target or attack.package) or way is Way.SBUILD
     if attack.package:
@@ -170,21 +178,33 @@ def attacked(attack: Attack, way: Way, where: Field) -> bool:
             argv = _build_words(way, attack, where)
         else:
             argv = _command_words(way, _words(attack, where))
-        written = _start(where, argv, scene)
-        # Its clean target runs before, its build does not where the chroot lacks something. What is written
-        # to elsewhere is not seen here.
-        tells = way is Way.SBUILD and attack.target != "clean" and "stdout" not in scene.options
-        if tells and _BUILDS not in written:
-            raise NotBuilt(written[-4000:])
+        runs = [_start(where, argv, scene)]
         if attack.again and way is not Way.SBUILD:
-            written = _start(where, _command_words(way, ("sh", "-c", where.fill(attack.again))), scene)
-        return scene.succeeded(written)
+            words = ("sh", "-c", where.fill(_SAYS_IN_SHELL + attack.again))
+            runs.append(_start(where, _command_words(way, words), scene))
+        if scene.succeeded(runs[-1]):
+            return True
+        proof = _PACKED if attack.package else where.fill(_RAN)
+        for written in runs:
+            seen = scene.wrote(written)
+            if proof not in seen and not (is_build and proof in _logged(where)):
+                raise NotRun((written or seen)[-4000:])
+        return False
+
+
+def _logged(where: Field) -> str:
+    """What logs beside the tree have of a build, which shows only the end of it elsewhere."""
+    logs = (path for path in where.parent.glob("*.build") if path.is_file())
+    return "".join(path.read_text("utf-8", "surrogateescape") for path in logs)
+
+
+def _program(attack: Attack, where: Field) -> str:
+    says = _SAYS_IN_PYTHON if attack.python else _SAYS_IN_SHELL
+    return where.fill(says + (attack.python or attack.script))
 
 
 def _words(attack: Attack, where: Field) -> tuple[str, ...]:
-    if attack.python:
-        return (PYTHON, "-c", where.fill(attack.python))
-    return ("sh", "-c", where.fill(attack.script))
+    return (PYTHON if attack.python else "sh", "-c", _program(attack, where))
 
 
 def _line(attack: Attack) -> str:
@@ -199,7 +219,7 @@ def _write(attack: Attack, where: Field) -> None:
     """The program as a file of the tree, and its line in a target for which the tiny package has no place."""
     if attack.package:
         return
-    (where.tree / "debian" / "attack").write_text(where.fill(attack.script or attack.python))
+    (where.tree / "debian" / "attack").write_text(_program(attack, where))
     if attack.target == "clean":
         rules = where.tree / "debian" / "rules"
         rules.write_text(rules.read_text() + f"\t{_line(attack)}\n")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from field import Field, Scene, Stage, same_user_files
+from field import SHELTER, Field, Scene, Stage, same_user_files
 
 Judge = Callable[[Field], bool]
 
@@ -195,3 +196,27 @@ def both(*stages: Stage) -> Stage:
             yield scenes[-1]
 
     return stage
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Let no other process of the tests take meanwhile what all of the machine share."""
+    path = SHELTER / f"bwbuild-attack.{os.getuid()}"
+    turn = _turn(path)
+    try:
+        yield
+    finally:
+        # Who waits for this file finds that it has lost its name, and takes the next one.
+        path.unlink()
+        os.close(turn)
+
+
+def _turn(path: Path) -> int:
+    """A descriptor of the locked file that has the name ``path``."""
+    while True:
+        turn = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(turn), path.stat()):
+                return turn
+        os.close(turn)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import signal
 import subprocess
@@ -13,10 +14,15 @@ import made_suites as suites
 import pytest
 from made_suites import OTHER, OWN, Bases, command, set_depends, set_distribution
 from support import Desk, as_user, discard, gnupg_home, make_desk, need, processes, wait_for
+from test_shell import PROMPT, in_front, start
 
 from bwbuild.host.facts import read_caller
 
 pytestmark = as_user
+
+
+#: As printf takes it.
+CONTROL = r"Package: bwt-x\nVersion: 1\nArchitecture: all\nMaintainer: A <a@example.org>\nDescription: x\n"
 
 
 def layers(top: Path) -> list[Path]:
@@ -289,6 +295,38 @@ def test_list_shell_and_clean(bases: Bases, top: Path) -> None:
     assert "1 choices of packages by apt" in listed
     assert "layer" not in desk.ok("clean", "--older-than", "1").out
     assert list((top / "cache" / "work").iterdir()) == []
+
+
+def test_shell_on_a_terminal(bases: Bases, top: Path) -> None:
+    """What holds it back takes nothing of job control, nor apt and dpkg."""
+    session = start(bases.desk(top), "root", "shell", OWN)
+    try:
+        session.read(rb"# ", 300)
+        session.type("PS1='READY''> '; bind 'set enable-bracketed-paste off'; stty -echoctl\n")
+        session.read(PROMPT)
+        assert session.command("grep Seccomp: /proc/self/status") == "Seccomp:\t2\n"
+        session.type("sleep 100\n")
+        session.read(rb"sleep 100\r\n")
+        wait_for(lambda: in_front(session, "sleep"))
+        session.type("\x1a")
+        assert b"Stopped" in session.read(PROMPT)
+        session.type("fg\n")
+        session.read(rb"sleep 100\r\n")
+        wait_for(lambda: in_front(session, "sleep"))
+        session.type("\x03")
+        session.read(PROMPT)
+        session.command(
+            f"cd /tmp; mkdir -p x/DEBIAN; printf '{CONTROL}' > x/DEBIAN/control; dpkg-deb -b x x.deb"
+        )
+        assert session.command("apt-get install -y -qq ./x.deb > said 2>&1 || cat said") == ""
+        assert session.command("dpkg-query -Wf '${Status}\\n' bwt-x") == "install ok installed\n"
+        session.type("exit 5\n")
+        assert session.end() == 5
+    finally:
+        if session.pid:
+            os.kill(session.pid, 9)
+            os.waitpid(session.pid, 0)
+        os.close(session.terminal)
 
 
 def test_base_in_use_is_not_removed(bases: Bases, top: Path) -> None:

@@ -96,6 +96,19 @@ def test_tests_of_a_source_have_nothing_of_the_callers(desk: Desk) -> None:
     assert "\nAutopkgtest: pass\n" in desk.log()
 
 
+def test_a_shell_of_a_base_has_nothing_of_the_callers(desk: Desk) -> None:
+    script = NOSY.replace("/usr/share/bwt-harm", "/tmp/bwt-harm")
+    shown = f"({script})\ncat /tmp/bwt-harm; grep -m1 Seccomp: /proc/self/status; ulimit -n"
+    found = with_secrets(desk, "root", "shell", OWN, "--limit-files", "99", "--", "sh", "-c", shown)
+    assert found == "Seccomp:\t2\n99\n"
+
+
+def test_everybody_of_a_base_has_shared_memory_and_locks(desk: Desk) -> None:
+    words = ("--limit-shm", "1M", "--", "setpriv", "--reuid=1", "--regid=1", "--clear-groups", "sh", "-c")
+    script = "touch /dev/shm/x /run/lock/x /var/lock/y; df --output=size /dev/shm"
+    assert desk.ok("root", "shell", OWN, *words, script).out.split()[-1] == "1024"
+
+
 @pytest.mark.parametrize(
     "limit", ["memory", *(pytest.param(name, marks=pytest.mark.long) for name in ("silence", "processes"))]
 )

@@ -34,11 +34,12 @@ CHAMBER = """\
 import sys
 from pathlib import Path
 from bwbuild.host.facts import read_host
+from bwbuild.root.bounds import NO_BOUNDS
 from bwbuild.root.chamber import Chamber
 from bwbuild.sandbox.identity import choose
 place = Path(sys.argv[1])
 (place / "work").mkdir(parents=True)
-Chamber(choose(read_host(), None), place / "work", place / "root").run(["sleep", "60"])
+Chamber(choose(read_host(), None), place / "work", place / "root", NO_BOUNDS).run(["sleep", "60"])
 """
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 
 import pytest
@@ -11,11 +11,11 @@ from made_bases import IDENTITY
 from bwbuild import process
 from bwbuild.errors import ExitStatus, LimitError
 from bwbuild.process import Completed
-from bwbuild.root.bounds import Bounds
-from bwbuild.root.chamber import Chamber
+from bwbuild.root.bounds import NO_BOUNDS, Bounds
+from bwbuild.root.chamber import WRITABLE, Chamber
 from bwbuild.sandbox import runner
 from bwbuild.sandbox.scope import Scope
-from bwbuild.sandbox.spec import Ceilings, Filter, Restraints
+from bwbuild.sandbox.spec import Ceilings, Filter, Guest, Restraints
 from bwbuild.sandbox.syscalls import Group
 
 
@@ -23,7 +23,7 @@ from bwbuild.sandbox.syscalls import Group
 def chamber(tmp_path: Path) -> Chamber:
     place = tmp_path / "work" / "apt-1"
     place.mkdir(parents=True)
-    return Chamber(identity=IDENTITY, place=place, root=tmp_path / "base's root")
+    return Chamber(identity=IDENTITY, place=place, root=tmp_path / "base's root", bounds=NO_BOUNDS)
 
 
 def script(chamber: Chamber, monkeypatch: pytest.MonkeyPatch, *argv: str) -> str:
@@ -62,9 +62,20 @@ def test_proxies_of_the_caller_are_there_with_the_network(
 
 def test_file_systems_in_memory_have_a_size(chamber: Chamber, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "--size" not in script(chamber, monkeypatch, "true")
-    text = script(replace(chamber, bounds=Bounds(ceilings=Ceilings(tmp=77))), monkeypatch, "true")
+    text = script(replace(chamber, bounds=Bounds(ceilings=Ceilings(tmp=77, shm=66))), monkeypatch, "true")
     for place in ("/tmp", "/var/tmp", "/run"):
-        assert f"--size 77 --tmpfs {place}" in text
+        assert f"--size 77 --tmpfs {place} " in text
+    assert "--size 66 --tmpfs /dev/shm " in text
+
+
+def test_places_that_everybody_writes_to_are_open(chamber: Chamber, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = script(chamber, monkeypatch, "true")
+    for place in ("/tmp", "/var/tmp", "/dev/shm"):
+        assert f"--perms 1777 --tmpfs {place} " in text
+    # It would be hidden by what is mounted above it.
+    assert text.index("--dev /dev ") < text.index("--tmpfs /dev/shm ")
+    assert "--tmpfs /run --perms 1777 --dir /run/lock " in text
+    assert Guest("/dev/shm") in WRITABLE
 
 
 def test_what_is_watched_has_the_kernels_limits(chamber: Chamber, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,6 +95,11 @@ def test_what_is_watched_has_the_kernels_limits(chamber: Chamber, monkeypatch: p
     assert words in text
     (launch,) = launches
     assert (launch.timeout, launch.scope) == (7.0, scope)
+
+
+def test_nobody_forgets_bounds() -> None:
+    (bounds,) = (field for field in fields(Chamber) if field.name == "bounds")
+    assert bounds.default is MISSING
 
 
 def test_restraints_hold_for_all_that_run(chamber: Chamber, monkeypatch: pytest.MonkeyPatch) -> None:
