@@ -125,7 +125,7 @@ class Bench:
     :ivar output: gets what they write.
     :ivar bounds: of each; ``installing``: of the installation of what they need.
     :ivar permits: what the source's own tests were granted; ``traffic`` reads what they send.
-    :ivar grants: the command that grants the network to them.
+    :ivar remedy: what would have the network be granted to them.
     """
 
     base: Base
@@ -137,7 +137,7 @@ class Bench:
     fetch: bool = True
     permits: Permits = NO_PERMITS
     traffic: Traffic | None = None
-    grants: str = ""
+    remedy: str = ""
 
     @contextmanager
     def tools(self, depends: str, extra: Extra | None = None) -> Iterator[Layer]:
