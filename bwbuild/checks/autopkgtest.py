@@ -91,7 +91,6 @@ class _Run:
         source = subject.inside(subject.dsc) if subject.dsc else f"{TREE}/"
         words = (
             *(NAME, "--no-built-binaries", f"--needs-internet={network}", "--no-apt-fallback"),
-            *(f"--env={name}={value}" for name, value in permits.environment.items()),
             *(f"--user={BUILD_USER}", f"--output-dir={HOME}/tests"),
             *(f"--test-name={name}" for name in names),
             *self.options,

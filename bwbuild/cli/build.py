@@ -47,7 +47,7 @@ def build(source: str, *, dry_run: bool, **parameters: Any) -> int:
             plan = make_plan(found)
             if dry_run:
                 sys.stdout.flush()
-                sys.stdout.buffer.write(os.fsencode(plan.script))
+                sys.stdout.buffer.write(os.fsencode(plan.printed))
                 return 0
             return _build(plan, stream)
     except BwbuildError as error:
