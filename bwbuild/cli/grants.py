@@ -149,7 +149,7 @@ def _lines(item: Grant) -> tuple[str, str]:
 
     said = {"always": "granted", "never": "denied", "no": "asked for"}[item.answer.value]
     required = ", required" if item.request.required else ""
-    used = f", used on {visible(item.used)}" if item.used else ", no use was seen"
+    used = f", {visible(item.use) or 'no use was seen'}"
     required += used if said == "granted" else ""
     return (
         f"{visible(item.source)}: {visible(str(item.request))}: {said} since {visible(item.since)}{required}",

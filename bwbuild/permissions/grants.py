@@ -34,7 +34,8 @@ _LARGEST, _LARGEST_WAITING = 8 << 20, 1 << 20
 class Grant:
     """An answer to a request of the source called ``source``: always or never; no: it waits for one.
 
-    :ivar since: the day, as ``2026-01-31``; ``used``: that of the last build that is known to have used it.
+    :ivar since: the day, as ``2026-01-31``; ``used``: that of the last build that is known to have used it;
+        ``unused``: that of the last one since then that is known not to have.
     """
 
     source: str
@@ -42,6 +43,14 @@ class Grant:
     answer: Answer
     since: str
     used: str = ""
+    unused: str = ""
+
+    @property
+    def use(self) -> str:
+        """What is known of its use; empty: nothing."""
+        if not self.used:
+            return f"never used, as the build of {self.unused} shows" if self.unused else ""
+        return f"used on {self.used}" + (f", but not on {self.unused}" if self.unused else "")
 
     def plain(self) -> dict[str, object]:
         """As JSON has it."""
@@ -54,6 +63,7 @@ class Grant:
             "answer": self.answer.value,
             "since": self.since,
             "used": self.used,
+            "unused": self.unused,
         }
 
 
@@ -131,18 +141,20 @@ def wait(path: Path, source: str, waiting: Iterable[Request], asked: Collection[
         _change(path, lambda old: (*(grant for grant in old if not is_stale(grant)), *new))
 
 
-def mark_used(path: Path, source: str, requests: Collection[Request]) -> None:
-    """Remember of those kept answers that what they granted was used today.
+def mark(path: Path, source: str, used: Mapping[Request, bool]) -> None:
+    """Remember of those kept answers whether what they granted was used today.
 
     :raises ConfigurationError: it can't be read or written.
     """
     today = datetime.now(UTC).date().isoformat()
 
-    def is_meant(grant: Grant) -> bool:
-        return grant.source == source and grant.request in requests and grant.used != today
+    def marked(grant: Grant) -> Grant:
+        if grant.source != source or grant.request not in used:
+            return grant
+        return replace(grant, used=today, unused="") if used[grant.request] else replace(grant, unused=today)
 
-    if any(map(is_meant, load(path))):
-        _change(path, lambda old: tuple(replace(g, used=today) if is_meant(g) else g for g in old))
+    if any(marked(grant) != grant for grant in load(path)):
+        _change(path, lambda old: tuple(map(marked, old)))
 
 
 def remove(path: Path, wanted: Callable[[Grant], bool]) -> tuple[Grant, ...]:
@@ -240,7 +252,8 @@ def _grant(entry: Mapping[str, object]) -> Grant:
     if not isinstance(required, bool) or answer is Answer.ONCE:
         raise ValueError("an answer that is not kept")
     request = Request(parse(_line(entry["permission"])), reason, Purpose(entry["for"]), required)
-    return Grant(source, request, answer, since, _line(entry.get("used", "")))
+    used, unused = (_line(entry.get(key, "")) for key in ("used", "unused"))
+    return Grant(source, request, answer, since, used, unused)
 
 
 def _line(value: object) -> str:
