@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from made_plans import inputs
 from support import make_tree
 
-from bwbuild.build.granted.handshake import opened, store
+from bwbuild.build.granted.handshake import opened, requests_in, store
+from bwbuild.build.plan import make_plan
 from bwbuild.errors import PermissionsError
 from bwbuild.events import Event
 from bwbuild.permissions import grants
-from bwbuild.permissions.answers import Answer
+from bwbuild.permissions.answers import Answer, Wishes, decide
 from bwbuild.permissions.asked import FILE, Purpose, Request
 
 ASKS = """\
@@ -42,6 +44,9 @@ def test_what_is_asked_for_tests_is_for_tests(required: str, tmp_path: Path) -> 
     assert (asked, told) == ([], [])
     # It can be granted by the source's name.
     assert [item.answer for item in grants.load(store(environment))] == [Answer.NO]
+    (request,) = requests_in(tree)
+    granted = replace(found, decisions=decide((request,), Wishes(allow=(request.permission,))))
+    assert not [note for note in make_plan(granted).notes if "env=TOKEN" in note.text]
     testing = inputs(tree=str(tree), caller_environment=environment, autopkgtest=True)
     if required == "true":
         with pytest.raises(PermissionsError, match="env=TOKEN for its tests"):

@@ -57,7 +57,8 @@ def opened(inputs: Inputs, ask: Ask | None, tell: Tell) -> Iterator[Inputs]:
     """
     decisions = _decided(inputs, ask, tell)
     given = granted(decisions)
-    of_tests = granted(decisions, Purpose.TESTS) if Purpose.TESTS in _run(inputs) else ()
+    purposes = terms.purposes(inputs.settings, command=bool(inputs.command))
+    of_tests = granted(decisions, Purpose.TESTS) if Purpose.TESTS in purposes else ()
     both = tuple(dict.fromkeys((*given, *of_tests)))
     with ExitStack() as stack:
         available = _available(inputs, both, stack, tell)
@@ -109,7 +110,7 @@ def _decided(inputs: Inputs, ask: Ask | None, tell: Tell) -> tuple[Decision, ...
     requests = requests_in(inputs.source.tree)
     kept = grants.kept(grants.load(path), name) if requests else {}
     wishes = terms.wishes(inputs.settings, kept)
-    purposes = _run(inputs)
+    purposes = terms.purposes(inputs.settings, command=bool(inputs.command))
     questions = tuple(
         request
         for request in open_questions(requests, wishes)
@@ -130,12 +131,6 @@ def _decided(inputs: Inputs, ask: Ask | None, tell: Tell) -> tuple[Decision, ...
     return decisions
 
 
-def _run(inputs: Inputs) -> tuple[Purpose, ...]:
-    """What is to run: requests for anything else are nothing to ask about, and end no build."""
-    tests = inputs.settings.autopkgtest and not inputs.command
-    return (Purpose.BUILD, Purpose.TESTS) if tests else (Purpose.BUILD,)
-
-
 def _remember(path: Path, source: str, decisions: Iterable[Decision], tell: Tell) -> None:
     """What waits for an answer can then be granted by the source's name."""
     requests = tuple(item.request for item in decisions if item.request)
@@ -154,7 +149,7 @@ def _check(inputs: Inputs, decisions: tuple[Decision, ...]) -> None:
         why = terms.senseless(item.permission)
         if item.granted and why:
             raise ConfigurationError(f"{item.permission} can't be granted to a build", hint=why)
-    purposes = _run(inputs)
+    purposes = terms.purposes(inputs.settings, command=bool(inputs.command))
     missing = [item for item in unmet(decisions) if item.purpose in purposes]
     if missing and not inputs.command:
         source = inputs.source.name

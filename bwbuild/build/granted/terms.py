@@ -29,6 +29,15 @@ _SENSELESS_KEYS = {
 }
 
 
+def purposes(settings: Settings, *, command: bool) -> tuple[Purpose, ...]:
+    """What is to run: of requests for anything else nothing is asked or told, and they end no build.
+
+    :param command: it is a command in place of a build.
+    """
+    tests = settings.autopkgtest and not command
+    return (Purpose.BUILD, Purpose.TESTS) if tests else (Purpose.BUILD,)
+
+
 def wishes(settings: Settings, kept: Mapping[Request, Answer]) -> Wishes:
     """What the user said beforehand, the older options for the same things among it."""
     older = ((FOREIGN_ABI, settings.foreign_abi), (RAW_SYNC, not settings.suppress_sync))
