@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bwbuild import process
 from bwbuild.build import asked, ground, places
+from bwbuild.build.granted import terms
 from bwbuild.build.plan import Plan
 from bwbuild.build.watch.bounds import of_checks, of_installing
 from bwbuild.build.watch.limits import BreachError
@@ -67,7 +68,7 @@ def run(
                 fetch=plan.settings.fetch,
                 permits=plan.test_permits,
                 traffic=traffic,
-                grants=_granting(plan),
+                remedy=terms.of_tests(plan.source.name, NETWORK, plan.decisions),
             )
             for name in names:
                 tell(Section(name, 3))
@@ -78,12 +79,6 @@ def run(
         raise
     except BwbuildError as error:
         results += [_broken(name, error, tell) for name in names[len(results) :]]
-
-
-def _granting(plan: Plan) -> str:
-    """What grants the network to the tests: for good where the source asks for it."""
-    asks = any(item.permission == NETWORK and item.request for item in plan.decisions)
-    return f"bwbuild grant {plan.source.name} {NETWORK}" if asks else f"--allow {NETWORK}"
 
 
 def _checked(name: str, check: Callable[[], Result], tell: Observer) -> Result:

@@ -119,7 +119,7 @@ class Build:
 
     def run(self) -> Report:
         """Build, and report whatever happens."""
-        before = ChildTimes.now()
+        cpu = ChildTimes.now()
         clock = time.monotonic()
         failure: BwbuildError | None = None
         try:
@@ -137,9 +137,9 @@ class Build:
             what = f"{error.filename or 'a file'}: {error.strerror}"
             failure = OutputError(what, hint="df shows what is full; --scratch DIR names another workspace")
         report = account(self, failure)
-        wall = time.monotonic() - clock
-        resources = Resources.measured(wall, ChildTimes.now().since(before), self.peak, self.disk)
-        report = replace(report, resources=resources, finished=datetime.now(UTC), **self.using.account(self))
+        took = Resources.measured(time.monotonic() - clock, ChildTimes.now().since(cpu), self.peak, self.disk)
+        used = self.using.account(self, whole=failure is None)
+        report = replace(report, resources=took, finished=datetime.now(UTC), **used)
         self._record(report)
         for event in (*why(report), *summary(report)):
             self.log(event)

@@ -36,9 +36,10 @@ class Chosen:
 
 def notes_on(inputs: Inputs, chosen: Chosen) -> tuple[Notice, ...]:
     """All notes, in their order."""
+    purposes = terms.purposes(inputs.settings, command=bool(inputs.command))
     return (
         *_entry_notes(chosen.entry),
-        *terms.notes(inputs.decisions),
+        *terms.notes([item for item in inputs.decisions if item.purpose in purposes]),
         *_weakenings(inputs, chosen.identity),
         *chosen.workspace,
         *(Notice(Level.INFO, note) for note in chosen.jobs),

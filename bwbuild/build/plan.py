@@ -186,6 +186,11 @@ class Plan:
         """The launcher of the sandbox."""
         return script.launcher(self.sandbox, self.etc_files, f"The sandbox for {self.title}")
 
+    @property
+    def printed(self) -> str:
+        """It for somebody to read and to keep: variables that may be secret are those of who runs it."""
+        return replace(self, sandbox=replace(self.sandbox, by_name=self.permits.secret)).script
+
 
 def make_plan(inputs: Inputs) -> Plan:
     """Decide everything.

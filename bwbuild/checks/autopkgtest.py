@@ -60,9 +60,7 @@ def check(bench: Bench, subject: Subject, options: tuple[str, ...]) -> Result:
         return Result(NAME, Verdict.NONE, "the source has no tests")
     network = bench.permits.network is not None
     if not network and (names := of_the_network(ended.text)):
-        text = (
-            f"denied: the network, which {', '.join(names)} of the tests would need; {bench.grants} grants it"
-        )
+        text = f"denied: the network, which {', '.join(names)} of the tests would need; {bench.remedy}"
         bench.tell(Notice(Level.WARNING, text))
     native = bench.base.suite.architecture
     reader = Reader(bench.built(subject), subject.build_depends, native, network=network)
@@ -93,7 +91,6 @@ class _Run:
         source = subject.inside(subject.dsc) if subject.dsc else f"{TREE}/"
         words = (
             *(NAME, "--no-built-binaries", f"--needs-internet={network}", "--no-apt-fallback"),
-            *(f"--env={name}={value}" for name, value in permits.environment.items()),
             *(f"--user={BUILD_USER}", f"--output-dir={HOME}/tests"),
             *(f"--test-name={name}" for name in names),
             *self.options,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -20,6 +22,7 @@ from bwbuild.sandbox.identity import BUILD_USER
 from bwbuild.sandbox.network import NAMESERVER
 from bwbuild.sandbox.pcap import Traffic
 from bwbuild.sandbox.permits import NO_PERMITS, Permits
+from bwbuild.sandbox.spec import Identity
 from bwbuild.sandbox.syscalls import Group
 from bwbuild.sandbox.tail import Tail
 
@@ -27,6 +30,8 @@ from bwbuild.sandbox.tail import Tail
 _REMEMBERED = 4 << 20
 #: Where a chamber has what was built, the files for its /etc, and the home of the ordinary user.
 FILES, _ETC, HOME = PurePosixPath("/mnt"), PurePosixPath("/run/etc"), PurePosixPath("/home/check")
+#: And variables that were granted, which may be secret: a command line is everybody's to read, and in logs.
+_GRANTED = PurePosixPath("/run/granted")
 #: The tree that was built, where no source package was made.
 TREE = PurePosixPath("/opt")
 _CONTROL = """\
@@ -44,6 +49,7 @@ cp {_ETC}/* /etc/
 echo "{BUILD_USER}:*:1:0:99999:7:::" >> /etc/shadow
 mkdir -p {HOME}/tmp
 chown -R "$1:$2" {HOME}
+if [ -e {_GRANTED} ]; then . {_GRANTED}; fi
 export HOME={HOME} TMPDIR={HOME}/tmp
 shift 2
 cd {HOME}
@@ -125,7 +131,7 @@ class Bench:
     :ivar output: gets what they write.
     :ivar bounds: of each; ``installing``: of the installation of what they need.
     :ivar permits: what the source's own tests were granted; ``traffic`` reads what they send.
-    :ivar grants: the command that grants the network to them.
+    :ivar remedy: what would have the network be granted to them.
     """
 
     base: Base
@@ -137,7 +143,7 @@ class Bench:
     fetch: bool = True
     permits: Permits = NO_PERMITS
     traffic: Traffic | None = None
-    grants: str = ""
+    remedy: str = ""
 
     @contextmanager
     def tools(self, depends: str, extra: Extra | None = None) -> Iterator[Layer]:
@@ -202,13 +208,14 @@ class Bench:
             for name, text in self._etc(room.permits).items():
                 (place / "etc" / name).write_text(text, encoding="utf-8")
                 (place / "etc" / name).chmod(0o644)
+            shown = {**room.shown, str(_ETC): place / "etc", **_granted(room.permits, identity, place)}
             chamber = Chamber(
                 identity=identity,
                 place=place / "chamber",
                 root=self.base.root,
                 over=tuple(layer.upper for layer in room.layers),
                 binds=room.binds,
-                shown={**room.shown, str(_ETC): place / "etc"},
+                shown=shown,
                 capabilities=room.capabilities,
                 permits=room.permits,
                 bounds=self.bounds.lifting(*room.lifted),
@@ -235,6 +242,19 @@ class Bench:
         # Programs of users write to their home.
         passwd = files["passwd"].replace(":build user:/nonexistent:", f":build user:{HOME}:")
         return {**files, "passwd": passwd}
+
+
+def _granted(permits: Permits, identity: Identity, place: Path) -> Mapping[str, Path]:
+    """A file of ``place`` with the variables, for a chamber to show; nobody but its root can read it."""
+    if not permits.environment:
+        return {}
+    lines = (f"export {name}={shlex.quote(value)}\n" for name, value in permits.environment.items())
+    file = place / "granted"
+    file.touch(0o600)
+    file.write_bytes(os.fsencode("".join(lines)))
+    if identity.outer_first is not None:
+        os.chown(file, identity.outer_first, identity.outer_first)
+    return {str(_GRANTED): file}
 
 
 def unmet(error: DependencyError) -> str:

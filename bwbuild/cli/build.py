@@ -48,7 +48,7 @@ def build(source: str, *, dry_run: bool, **parameters: Any) -> int:
             plan = make_plan(found)
             if dry_run:
                 sys.stdout.flush()
-                script = os.fsencode(plan.script)
+                script = os.fsencode(plan.printed)
                 # A name of a directory may hold anything; in a file it has to stay what it is.
                 sys.stdout.buffer.write(escape(script) if sys.stdout.isatty() else script)
                 return 0

@@ -11,42 +11,90 @@ import click
 from bwbuild.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from bwbuild.deb.source import Source
+    from bwbuild.permissions.answers import Answer
     from bwbuild.permissions.asked import Request
     from bwbuild.permissions.grants import Grant
     from bwbuild.permissions.words import Permission
 
 
+_PURPOSES = click.Choice(["build", "tests"])
+
+
 @click.command()
 @click.option("--never", is_flag=True, help="Deny it for good instead.")
+@click.option("--for", "purpose", type=_PURPOSES, help="Only what is asked for that.")
 @click.argument("source")
 @click.argument("permission")
-def grant(source: str, permission: str, *, never: bool) -> int:
+def grant(source: str, permission: str, *, never: bool, purpose: str | None) -> int:
     """Grant PERMISSION to SOURCE, the name of a source package or a tree, as it asks for it now.
 
-    When SOURCE asks for it with another reason or purpose, it has to be granted anew.
+    When SOURCE asks for it with another reason or purpose, it has to be granted anew. What was answered
+    before stays, unless it is all that there is for --for.
     """
     from bwbuild.build.granted.handshake import keep, store  # noqa: PLC0415
     from bwbuild.build.granted.terms import senseless  # noqa: PLC0415 - --help needs none of them
     from bwbuild.permissions.answers import Answer  # noqa: PLC0415
+    from bwbuild.permissions.grants import kept, load  # noqa: PLC0415
 
-    name, requests = _requests(source)
+    path = store(os.environ)
+    known = load(path)
+    name, requests = _requests(source, known)
     wanted = _permission(permission)
     found = [request for request in requests if request.permission == wanted]
+    found = [request for request in found if purpose in (None, request.purpose.value)]
     if not found:
-        asked = ", ".join(dict.fromkeys(str(request.permission) for request in requests)) or "nothing"
-        raise UsageError(
-            f"{name} does not ask for {wanted}, as far as is known, but for {asked}",
-            hint=f"--allow {wanted} grants it to one build, whatever that asks for; a tree in place of"
-            " the name is looked into",
-        )
+        raise _unasked(name, requests, wanted, purpose)
     why = senseless(wanted)
     if why and not never:
         raise UsageError(f"{wanted} can't be granted to a build", hint=why)
     answer = Answer.NEVER if never else Answer.ALWAYS
-    keep(store(os.environ), name, dict.fromkeys(found, answer))
+    answered = kept(known, name)
+    chosen = _unanswered(name, found, answered, answer)
+    keep(path, name, dict.fromkeys(chosen, answer))
     for request in found:
-        click.echo(f"{name}: {request}: {answer.value}")
+        before = answered.get(request)
+        if request not in chosen:
+            said = f"{answered[request].value}, as before"
+        elif before is None or before is answer:
+            said = answer.value
+        else:
+            said = f"{answer.value}, no more {before.value}"
+        click.echo(f"{name}: {request}: {said}")
     return 0
+
+
+def _unasked(name: str, requests: Sequence[Request], wanted: Permission, purpose: str | None) -> UsageError:
+    from bwbuild.build.granted.terms import quoted  # noqa: PLC0415 - --help does not need it
+
+    asked = ", ".join(dict.fromkeys(map(str, requests))) or "nothing"
+    what = f"{wanted} for its {purpose}" if purpose else f"{wanted}"
+    return UsageError(
+        f"{name} does not ask for {what}, as far as is known, but for {asked}",
+        hint=f"--allow {quoted(wanted)} grants it to one build, whatever that asks for; a tree in place"
+        " of the name is looked into",
+    )
+
+
+def _unanswered(
+    name: str, found: Sequence[Request], answered: Mapping[Request, Answer], answer: Answer
+) -> Sequence[Request]:
+    """Those of ``found`` that wait for an answer; where none does, the one whose answer is to be another.
+
+    :raises UsageError: there are several of these.
+    """
+    waiting = [request for request in found if request not in answered]
+    others = [request for request in found if request in answered and answered[request] is not answer]
+    if waiting or len(others) < 2:
+        return waiting or others
+    said = ", ".join(f"{request} ({request.reason}): {answered[request].value}" for request in others)
+    raise UsageError(
+        f"{name} asks for that more than once, and you have answered: {said}",
+        hint="--for build or --for tests says which one is meant, a tree in place of the name which one it"
+        " asks now; bwbuild revoke has all of them asked again",
+    )
 
 
 @click.command()
@@ -70,20 +118,24 @@ def grants(*, as_json: bool) -> int:
 
 
 @click.command()
+@click.option("--for", "purpose", type=_PURPOSES, help="Only what is asked for that.")
 @click.argument("source")
 @click.argument("permission", required=False)
-def revoke(source: str, permission: str | None) -> int:
+def revoke(source: str, permission: str | None, *, purpose: str | None) -> int:
     """Forget what was answered for SOURCE, or for its PERMISSION alone, so that it is asked again."""
     from bwbuild.build.granted.handshake import store  # noqa: PLC0415 - --help needs neither
-    from bwbuild.permissions.grants import remove  # noqa: PLC0415
+    from bwbuild.permissions.grants import load, remove  # noqa: PLC0415
 
-    name = _name_of(source)
+    path = store(os.environ)
+    tree = _tree(source, load(path))
+    name = tree.name if tree else source
     wanted = None if permission is None else _permission(permission)
 
     def is_meant(item: Grant) -> bool:
-        return item.source == name and wanted in (None, item.request.permission)
+        of_purpose = purpose in (None, item.request.purpose.value)
+        return item.source == name and wanted in (None, item.request.permission) and of_purpose
 
-    gone = remove(store(os.environ), is_meant)
+    gone = remove(path, is_meant)
     if not gone:
         what = f"{wanted} of {name}" if wanted else name
         raise UsageError(f"there is no answer about {what}", hint="bwbuild grants lists all")
@@ -97,7 +149,7 @@ def _lines(item: Grant) -> tuple[str, str]:
 
     said = {"always": "granted", "never": "denied", "no": "asked for"}[item.answer.value]
     required = ", required" if item.request.required else ""
-    used = f", used on {visible(item.used)}" if item.used else ", no use was seen"
+    used = f", {visible(item.use) or 'no use was seen'}"
     required += used if said == "granted" else ""
     return (
         f"{visible(item.source)}: {visible(str(item.request))}: {said} since {visible(item.since)}{required}",
@@ -114,20 +166,29 @@ def _permission(text: str) -> Permission:
         raise UsageError(f"{text!r} is no permission", hint=f"expected {error}") from None
 
 
-def _requests(source: str) -> tuple[str, tuple[Request, ...]]:
+def _requests(source: str, known: Iterable[Grant]) -> tuple[str, tuple[Request, ...]]:
     """The source's name and what it asks for: a tree is read, of a name it is known from its last build."""
-    from bwbuild.build.granted.handshake import requests_in, store  # noqa: PLC0415 - --help needs none of them
-    from bwbuild.deb.source import find_tree, read_source  # noqa: PLC0415
-    from bwbuild.permissions.grants import load  # noqa: PLC0415
+    from bwbuild.build.granted.handshake import requests_in  # noqa: PLC0415 - --help does not need it
 
-    if Path(source).is_dir():
-        read = read_source(find_tree(Path(source)))
-        return read.name, requests_in(read.tree)
-    found = [item.request for item in load(store(os.environ)) if item.source == source]
-    return source, tuple(found)
+    known = tuple(known)
+    tree = _tree(source, known)
+    if tree is not None:
+        return tree.name, requests_in(tree.tree)
+    return source, tuple(item.request for item in known if item.source == source)
 
 
-def _name_of(source: str) -> str:
+def _tree(word: str, known: Iterable[Grant]) -> Source | None:
+    """The tree that ``word`` names; None: it is the name of a source.
+
+    A directory that happens to be called as a source is none: looking for a tree from there upwards would
+    find another source.
+    """
     from bwbuild.deb.source import find_tree, read_source  # noqa: PLC0415 - --help needs neither
 
-    return read_source(find_tree(Path(source))).name if Path(source).is_dir() else source
+    if word in (".", "..") or "/" in word:
+        return read_source(find_tree(Path(word)))
+    if not (Path(word) / "debian" / "changelog").is_file():
+        return None
+    found = read_source(Path(word).absolute())
+    is_another = found.name != word and any(item.source == word for item in known)
+    return None if is_another else found

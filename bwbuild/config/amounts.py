@@ -25,6 +25,8 @@ class Amount(Kind):
     #: with less or more nothing would start
     least: int = 1
     most: int = _LARGEST
+    #: there may be none
+    endless: bool = True
 
     @property
     @abstractmethod
@@ -43,12 +45,12 @@ class Amount(Kind):
     @property
     def words(self) -> Mapping[str, int | None]:
         """What is written in place of a number, and the value that it means."""
-        return {"auto": None, "never": 0} if self.auto else {"never": 0}
+        return {**({"auto": None} if self.auto else {}), **({"never": 0} if self.endless else {})}
 
     @property
     def expected(self) -> str:
         """The forms."""
-        return f"{', '.join(self.words)}, or {self.example}"
+        return f"{', '.join(self.words)}, or {self.example}" if self.words else self.example
 
     @property
     def metavar(self) -> str:

@@ -11,15 +11,15 @@ from bwbuild.permissions.words import CHOICES, OF_PROGRAMS, Permission, parse
 
 #: Limits that a permission may raise: name -> the kind of its value. ``time`` is the setting ``timeout``.
 LIMITS: Mapping[str, Kind] = {
-    "disk": Size(auto=False),
-    "files": Count(auto=False, most=MOST_FILES),
-    "log": Size(auto=False),
-    "memory": Size(auto=False),
-    "processes": Count(auto=False, most=MOST_PROCESSES),
-    "shm": Size(auto=False),
+    "disk": Size(auto=False, endless=False),
+    "files": Count(auto=False, endless=False, most=MOST_FILES),
+    "log": Size(auto=False, endless=False),
+    "memory": Size(auto=False, endless=False),
+    "processes": Count(auto=False, endless=False, most=MOST_PROCESSES),
+    "shm": Size(auto=False, endless=False),
     "silence": Duration(),
     "time": Duration(),
-    "tmp": Size(auto=False),
+    "tmp": Size(auto=False, endless=False),
 }
 #: Permissions that can be listed, and how others begin that anything may have.
 LISTED = tuple(f"{key}={word}" for key, words in CHOICES.items() for word in words)
@@ -39,7 +39,10 @@ def limit(permission: Permission) -> tuple[str, float]:
         raise ValueError("limit= and one of " + ", ".join(LIMITS))
     if text == "never":
         raise ValueError(f"limit={name}: and a number, for a limit can be raised and not be taken away")
-    number = kind.from_text(text)
+    try:
+        number = kind.from_text(text)
+    except ValueError as error:
+        raise ValueError(f"limit={name}: and {error}") from None
     assert isinstance(number, int | float)  # noqa: S101 - for the type checker
     return name, number
 

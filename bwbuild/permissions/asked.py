@@ -17,6 +17,7 @@ a regular file of a modest size, and whatever is not as it has to be ends the bu
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,6 +31,13 @@ from bwbuild.permissions.words import Permission, parse
 FILE = "debian/bwbuild.toml"
 #: Bytes of the file, characters of one of its lines, requests, and characters of a reason.
 LARGEST, LONGEST_LINE, MOST, LONGEST_REASON = 64 << 10, 4096, 64, 500
+#: Characters that look like a blank or like nothing, though they are letters, marks and signs by Unicode; a
+#: selector of a variant is one where it has nothing to select from.
+_BLANK = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0\U00016fe4\U0001d159\U000e0100-\U000e01ef]"
+    "|(?:^|[ \ufe00-\ufe0f])[\ufe00-\ufe0f]"
+)
+_NO_GAPS = "without characters that look like blanks, and without two blanks in a row"
 _KEYS = frozenset({"permission", "reason", "for", "required"})
 
 
@@ -131,6 +139,8 @@ def _request(number: int, table: Mapping[str, object]) -> Request:
         permission = parse(text)
     except ValueError as error:
         raise _wrong(f"{where}: permission is {_shown(text)}", f"expected {error}") from None
+    if "  " in text or _BLANK.search(text):
+        raise _wrong(f"{where}: permission is {_shown(text)}", f"expected a path {_NO_GAPS}")
     return Request(permission, _reason(where, table), _purpose(where, table), _required(where, table))
 
 
@@ -138,13 +148,14 @@ def _reason(where: str, table: Mapping[str, object]) -> str:
     reason = table.get("reason")
     if not isinstance(reason, str) or not reason.strip():
         raise _wrong(f"{where}: reason is {_kind(reason)}", "a user has to be told what it is for")
-    if not reason.isprintable() or len(reason) > LONGEST_REASON:
-        # What looks like the prompt's own words would have to begin with a line of its own.
+    # A gap as wide as a terminal would let the rest look like the prompt's own words.
+    if not reason.isprintable() or len(reason) > LONGEST_REASON or _BLANK.search(reason):
         raise _wrong(
             f"{where}: reason is {_shown(reason)}",
-            f"expected one line of printable text, of at most {LONGEST_REASON} characters",
+            f"expected one line of printable text, of at most {LONGEST_REASON} characters, none of which"
+            " looks like a blank",
         )
-    return reason.strip()
+    return " ".join(reason.split())
 
 
 def _purpose(where: str, table: Mapping[str, object]) -> Purpose:
@@ -178,10 +189,10 @@ def _name(value: object) -> str:
 
 
 def _shown(text: str) -> str:
-    """The beginning of hostile text, without control characters."""
+    """The beginning of hostile text, without control characters and what looks like nothing."""
     return (
         ascii(text if len(text) <= 80 else f"{text[:80]}…")
-        if not text.isprintable()
+        if not text.isprintable() or _BLANK.search(text)
         else repr(text if len(text) <= 80 else f"{text[:80]}…")
     )
 

@@ -127,7 +127,7 @@ def _never(argument: str) -> str:
     if path == "/tmp" or (top in OF_SANDBOXES and not path.startswith("/var/tmp/")):
         return f"a sandbox has a /{top} of its own"
     if path in _WITH_OURS and mode == "rw":
-        return f"what decides about sandboxes is there too; --allow filesystem={path}:ro gives it to read"
+        return f"what decides about sandboxes is there too; --allow 'filesystem={path}:ro' gives it to read"
     return ""
 
 

@@ -2,7 +2,8 @@
 
 Each is bound to the source's name and to the exact request, so that one which asks otherwise asks again. A
 request that was denied since nobody was asked is there too, with the answer no, which decides nothing: so
-that it can be granted by the source's name.
+that it can be granted by the source's name. Whatever a source asks for ends up there, so these are few, and
+never in the way of what was answered.
 """
 
 from __future__ import annotations
@@ -25,14 +26,16 @@ from bwbuild.permissions.words import Permission, parse
 
 NAME = "grants.json"
 _VERSION = 1
-_LARGEST = 8 << 20
+#: Bytes of the file, and of all requests in it that wait for an answer.
+_LARGEST, _LARGEST_WAITING = 8 << 20, 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
     """An answer to a request of the source called ``source``: always or never; no: it waits for one.
 
-    :ivar since: the day, as ``2026-01-31``; ``used``: that of the last build that is known to have used it.
+    :ivar since: the day, as ``2026-01-31``; ``used``: that of the last build that is known to have used it;
+        ``unused``: that of the last one since then that is known not to have.
     """
 
     source: str
@@ -40,6 +43,14 @@ class Grant:
     answer: Answer
     since: str
     used: str = ""
+    unused: str = ""
+
+    @property
+    def use(self) -> str:
+        """What is known of its use; empty: nothing."""
+        if not self.used:
+            return f"never used, as the build of {self.unused} shows" if self.unused else ""
+        return f"used on {self.used}" + (f", but not on {self.unused}" if self.unused else "")
 
     def plain(self) -> dict[str, object]:
         """As JSON has it."""
@@ -52,6 +63,7 @@ class Grant:
             "answer": self.answer.value,
             "since": self.since,
             "used": self.used,
+            "unused": self.unused,
         }
 
 
@@ -112,18 +124,37 @@ def add(path: Path, new: Iterable[Grant]) -> None:
     _change(path, changed)
 
 
-def mark_used(path: Path, source: str, requests: Collection[Request]) -> None:
-    """Remember of those kept answers that what they granted was used today.
+def wait(path: Path, source: str, waiting: Iterable[Request], asked: Collection[Request]) -> None:
+    """Remember that those requests of ``source`` wait for an answer.
+
+    :param asked: all that it asks for now: what else waited is forgotten.
+    :raises ConfigurationError: it can't be read or written.
+    """
+    today = datetime.now(UTC).date().isoformat()
+    mine = [grant for grant in load(path) if grant.source == source]
+    new = [Grant(source, r, Answer.NO, today) for r in waiting if r not in {grant.request for grant in mine}]
+
+    def is_stale(grant: Grant) -> bool:
+        return grant.source == source and grant.answer is Answer.NO and grant.request not in asked
+
+    if new or any(map(is_stale, mine)):
+        _change(path, lambda old: (*(grant for grant in old if not is_stale(grant)), *new))
+
+
+def mark(path: Path, source: str, used: Mapping[Request, bool]) -> None:
+    """Remember of those kept answers whether what they granted was used today.
 
     :raises ConfigurationError: it can't be read or written.
     """
     today = datetime.now(UTC).date().isoformat()
 
-    def is_meant(grant: Grant) -> bool:
-        return grant.source == source and grant.request in requests and grant.used != today
+    def marked(grant: Grant) -> Grant:
+        if grant.source != source or grant.request not in used:
+            return grant
+        return replace(grant, used=today, unused="") if used[grant.request] else replace(grant, unused=today)
 
-    if any(map(is_meant, load(path))):
-        _change(path, lambda old: tuple(replace(g, used=today) if is_meant(g) else g for g in old))
+    if any(marked(grant) != grant for grant in load(path)):
+        _change(path, lambda old: tuple(map(marked, old)))
 
 
 def remove(path: Path, wanted: Callable[[Grant], bool]) -> tuple[Grant, ...]:
@@ -154,9 +185,31 @@ def _change(path: Path, change: Callable[[tuple[Grant, ...]], tuple[Grant, ...]]
         raise ConfigurationError(f"{path} can't be written: {error.strerror}") from None
 
 
-def _write(path: Path, grants: tuple[Grant, ...]) -> None:
+def _text(grants: Iterable[Grant]) -> str:
     rows = [grant.plain() for grant in sorted(grants, key=lambda item: (item.source, str(item.request)))]
-    text = json.dumps({"version": _VERSION, "grants": rows}, indent=1) + "\n"
+    return json.dumps({"version": _VERSION, "grants": rows}, indent=1, ensure_ascii=False) + "\n"
+
+
+def _fitting(grants: Iterable[Grant]) -> Iterator[Grant]:
+    """All answers, and of what waits for one the latest that is not too much."""
+    left = _LARGEST_WAITING
+    # What was added just now is the last.
+    by_age = sorted(grants, key=lambda item: item.since)
+    for grant in reversed(by_age):
+        if grant.answer is Answer.NO:
+            left -= len(_text([grant]).encode())
+            if left < 0:
+                continue
+        yield grant
+
+
+def _write(path: Path, grants: Iterable[Grant]) -> None:
+    text = _text(_fitting(grants))
+    if len(text.encode()) > _LARGEST:
+        raise ConfigurationError(
+            f"{path} would be larger than {_LARGEST >> 20} MiB, and nobody could read it",
+            hint="bwbuild grants lists what is there, bwbuild revoke SOURCE forgets answers",
+        )
     descriptor, new = tempfile.mkstemp(prefix=f".{NAME}.", dir=path.parent)  # of mode 0600
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -194,14 +247,17 @@ def _entries(content: bytes) -> list[Mapping[str, object]]:
 
 
 def _grant(entry: Mapping[str, object]) -> Grant:
-    source, reason, since, required = (entry[key] for key in ("source", "reason", "since", "required"))
-    answer = Answer(entry["answer"])
-    if not (isinstance(source, str) and isinstance(reason, str) and isinstance(since, str)):
-        raise TypeError("a field is no text")
-    used = entry.get("used", "")
-    if not isinstance(used, str):
-        raise TypeError("a field is no text")
+    source, reason, since = (_line(entry[key]) for key in ("source", "reason", "since"))
+    answer, required = Answer(entry["answer"]), entry["required"]
     if not isinstance(required, bool) or answer is Answer.ONCE:
         raise ValueError("an answer that is not kept")
-    request = Request(parse(str(entry["permission"])), reason, Purpose(entry["for"]), required)
-    return Grant(source, request, answer, since, used)
+    request = Request(parse(_line(entry["permission"])), reason, Purpose(entry["for"]), required)
+    used, unused = (_line(entry.get(key, "")) for key in ("used", "unused"))
+    return Grant(source, request, answer, since, used, unused)
+
+
+def _line(value: object) -> str:
+    # JSON can name half a character, which nothing can print.
+    if not isinstance(value, str) or not value.isprintable():
+        raise TypeError("a field is no line of text")
+    return value

@@ -19,6 +19,7 @@ from bwbuild.sandbox.spec import (
     Scratch,
     Symlink,
     Tmpfs,
+    Variable,
 )
 
 #: A word of a command line; a place in the scratch directory gets its full name when it is written out.
@@ -32,12 +33,12 @@ TOLD = 7
 HELPERS = Guest("/run/bwbuild")
 
 
-def argv(sandbox: Sandbox) -> tuple[Word, ...]:
+def argv(sandbox: Sandbox) -> tuple[Word | Variable, ...]:
     """All words after ``bwrap`` itself, except ``--json-status-fd``."""
     return tuple(_words(sandbox))
 
 
-def _words(sandbox: Sandbox) -> Iterator[Word]:
+def _words(sandbox: Sandbox) -> Iterator[Word | Variable]:
     for namespace in sandbox.namespaces:
         yield f"--unshare-{namespace}"
     yield from ("--hostname", sandbox.hostname, "--die-with-parent")
@@ -49,7 +50,8 @@ def _words(sandbox: Sandbox) -> Iterator[Word]:
     yield from filter_words(sandbox.restraints.filters)
     yield "--clearenv"
     for name, value in sorted(sandbox.environment.items()):
-        yield from ("--setenv", name, value)
+        yield from ("--setenv", name)
+        yield Variable(name) if name in sandbox.by_name else value
     for mount in sandbox.mounts:
         yield from mount_words(mount)
     yield from ("--chdir", str(sandbox.workspace.inside), "--")

@@ -28,6 +28,7 @@ from bwbuild.sandbox.spec import (
     Sandbox,
     Saved,
     Scratch,
+    Variable,
 )
 
 #: What all builds see as the number of the machine's start, which would tell machines apart.
@@ -311,7 +312,7 @@ def _bwrap_command(sandbox: Sandbox, *, ends: bool) -> Iterator[str]:
     end = words.index("--")
     lines: list[list[str]] = [["printf '%s\\0'"]]
     for word in words[:end]:
-        quoted = f'"$BWBUILD_SCRATCH"/{word.name}' if isinstance(word, Scratch) else shlex.quote(word)
+        quoted = _quoted(word)
         if isinstance(word, str) and word.startswith("--"):
             lines.append([])
         lines[-1].append(quoted)
@@ -332,6 +333,12 @@ def _bwrap_command(sandbox: Sandbox, *, ends: bool) -> Iterator[str]:
     else:
         yield "status=0"
         yield f"{start} || status=$?"
+
+
+def _quoted(word: bwrap.Word | Variable) -> str:
+    if isinstance(word, Variable):
+        return f'"${{{word.name}-}}"'
+    return f'"$BWBUILD_SCRATCH"/{word.name}' if isinstance(word, Scratch) else shlex.quote(word)
 
 
 def _comment(text: str) -> str:

@@ -23,6 +23,13 @@ class Scratch:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """The value that a variable has where the launcher is started, in place of one that it would show."""
+
+    name: str
+
+
 Place = Path | Scratch
 
 
@@ -259,6 +266,8 @@ class Sandbox:
     identity: Identity
     workspace: Workspace
     environment: Mapping[str, str]
+    #: those of its variables that the launcher names only, and takes from its own environment
+    by_name: frozenset[str] = frozenset()
     #: directories of the cache that overlays are made of
     given: tuple[Given, ...] = ()
     overlays: tuple[Overlay, ...] = ()

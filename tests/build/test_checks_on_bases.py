@@ -100,8 +100,11 @@ def test_tests_of_the_source(bases: Bases, top: Path) -> None:
         "machine": "false",
     }
     for name, line in programs.items():
-        (tests / name).write_text(f"#!/bin/sh\n{line}\n")
-    found = checked(desk, "--autopkgtest")
+        (tests / name).write_text(f'#!/bin/sh\n[ "$TOKEN" = s3cr3t ] || exit 9\n{line}\n')
+    desk = Desk(desk.top, more={**desk.more, "TOKEN": "s3cr3t"})
+    words = ("--autopkgtest", "--allow", "env=TOKEN")
+    found = checked(desk, *words)
+    assert "s3cr3t" not in desk.log()
     outcomes = {test["name"]: (test["outcome"], test["reason"]) for test in found["tests"]}
     assert outcomes["user"] == ("pass", "")
     assert outcomes["root"] == ("fail", "non-zero exit status 3")
@@ -110,8 +113,8 @@ def test_tests_of_the_source(bases: Bases, top: Path) -> None:
     assert found["verdict"] == "fail"
     (tests / "root").write_text("#!/bin/sh\ntrue\n")
     # Without a source package, from the tree.
-    assert checked(desk, "--autopkgtest", "-b", "--fail-on=autopkgtest=fail")["verdict"] == "skip"
-    checked(desk, "--autopkgtest", "-b", "--fail-on=autopkgtest=skip", status=15)
+    assert checked(desk, *words, "-b", "--fail-on=autopkgtest=fail")["verdict"] == "skip"
+    checked(desk, *words, "-b", "--fail-on=autopkgtest=skip", status=15)
 
 
 #: What a test does, and the option by which it is too much: by the limit's name.

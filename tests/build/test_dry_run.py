@@ -66,6 +66,16 @@ def test_script_builds(desk: Desk, options: tuple[str, ...]) -> None:
         discard(desk.scratch)
 
 
+def test_no_script_has_a_variable_that_may_be_secret(tmp_path: Path) -> None:
+    """It is there to be kept, and takes the value of who runs it."""
+    desk = make_desk(tmp_path / "desk", Rules(during='echo "<$SECRET>"'))
+    script = desk.ok("--dry-run", "-b", "--allow", "env=SECRET", env={"SECRET": "s3cr3t"}).out
+    assert "s3cr3t" not in script
+    done, _ = by_hand(script, desk)
+    discard(desk.scratch)
+    assert "\n<x>\n" in done.stdout, done.stderr
+
+
 def test_script_of_an_odd_tree(desk: Desk) -> None:
     odd = desk.top / "quote's $(touch pwned)" / os.fsdecode(b"new\n\xff")
     odd.parent.mkdir()

@@ -26,7 +26,7 @@ def manifest_of(source: str, name: str, place: Path) -> Path:
     options = ["Dir::Etc::SourceParts=-", "Dir::Etc::Parts=-", f"Dir::Etc::SourceList={place}/sources.list"]
     options += [f"Dir::State::Lists={place}/lists", f"Dir::Cache={place}", "Acquire::Languages=none"]
     words = ["apt-get", "-q", *(word for option in options for word in ("-o", option))]
-    for command in (("update",), ("source", "--download-only", source)):
+    for command in (("update",), ("source", "--download-only", "--tar-only", source)):
         subprocess.run([*words, *command], cwd=place / "source", check=True, capture_output=True, timeout=300)
     (tarball,) = (place / "source").glob("*.orig.tar.*")
     with tarfile.open(tarball) as archive:

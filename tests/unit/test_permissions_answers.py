@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bwbuild.audit.of_permission import explained
+from bwbuild.build.study.standing import Standing
 from bwbuild.config.permits import Permit
 from bwbuild.errors import ConfigurationError
 from bwbuild.permissions import grants
@@ -144,6 +145,24 @@ def test_grants_are_kept(tmp_path: Path) -> None:
     assert sorted(item.name for item in path.parent.iterdir()) == [".grants.json.lock", "grants.json"]
 
 
+def test_what_was_used_and_what_was_not(tmp_path: Path) -> None:
+    path = tmp_path / grants.NAME
+    grants.add(path, [grant(NETWORK), grant(DATA), grant(DATA, source="other")])
+    assert {item.use for item in grants.load(path)} == {""}
+    grants.mark(path, "tiny", {NETWORK: False, DATA: True})
+    data, network = (item for item in grants.load(path) if item.source == "tiny")
+    assert network.use == f"never used, as the build of {network.unused} shows"
+    assert data.use == f"used on {data.used}"
+    assert str(Standing(decide((NETWORK,), Wishes(allow=(NETWORK.permission,)))[0], network).state).endswith(
+        network.use
+    )
+    grants.mark(path, "tiny", {NETWORK: True, DATA: False})
+    data, network = (item for item in grants.load(path) if item.source == "tiny")
+    assert network.use == f"used on {network.used}"
+    assert data.use == f"used on {data.used}, but not on {data.unused}"
+    assert [item.use for item in grants.load(path) if item.source == "other"] == [""]
+
+
 def test_two_at_once_lose_nothing(tmp_path: Path) -> None:
     path = tmp_path / grants.NAME
     requests = [Request(parse(f"env=A{number}"), "why") for number in range(20)]
@@ -153,6 +172,46 @@ def test_two_at_once_lose_nothing(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert set(grants.kept(grants.load(path), "tiny")) == set(requests)
+
+
+def test_what_waits_is_what_is_asked_now(tmp_path: Path) -> None:
+    path = tmp_path / grants.NAME
+    grants.add(path, [grant(NETWORK, source="other")])
+    grants.wait(path, "tiny", [NETWORK, DATA], (NETWORK, DATA))
+    assert {item.request for item in grants.load(path) if item.source == "tiny"} == {NETWORK, DATA}
+    changed = Request(DATA.permission, "to read more")
+    # What was said no to when asked is no news, and stays.
+    grants.wait(path, "tiny", [changed], (NETWORK, changed))
+    assert {item.request for item in grants.load(path) if item.source == "tiny"} == {NETWORK, changed}
+    grants.add(path, [grant(changed, Answer.NEVER)])
+    grants.wait(path, "tiny", [], ())
+    assert {item.answer for item in grants.load(path)} == {Answer.ALWAYS, Answer.NEVER}
+
+
+def test_hostile_requests_push_out_no_answer(tmp_path: Path) -> None:
+    """As many sources as there are, each with the largest file that is read."""
+    path = tmp_path / grants.NAME
+    mine = grant(NETWORK, source="zlib")
+    grants.add(path, [mine])
+    asked, long = [], "\u00e4" * 300
+    for number in range(20):
+        texts = (f"filesystem=/{long}/{number}/{n}" for n in range(30))
+        asked = [Request(parse(text), "\u4e00" * 480) for text in texts]
+        grants.wait(path, f"hostile{number}", asked, asked)
+    assert path.stat().st_size < (1 << 20) + 4096
+    found = grants.load(path)
+    assert mine in found
+    assert set(asked) <= {item.request for item in found}, "the latest are there"
+    assert "\u4e00" in path.read_text(encoding="utf-8")
+
+
+def test_nothing_is_written_that_could_not_be_read(tmp_path: Path) -> None:
+    path = tmp_path / grants.NAME
+    grants.add(path, [grant(NETWORK)])
+    many = [grant(Request(parse(f"env=A{number}"), "a" * 500)) for number in range(14000)]
+    with pytest.raises(ConfigurationError, match="larger than 8 MiB"):
+        grants.add(path, many)
+    assert grants.load(path) == (grant(NETWORK),)
 
 
 @pytest.mark.parametrize(
@@ -168,6 +227,8 @@ def test_two_at_once_lose_nothing(tmp_path: Path) -> None:
         json.dumps({"version": 1, "grants": [grant(NETWORK).plain() | {"answer": "once"}]}),
         json.dumps({"version": 1, "grants": [grant(NETWORK).plain() | {"permission": "all"}]}),
         json.dumps({"version": 1, "grants": [grant(NETWORK).plain() | {"required": 1}]}),
+        json.dumps({"version": 1, "grants": [grant(NETWORK).plain() | {"reason": "\ud800"}]}),
+        json.dumps({"version": 1, "grants": [grant(NETWORK).plain() | {"source": "\ud800"}]}),
     ],
 )
 def test_a_file_that_is_not_whole_grants_nothing(tmp_path: Path, text: str) -> None:

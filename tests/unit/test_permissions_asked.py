@@ -127,5 +127,8 @@ def test_a_limit_has_to_be_one(tmp_path: Path) -> None:
     assert requests_in(tmp_path)[0].permission == Permission("limit", "memory:8G")
     for wrong in ("luck:1", "memory:1h", "memory:never", "time:8g"):
         file.write_text(table(permission=f"'limit={wrong}'"), encoding="utf-8")
-        with pytest.raises(SourceError, match="limit="):
+        with pytest.raises(SourceError, match="limit=") as caught:
             requests_in(tmp_path)
+        # Nothing is expected that would be refused.
+        assert "never" not in caught.value.hint
+        assert caught.value.hint.startswith("expected limit=")

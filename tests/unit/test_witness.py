@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from made_plans import plan
 
+from bwbuild.build.granted.using import Using
 from bwbuild.build.granted.witness import Witness, wanted
 from bwbuild.build.record.uses import Seen, uses
 from bwbuild.permissions.answers import Decision, Why
@@ -95,3 +98,48 @@ def test_tests_are_not_traced() -> None:
     decision = Decision(parse("device=kvm"), Purpose.TESTS, granted=True, why=Why.OPTION)
     (use,) = uses([decision], Seen({}))
     assert use.unknown.endswith("and tests are not traced")
+
+
+def test_what_the_build_or_its_tests_wrote() -> None:
+    notes = parse("persist=notes")
+    both = [Decision(notes, purpose, granted=True, why=Why.OPTION) for purpose in Purpose]
+    seen = Seen({}, written=(notes,))
+    assert [use.used for use in uses(both, seen)] == ["unknown", "unknown"]
+    assert {use.unknown for use in uses(both, seen)} == {
+        "something was written there, by the build or by its tests"
+    }
+    # One of them alone has it, or came to run.
+    assert [use.used for use in uses(both[1:], seen)] == ["yes"]
+    assert [use.used for use in uses(both, Seen({}, (notes,), ran=(Purpose.BUILD,)))][:1] == ["yes"]
+    refused = Decision(notes, Purpose.TESTS, granted=False, why=Why.OPTION)
+    assert uses([both[0], refused], seen)[0].used == "yes"
+
+
+def test_what_a_build_shows_is_about_the_build() -> None:
+    permissions = (parse("limit=memory:8G"), parse("env=TOKEN"))
+    tests = [Decision(item, Purpose.TESTS, granted=True, why=Why.OPTION) for item in permissions]
+    shown = dict.fromkeys(permissions, True)
+    assert [use.used for use in uses(tests, Seen({}, shown=shown))] == ["unknown", "unknown"]
+    assert [use.used for use in uses(tests, Seen({}, lacking=permissions[1:]))] == ["unknown", "no"]
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "taken", "used"),
+    [
+        ("limit=time:3h", {"timeout": 60.0}, {"time": 61.0}, "yes"),
+        ("limit=time:3h", {"timeout": 60.0}, {"time": 59.0}, "no"),
+        ("limit=time:3h", {"timeout": None}, {"time": 61.0}, "no"),
+        ("limit=log:1G", {"limit_log": 1000}, {"log": 1001}, "yes"),
+        ("limit=log:1G", {"limit_log": 1000}, {"log": 1000}, "no"),
+        ("limit=memory:8G", {"limit_memory": 1000}, {"memory": 1001, "log": 0}, "yes"),
+        ("limit=memory:8G", {"limit_memory": 1000}, {"log": 0}, "unknown"),
+        ("limit=files:9999", {"limit_files": 1000}, {"log": 1001}, "unknown"),
+    ],
+)
+def test_limits_that_are_measured(
+    text: str, settings: dict[str, Any], taken: dict[str, float], used: str
+) -> None:
+    decision = Decision(parse(text), Purpose.BUILD, granted=True, why=Why.OPTION)
+    wanted = plan(allow=(parse(text),), decisions=(decision,), **settings)
+    (use,) = Using(wanted).uses(taken, (Purpose.BUILD,))
+    assert use.used == used

@@ -59,9 +59,9 @@ def opened(
     :raises PermissionsError: what the source can't do without is not granted.
     """
     decisions = _decided(inputs, ask, tell)
-    given, of_tests = granted(decisions), granted(decisions, Purpose.TESTS)
-    if inputs.command or not inputs.settings.autopkgtest:
-        of_tests = ()
+    given = granted(decisions)
+    purposes = terms.purposes(inputs.settings, command=bool(inputs.command))
+    of_tests = granted(decisions, Purpose.TESTS) if Purpose.TESTS in purposes else ()
     both = tuple(dict.fromkeys((*given, *of_tests)))
     with ExitStack() as stack:
         available = _available(inputs, both, held or {}, stack, tell)
@@ -102,7 +102,7 @@ def keep(path: Path, source: str, answers: Mapping[Request, Answer]) -> None:
     :raises ConfigurationError: they can't be kept.
     """
     today = datetime.now(UTC).date().isoformat()
-    lasting = (Answer.ALWAYS, Answer.NEVER, Answer.NO)
+    lasting = (Answer.ALWAYS, Answer.NEVER)
     new = [Grant(source, request, answer, today) for request, answer in answers.items() if answer in lasting]
     if new:
         grants.add(path, new)
@@ -113,31 +113,35 @@ def _decided(inputs: Inputs, ask: Ask | None, tell: Tell) -> tuple[Decision, ...
     requests = requests_in(inputs.source.tree)
     kept = grants.kept(grants.load(path), name) if requests else {}
     wishes = terms.wishes(inputs.settings, kept)
-    questions = tuple(r for r in open_questions(requests, wishes) if not terms.senseless(r.permission))
+    purposes = terms.purposes(inputs.settings, command=bool(inputs.command))
+    questions = tuple(
+        request
+        for request in open_questions(requests, wishes)
+        if request.purpose in purposes and not terms.senseless(request.permission)
+    )
     answers: Mapping[Request, Answer] = {}
     if questions and ask is not None:
         answers = ask(name, questions)
-        keep(path, name, {request: answer for request, answer in answers.items() if answer is not Answer.NO})
+        keep(path, name, answers)
     decisions = decide(requests, wishes, answers)
     _remember(path, name, decisions, tell)
     _check(inputs, decisions)
     for item in denied(decisions):
-        # Without a terminal, warnings are what is shown.
-        level = Level.WARNING if item.why is Why.UNASKED and not inputs.command else Level.INFO
-        tell(Notice(level, terms.denial(name, item)))
+        if item.purpose in purposes:
+            # Without a terminal, warnings are what is shown.
+            level = Level.WARNING if item.why is Why.UNASKED and not inputs.command else Level.INFO
+            tell(Notice(level, terms.denial(name, item, decisions)))
     return decisions
 
 
 def _remember(path: Path, source: str, decisions: Iterable[Decision], tell: Tell) -> None:
     """What waits for an answer can then be granted by the source's name."""
-    waiting = {
-        item.request: Answer.NO for item in denied(decisions) if item.request and item.why is Why.UNASKED
-    }
-    known = {grant.request for grant in grants.load(path) if grant.source == source} if waiting else set()
-    if not waiting.keys() - known:
+    requests = tuple(item.request for item in decisions if item.request)
+    waiting = [item.request for item in denied(decisions) if item.request and item.why is Why.UNASKED]
+    if not waiting:
         return
     try:
-        keep(path, source, waiting)
+        grants.wait(path, source, waiting, requests)
     except ConfigurationError as error:
         # It can be granted by the tree as well.
         tell(Notice(Level.INFO, f"what the source asks for is not remembered: {error.message}"))
@@ -148,23 +152,24 @@ def _check(inputs: Inputs, decisions: tuple[Decision, ...]) -> None:
         why = terms.senseless(item.permission)
         if item.granted and why:
             raise ConfigurationError(f"{item.permission} can't be granted to a build", hint=why)
-    missing = unmet(decisions)
+    purposes = terms.purposes(inputs.settings, command=bool(inputs.command))
+    missing = [item for item in unmet(decisions) if item.purpose in purposes]
     if missing and not inputs.command:
         source = inputs.source.name
         raise PermissionsError(
             f"{source} can't be built without {', '.join(str(item.request) for item in missing)}",
-            hint=_remedy(source, missing[0]),
-            details=[terms.denial(source, item) for item in missing],
+            hint=_remedy(source, missing[0], decisions),
+            details=[terms.denial(source, item, decisions) for item in missing],
         )
 
 
-def _remedy(source: str, decision: Decision) -> str:
+def _remedy(source: str, decision: Decision, among: tuple[Decision, ...]) -> str:
     if decision.why is Why.OPTION:
-        return f"--deny {decision.permission} forbids it"
+        return f"--deny {terms.quoted(decision.permission)} forbids it"
     if why := terms.senseless(decision.permission):
         return why
-    once = f"--allow {decision.permission}"
-    return f"{terms.command(source, decision)} grants it for good, {once} for one build"
+    once = f"--allow {terms.quoted(decision.permission)}"
+    return f"{terms.command(source, decision, among)} grants it for good, {once} for one build"
 
 
 def _available(

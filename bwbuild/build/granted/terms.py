@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -12,7 +13,7 @@ from bwbuild.config.permits import limit
 from bwbuild.config.settings import Settings
 from bwbuild.events import Level, Notice
 from bwbuild.permissions.answers import Answer, Decision, Why, Wishes
-from bwbuild.permissions.asked import Purpose, Request
+from bwbuild.permissions.asked import FILE, Purpose, Request
 from bwbuild.permissions.words import FOREIGN_ABI, RAW_SYNC, USERNS, Permission
 
 #: What a build has no sensible use for, and why.
@@ -26,6 +27,15 @@ _SENSELESS_KEYS = {
     "talk": "a build is not given your session bus",
     "own": "a build is not given your session bus",
 }
+
+
+def purposes(settings: Settings, *, command: bool) -> tuple[Purpose, ...]:
+    """What is to run: of requests for anything else nothing is asked or told, and they end no build.
+
+    :param command: it is a command in place of a build.
+    """
+    tests = settings.autopkgtest and not command
+    return (Purpose.BUILD, Purpose.TESTS) if tests else (Purpose.BUILD,)
 
 
 def wishes(settings: Settings, kept: Mapping[Request, Answer]) -> Wishes:
@@ -75,23 +85,51 @@ def notes(decisions: Collection[Decision]) -> Iterator[Notice]:
             yield _given(decision)
 
 
-def denial(source: str, decision: Decision) -> str:
-    """What is denied and what it was for, in one line, with what would grant it."""
+def denial(source: str, decision: Decision, among: Collection[Decision] = ()) -> str:
+    """What is denied and what it was for, in one line, with what would grant it.
+
+    :param among: all decisions, of which it is one.
+    """
     request = decision.request
     reason = f" ({request.reason})" if request else ""
     remedy = ""
     if why := senseless(decision.permission):
         remedy = f"; {why}"
     elif decision.why is Why.UNASKED:
-        remedy = f"; {command(source, decision)} grants it"
+        remedy = f"; {command(source, decision, among)} grants it"
     elif decision.why is Why.NEVER:
-        remedy = f"; bwbuild revoke {source} {decision.permission} has it asked again"
+        remedy = f"; {command(source, decision, among, verb='revoke')} has it asked again"
     return f"denied, {decision.why.value}: {request or decision.permission}{reason}{remedy}"
 
 
-def command(source: str, decision: Decision) -> str:
-    """What grants it for this source."""
-    return f"bwbuild grant {source} {decision.permission}"
+def command(source: str, decision: Decision, among: Collection[Decision] = (), *, verb: str = "grant") -> str:
+    """What grants it for this source, and nothing else: to be pasted into a shell.
+
+    :param among: all decisions: where the source asks it for another purpose too, the command names this one.
+    """
+    asked = {item.purpose for item in among if item.request and item.permission == decision.permission}
+    needed = decision.purpose is Purpose.TESTS or len(asked) > 1
+    purpose = f" --for {decision.purpose.value}" if needed else ""
+    return f"bwbuild {verb} {shlex.quote(source)} {quoted(decision.permission)}{purpose}"
+
+
+def quoted(permission: Permission) -> str:
+    """It as a word of a shell: a path may have any printable character, and a shell looks for ~ behind =."""
+    return shlex.quote(str(permission))
+
+
+def of_tests(source: str, permission: Permission, decisions: Collection[Decision]) -> str:
+    """What would have the tests be granted what they are not, to end a sentence."""
+    about = [item for item in decisions if item.permission == permission]
+    asked = [item for item in about if item.request]
+    mine = next((item for item in asked if item.purpose is Purpose.TESTS), None)
+    if any(item.why is Why.OPTION and not item.granted for item in about):
+        return f"--deny {quoted(permission)} forbids it"
+    if mine is not None:
+        return f"{command(source, mine, decisions)} grants it"
+    if asked:
+        return f"{FILE} asks for it for the build alone, and not for the tests"
+    return f"--allow {quoted(permission)} grants it"
 
 
 def _given(decision: Decision) -> Notice:

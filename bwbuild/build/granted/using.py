@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bwbuild.build.granted.handshake import store
-from bwbuild.build.record.uses import YES, Seen, Use, events, uses
+from bwbuild.build.record.uses import NO, YES, Seen, Use, events, uses
 from bwbuild.build.watch.limits import resolve
-from bwbuild.build.watch.resources import Peak
 from bwbuild.config.permits import limit
 from bwbuild.errors import ConfigurationError
 from bwbuild.events import Level, Notice, Observer
@@ -56,12 +55,17 @@ class Using:
         traffic.restart()
         return traffic.feed
 
-    def account(self, build: Build) -> dict[str, Any]:
-        """What the report of ``build`` says of them; the log has it too."""
+    def account(self, build: Build, *, whole: bool) -> dict[str, Any]:
+        """What the report of ``build`` says of them; the log has it too.
+
+        :param whole: it came to all that it was to do.
+        """
         phases = {phase.name for phase in build.phases}
         ran = tuple(p for p, name in ((Purpose.BUILD, "build"), (Purpose.TESTS, "checks")) if name in phases)
-        found, network = self.uses(build.peak, build.disk, ran), self.network(ran)
-        self.record(found, ran, build.log, build.tell)
+        found, network = self.uses(_taken(build), ran), self.network(ran)
+        for event in events(found, network):
+            build.log(event)
+        self.remember(found, build.tell, whole=whole)
         return {
             "permissions": found,
             "network": network.get(Purpose.BUILD),
@@ -72,28 +76,33 @@ class Using:
         """Who was contacted by those that ran, as far as somebody looked."""
         return {purpose: self.traffic[purpose].contacts for purpose in ran if purpose in self.traffic}
 
-    def uses(self, peak: Peak, disk: int | None, ran: tuple[Purpose, ...]) -> tuple[Use, ...]:
-        """What became of each permission."""
+    def uses(self, taken: Mapping[str, float], ran: tuple[Purpose, ...]) -> tuple[Use, ...]:
+        """What became of each permission.
+
+        :param taken: what the build took of what has limits, by their names, where it was measured.
+        """
         if not self._plan.decisions:
             return ()
-        shown = dict(self._limits(peak, disk))
+        shown = dict(self._limits(taken))
         if self._witness:
             shown |= self._witness.used()
-        shown |= dict.fromkeys(self._lacking(), False)
-        seen = Seen(self.network(ran), tuple(self._written()), shown, ran)
-        return uses(self._plan.decisions, seen)
+        written, lacking = tuple(self._written()), tuple(self._lacking())
+        return uses(self._plan.decisions, Seen(self.network(ran), written, shown, ran, lacking))
 
-    def record(self, found: tuple[Use, ...], ran: tuple[Purpose, ...], log: Observer, tell: Observer) -> None:
-        """Write it into the log, and remember of what was granted for good that it was used."""
-        for event in events(found, self.network(ran)):
-            log(event)
-        used = {(use.permission, use.purpose) for use in found if use.used == YES and use.asked}
+    def remember(self, found: tuple[Use, ...], tell: Observer, *, whole: bool) -> None:
+        """Remember of what was granted for good whether it was used.
+
+        :param whole: what was not used would have been.
+        """
+        state = {(use.permission, use.purpose): use.used for use in found if use.asked and use.granted}
+        requests = [item.request for item in self._plan.decisions if item.request and item.granted]
+        known = {r: state.get((str(r.permission), r.purpose.value), "") for r in requests}
+        telling = (YES, NO) if whole else (YES,)
+        used = {request: word == YES for request, word in known.items() if word in telling}
         if not used:
             return
-        requests = {item.request for item in self._plan.decisions if item.request and item.granted}
-        wanted = {r for r in requests if (str(r.permission), r.purpose.value) in used}
         try:
-            grants.mark_used(store(os.environ), self._plan.source.name, wanted)
+            grants.mark(store(os.environ), self._plan.source.name, used)
         except ConfigurationError as error:
             tell(Notice(Level.INFO, f"the use of permissions is not remembered: {error.message}"))
 
@@ -104,19 +113,30 @@ class Using:
 
     def _lacking(self) -> Iterator[Permission]:
         """Variables that the caller does not have."""
-        for permission in self._plan.settings.allow:
-            if permission.key == "env" and permission.value not in self._plan.permits.environment:
-                yield permission
+        has = {**self._plan.permits.environment, **self._plan.test_permits.environment}
+        for item in self._plan.decisions:
+            if item.permission.key == "env" and item.permission.value not in has:
+                yield item.permission
 
-    def _limits(self, peak: Peak, disk: int | None) -> Iterator[tuple[Permission, bool]]:
+    def _limits(self, taken: Mapping[str, float]) -> Iterator[tuple[Permission, bool]]:
         plan = self._plan
         usual = resolve(plan.settings, plan.host)
-        took = {"memory": peak.memory or None, "disk": disk}
         for permission in plan.settings.allow:
             name = limit(permission)[0] if permission.key == "limit" else ""
-            least, most = getattr(usual, name, None) if name else None, took.get(name)
-            if least is not None and most is not None:
-                yield permission, most > least
+            if name in taken:
+                without = getattr(usual, name)
+                yield permission, without is not None and taken[name] > without
+
+
+def _taken(build: Build) -> Mapping[str, float]:
+    seconds = [phase.seconds for phase in build.phases if phase.name == "build"]
+    taken = {
+        "memory": build.peak.memory or None,
+        "disk": build.disk,
+        "time": max(seconds, default=None),
+        "log": build.log.output.total,
+    }
+    return {name: number for name, number in taken.items() if number is not None}
 
 
 def _writable(plan: Plan) -> Iterator[tuple[Permission, Path]]:

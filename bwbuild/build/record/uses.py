@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -73,28 +74,38 @@ class Seen:
 
     :ivar network: purpose -> who was contacted; a purpose is missing where nobody looked.
     :ivar written: permissions in whose directories something was written.
-    :ivar shown: permission -> whether the build used it, where that is known.
+    :ivar shown: permission -> whether the build used it, where that is known; of tests it says nothing.
     :ivar ran: the purposes that came to run.
+    :ivar lacking: permissions for what the caller does not have.
     """
 
     network: Mapping[Purpose, Contacts]
     written: Collection[Permission] = ()
     shown: Mapping[Permission, bool] = field(default_factory=dict)
     ran: Collection[Purpose] = tuple(Purpose)
+    lacking: Collection[Permission] = ()
 
 
 def uses(decisions: Collection[Decision], seen: Seen) -> tuple[Use, ...]:
     """One for each decision but for what was given to tests unasked and never ran."""
+    ran = Counter(item.permission for item in decisions if item.granted and item.purpose in seen.ran)
+    shared = {permission for permission, number in ran.items() if number > 1}
     return tuple(
-        _use(item, seen)
+        _use(item, seen, shared=item.permission in shared)
         for item in decisions
         if item.request is not None or item.purpose is Purpose.BUILD or item.purpose in seen.ran
     )
 
 
-def _use(item: Decision, seen: Seen) -> Use:
+def _use(item: Decision, seen: Seen, *, shared: bool) -> Use:
     request = item.request
-    used = _used(item, seen) if item.granted and item.purpose in seen.ran else ""
+    used, unknown = "", ""
+    if item.granted and item.purpose in seen.ran:
+        used = _used(item, seen)
+        if used == YES and shared and item.permission in seen.written:
+            used, unknown = UNKNOWN, "something was written there, by the build or by its tests"
+        elif used == UNKNOWN:
+            unknown = unseen(item.permission, item.purpose)
     return Use(
         permission=str(item.permission),
         purpose=item.purpose.value,
@@ -104,16 +115,18 @@ def _use(item: Decision, seen: Seen) -> Use:
         reason=request.reason if request else "",
         required=item.required,
         used=used,
-        unknown=unseen(item.permission, item.purpose) if used == UNKNOWN else "",
+        unknown=unknown,
     )
 
 
 def _used(item: Decision, seen: Seen) -> str:
     if item.permission == NETWORK and item.purpose in seen.network:
         return YES if seen.network[item.purpose] else NO
+    if item.permission in seen.lacking:
+        return NO
     if item.permission in seen.written:
         return YES
-    shown = seen.shown.get(item.permission)
+    shown = seen.shown.get(item.permission) if item.purpose is Purpose.BUILD else None
     return UNKNOWN if shown is None else YES if shown else NO
 
 

@@ -16,11 +16,11 @@ from bwbuild.permissions.grants import Grant
 class Standing:
     """One permission.
 
-    :ivar used: the day of the last build that is known to have used it; empty: none is.
+    :ivar kept: the answer that was kept; None: there is none.
     """
 
     decision: Decision
-    used: str = ""
+    kept: Grant | None = None
 
     @property
     def state(self) -> str:
@@ -28,7 +28,8 @@ class Standing:
         asked = "asked for" if self.decision.request else "not asked for"
         used = ""
         if self.decision.granted:
-            used = f", used on {self.used}" if self.used else f", no use was seen{self._blind}"
+            known = self.kept.use if self.kept else ""
+            used = f", {known}" if known else f", no use was seen{self._blind}"
         return f"{asked}; {self.decision}{used}"
 
     @property
@@ -48,7 +49,8 @@ class Standing:
             "required": decision.required,
             "granted": decision.granted,
             "why": decision.why.value,
-            "used": self.used or None,
+            "used": (self.kept.used or None) if self.kept else None,
+            "unused": (self.kept.unused or None) if self.kept else None,
             "exposes": list(explained(decision.permission)),
             "grave": exposure(decision.permission).grave,
         }
@@ -56,5 +58,5 @@ class Standing:
 
 def standings(decisions: Iterable[Decision], source: str, kept: Collection[Grant]) -> tuple[Standing, ...]:
     """All of a source's."""
-    used = {grant.request: grant.used for grant in kept if grant.source == source}
-    return tuple(Standing(item, used.get(item.request, "") if item.request else "") for item in decisions)
+    mine = {grant.request: grant for grant in kept if grant.source == source}
+    return tuple(Standing(item, mine.get(item.request) if item.request else None) for item in decisions)
