@@ -30,6 +30,7 @@ OTHERS = {
     "--device",
     "--directory",
     "--filesystem",
+    "--socket",
     "--lf",
     "--system-site-packages",
 }
