@@ -55,7 +55,7 @@ def test_program_by_its_own_manifest(session: Session, tmp_path: Path, program: 
     assert "socket=x11" in told.stdout, told.stderr
     assert "socket=wayland: " in told.stdout
     picture = tmp_path / "window.png"
-    words = ("--finish-args", str(manifest), "--screenshot", str(picture), "--timeout", "3min")
+    words = ("--finish-args", str(manifest), "--screenshot", str(picture), "--timeout", "3m")
     done = session.run(program, *words, "--", program)
     assert done.returncode == 0, done.stderr
     title = program.removeprefix("gnome-").capitalize()
