@@ -40,6 +40,8 @@ XDG: Mapping[str, str] = {
 OF_SANDBOXES = frozenset(
     {"bin", "boot", "build", "dev", "etc", "nonexistent", "proc", "root", "run", "sbin", "sys", "usr", "var"}
 )
+#: Below these there may be a path of the machine's.
+_TEMPORARY = ("/tmp/", "/var/tmp/")
 #: The longest value that is read.
 LONGEST = 1024
 
@@ -80,6 +82,16 @@ def parse(text: str) -> Permission:
     if read is None:
         raise ValueError("KEY=VALUE with a KEY among " + ", ".join(sorted(_READERS)))
     return read(key, value)
+
+
+def of_sandboxes(path: str) -> str:
+    """Why no sandbox of any machine has the absolute ``path`` of the host; empty if one may."""
+    top = path.split("/")[1]
+    if not top:
+        return "it is all of this machine"
+    if path.startswith(_TEMPORARY) or not (top in OF_SANDBOXES | {"tmp"} or top.startswith("lib")):
+        return ""
+    return f"a sandbox has a /{top} of its own"
 
 
 def _choice(key: str, value: str) -> Permission:

@@ -64,7 +64,8 @@ def opened(
         of_tests = ()
     both = tuple(dict.fromkeys((*given, *of_tests)))
     with ExitStack() as stack:
-        available = _available(inputs, both, held or {}, stack, tell)
+        undo = {item.permission: terms.taking_back(inputs.source.name, item) for item in decisions}
+        available = _available(inputs, both, undo, held or {}, stack=stack, tell=tell)
         yield replace(
             inputs,
             settings=terms.applied(inputs.settings, given),
@@ -168,7 +169,13 @@ def _remedy(source: str, decision: Decision) -> str:
 
 
 def _available(
-    inputs: Inputs, given: tuple[Permission, ...], held: Mapping[str, Path], stack: ExitStack, tell: Tell
+    inputs: Inputs,
+    given: tuple[Permission, ...],
+    undo: Mapping[Permission, str],
+    held: Mapping[str, Path],
+    *,
+    stack: ExitStack,
+    tell: Tell,
 ) -> Available:
     environment, settings = inputs.caller_environment, inputs.settings
     config = user_file(environment).parent
@@ -177,7 +184,7 @@ def _available(
     tree = Path(os.path.realpath(inputs.source.tree))
     written = [tree.parent] if settings.workspace is Workspace.IN_PLACE else []
     written += [Path(settings.build_path)] if settings.build_path else []
-    around = machine.Around(inputs.home, environment, real, tuple(written), tree)
+    around = machine.Around(inputs.home, environment, real, tuple(written), tree, undo)
     found = machine.look(given, around)
     sockets = [item.value for item in given if item.key == "socket"]
     names = sorted(
@@ -193,6 +200,7 @@ def _available(
         environment=environment,
         devices=found.devices,
         paths=found.paths,
+        looked=found.looked,
         sockets=machine.sockets_of_session(sockets, environment),
         persist={
             name: held.get(name) or stack.enter_context(persist.opened(cache, source, name, identity, tell))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -89,6 +90,13 @@ def denial(source: str, decision: Decision) -> str:
 def command(source: str, decision: Decision) -> str:
     """What grants it for this source."""
     return f"bwbuild grant {source} {decision.permission}"
+
+
+def taking_back(source: str, decision: Decision) -> str:
+    """What takes back what was granted for good; empty where that was for one build."""
+    if decision.why is not Why.ALWAYS:
+        return ""
+    return f"{shlex.join(('bwbuild', 'revoke', source, str(decision.permission)))} takes it back"
 
 
 def _given(decision: Decision) -> Notice:
