@@ -38,7 +38,7 @@ def notes_on(inputs: Inputs, chosen: Chosen) -> tuple[Notice, ...]:
     """All notes, in their order."""
     return (
         *_entry_notes(chosen.entry),
-        *terms.notes(inputs.decisions),
+        *terms.notes(inputs.decisions, inputs.meanings),
         *_weakenings(inputs, chosen.identity),
         *chosen.workspace,
         *(Notice(Level.INFO, note) for note in chosen.jobs),

@@ -39,11 +39,13 @@ def shown(request: Request, count: str) -> tuple[str, ...]:
     """What is said of one request before the question: all of it, with what it exposes."""
     from bwbuild.audit.of_permission import explained  # noqa: PLC0415 - most sources ask for nothing
     from bwbuild.build.record.log import visible  # noqa: PLC0415
+    from bwbuild.host.available import places  # noqa: PLC0415
     from bwbuild.permissions.exposes import exposure  # noqa: PLC0415
 
-    grave = "DANGER: " if exposure(request.permission).grave else ""
+    meanings = places(os.environ)
+    grave = "DANGER: " if exposure(request.permission, meanings).grave else ""
     required = ", and can't be built without it" if request.required else ""
-    first, *more = explained(request.permission)
+    first, *more = explained(request.permission, meanings)
     return (
         "",
         f"{count}: {visible(str(request))}{required}",

@@ -41,6 +41,8 @@ class Around:
     :ivar own: directories of bwbuild's own, whose files decide about sandboxes.
     :ivar written: directories of the sandbox that are not made anew for it, and that it can write.
     :ivar tree: the source tree, whose links are the source's; None: there is none.
+    :ivar lasting: what is granted is for several sandboxes, of which one could replace what is below a path
+        that it writes before the next one has it.
     :ivar undo: permission -> what takes it back, if that is a command.
     """
 
@@ -49,6 +51,7 @@ class Around:
     own: tuple[Path, ...] = ()
     written: tuple[Path, ...] = ()
     tree: Path | None = None
+    lasting: bool = False
     undo: Mapping[Permission, str] = field(default_factory=dict)
 
 
@@ -74,7 +77,7 @@ def look(granted: Iterable[Permission], around: Around) -> Found:
     devices = {item.value: _device(item) for item in wanted if item.key == "device"}
     nodes = [node for found in devices.values() for node in _nodes(found)]
     paths = {item: expanded(item.value, around) for item in wanted if item.key == "filesystem"}
-    written = {path for item, path in paths.items() if item.writable}
+    written = {path for item, path in paths.items() if item.writable and around.lasting}
     return Found(
         devices=devices,
         paths=paths,
@@ -115,6 +118,12 @@ def expanded(value: str, around: Around) -> Path:
         return Path(value)
     top = around.home if where == "~" else _xdg(where, around)
     return top / below if below else top
+
+
+def places(environment: Mapping[str, str]) -> Mapping[str, str]:
+    """What names of directories mean for who has this environment: ``~``, ``xdg-documents`` -> the path."""
+    around = Around(Path(os.path.realpath(environment.get("HOME", "/"))), environment)
+    return {name: str(expanded(name, around)) for name in ("~", *XDG)}
 
 
 def _helper() -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bwbuild.errors import UsageError
 from bwbuild.permissions.finish_args import Translated
-from bwbuild.permissions.words import Permission, parse
+from bwbuild.permissions.words import Permission, meant, parse
 from bwbuild.tryout import manifest
 
 #: Keys of permissions that a program has no use for, and what serves it instead.
@@ -35,17 +35,24 @@ class Granted:
         return Permission(key, value) in self.permissions
 
 
-def read(allowed: Iterable[str], denied: Iterable[str], finish_args: Path | None) -> Granted:
+def read(
+    allowed: Iterable[str],
+    denied: Iterable[str],
+    finish_args: Path | None,
+    places: Mapping[str, str] | None = None,
+) -> Granted:
     """What is allowed and not denied; a word of the command line is stronger than a manifest.
 
+    :param places: what the caller's names of directories mean.
     :raises UsageError: a word is no permission, or none that a program can have.
     """
     wanted = manifest.read(finish_args) if finish_args is not None else Translated()
     given = dict.fromkeys(_parsed("--allow", word) for word in allowed)
     refused = [_parsed("--deny", word) for word in denied]
-    asked = [item for item in wanted.allow if not _covered(item, wanted.deny)]
-    permissions = [item for item in dict.fromkeys((*given, *asked)) if not _covered(item, refused)]
-    return Granted(tuple(_shortest(permissions)), wanted.environment, wanted.without)
+    names = places or {}
+    asked = [item for item in wanted.allow if not _is_denied(item, wanted.deny, names)]
+    permissions = [item for item in dict.fromkeys((*given, *asked)) if not _is_denied(item, refused, names)]
+    return Granted(tuple(_shortest(permissions, names)), wanted.environment, wanted.without)
 
 
 def _parsed(flag: str, word: str) -> Permission:
@@ -58,12 +65,20 @@ def _parsed(flag: str, word: str) -> Permission:
     return permission
 
 
-def _covered(item: Permission, denied: Iterable[Permission]) -> bool:
-    """Whether who denies ``denied`` denies this too: to deny reading is to deny writing."""
-    return any(item.covers(other) for other in denied)
+def _is_denied(item: Permission, denied: Iterable[Permission], places: Mapping[str, str]) -> bool:
+    return any(meant(other, places).denies(meant(item, places)) for other in denied)
 
 
-def _shortest(permissions: Iterable[Permission]) -> list[Permission]:
-    """Without what another one covers."""
-    found = list(permissions)
-    return [item for item in found if not any(other != item and other.covers(item) for other in found)]
+def _shortest(permissions: Iterable[Permission], places: Mapping[str, str]) -> list[Permission]:
+    """Without what another one gives as well; what is below a path that is written may be read-only there."""
+    found = {meant(item, places): item for item in reversed(list(permissions))}
+    return [
+        item
+        for meaning, item in reversed(found.items())
+        if not any(
+            other != meaning
+            and other.covers(meaning)
+            and (other.value == meaning.value or other.writable == meaning.writable)
+            for other in found
+        )
+    ]

@@ -9,7 +9,8 @@ from dataclasses import replace
 from itertools import islice
 
 from bwbuild.errors import ConfigurationError, UsageError
-from bwbuild.permissions.words import Permission, parse
+from bwbuild.host.available import places
+from bwbuild.permissions.words import Permission, meant, parse
 from bwbuild.sandbox.program import HOME
 from bwbuild.tryout.grants import Granted
 from bwbuild.tryout.homes import Home
@@ -68,7 +69,9 @@ def only(home: Home, granted: Granted) -> Granted:
         raise ConfigurationError(
             f"{home.learned} can't be read: {error}", hint="--learn writes it anew"
         ) from None
-    beyond = [item for item in granted.permissions if not _covered(item, permissions)]
+    meanings = places(os.environ)
+    learned = [meant(item, meanings) for item in permissions]
+    beyond = [item for item in granted.permissions if not _covered(meant(item, meanings), learned)]
     if beyond:
         raise UsageError(
             f"{beyond[0]} is more than what was learned", hint="leave it out, or leave out --only-learned"

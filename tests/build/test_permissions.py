@@ -233,6 +233,18 @@ def test_what_no_build_gets(permission: str, desk: Desk) -> None:
     assert desk.published() == []
 
 
+def test_deny_wins_however_it_is_written(desk: Desk) -> None:
+    keys = desk.home / ".ssh"
+    keys.mkdir()
+    (desk.top / "link").symlink_to(desk.home)
+    ask(desk, HOSTILE.format(permission=f"filesystem={keys}"))
+    desk.ok("grant", ".", f"filesystem={keys}")
+    desk.ok("--dry-run", "-b")
+    for path in ("~", "~/.ssh", str(desk.home), f"{desk.top}/link"):
+        done = desk.run("--dry-run", "-b", "--deny", f"filesystem={path}")
+        assert (done.status, "forbids it" in done.err) == (7, True), done.both
+
+
 @pytest.mark.parametrize(
     "content",
     [

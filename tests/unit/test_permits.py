@@ -153,7 +153,7 @@ def test_no_path_below_one_that_is_written(tmp_path: Path) -> None:
     below = parse(f"filesystem={home}/data/sub")
     for mode in ("ro", "rw"):
         wanted = [replace(below, writable=mode == "rw"), parse("filesystem=~/data:rw")]
-        place = around(home, undo={wanted[0]: "so it goes"})
+        place = around(home, lasting=True, undo={wanted[0]: "so it goes"})
         with pytest.raises(ConfigurationError, match="could leave a link here") as raised:
             machine.look(wanted, place)
         assert raised.value.hint == "name less than that; so it goes"

@@ -27,6 +27,7 @@ from bwbuild.permissions.answers import (
     Answer,
     Decision,
     Why,
+    Wishes,
     decide,
     denied,
     granted,
@@ -58,8 +59,9 @@ def opened(
     :raises HostError: the machine does not have it.
     :raises PermissionsError: what the source can't do without is not granted.
     """
-    decisions = _decided(inputs, ask, tell)
-    given, of_tests = granted(decisions), granted(decisions, Purpose.TESTS)
+    meanings = machine.places(inputs.caller_environment)
+    decisions = _decided(inputs, meanings, ask, tell)
+    given, of_tests = (granted(decisions, purpose, terms.meaning(meanings)) for purpose in Purpose)
     if inputs.command or not inputs.settings.autopkgtest:
         of_tests = ()
     both = tuple(dict.fromkeys((*given, *of_tests)))
@@ -74,6 +76,7 @@ def opened(
             permits=compilercache.connected(permits(given, available), inputs.settings),
             test_permits=permits(of_tests, available),
             granted_paths=available.paths,
+            meanings=meanings,
         )
 
 
@@ -109,11 +112,14 @@ def keep(path: Path, source: str, answers: Mapping[Request, Answer]) -> None:
         grants.add(path, new)
 
 
-def _decided(inputs: Inputs, ask: Ask | None, tell: Tell) -> tuple[Decision, ...]:
+def _decided(
+    inputs: Inputs, meanings: Mapping[str, str], ask: Ask | None, tell: Tell
+) -> tuple[Decision, ...]:
     name, path = inputs.source.name, store(inputs.caller_environment)
     requests = requests_in(inputs.source.tree)
     kept = grants.kept(grants.load(path), name) if requests else {}
-    wishes = terms.wishes(inputs.settings, kept)
+    wishes = terms.wishes(inputs.settings, kept, meanings)
+    wishes = replace(wishes, deny=(*wishes.deny, *_without_links(wishes)))
     questions = tuple(r for r in open_questions(requests, wishes) if not terms.senseless(r.permission))
     answers: Mapping[Request, Answer] = {}
     if questions and ask is not None:
@@ -127,6 +133,13 @@ def _decided(inputs: Inputs, ask: Ask | None, tell: Tell) -> tuple[Decision, ...
         level = Level.WARNING if item.why is Why.UNASKED and not inputs.command else Level.INFO
         tell(Notice(level, terms.denial(name, item)))
     return decisions
+
+
+def _without_links(wishes: Wishes) -> Iterator[Permission]:
+    """Paths that are denied as they are found: what is granted leads through no link, but these may."""
+    for item in map(wishes.meaning, wishes.deny):
+        if item.key == "filesystem":
+            yield replace(item, value=os.path.realpath(item.value))
 
 
 def _remember(path: Path, source: str, decisions: Iterable[Decision], tell: Tell) -> None:
@@ -184,7 +197,7 @@ def _available(
     tree = Path(os.path.realpath(inputs.source.tree))
     written = [tree.parent] if settings.workspace is Workspace.IN_PLACE else []
     written += [Path(settings.build_path)] if settings.build_path else []
-    around = machine.Around(inputs.home, environment, real, tuple(written), tree, undo)
+    around = machine.Around(inputs.home, environment, real, tuple(written), tree, lasting=True, undo=undo)
     found = machine.look(given, around)
     sockets = [item.value for item in given if item.key == "socket"]
     names = sorted(

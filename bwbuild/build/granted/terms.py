@@ -12,9 +12,9 @@ from bwbuild.build.watch.limits import Limits
 from bwbuild.config.permits import limit
 from bwbuild.config.settings import Settings
 from bwbuild.events import Level, Notice
-from bwbuild.permissions.answers import Answer, Decision, Why, Wishes
+from bwbuild.permissions.answers import Answer, Decision, Meaning, Why, Wishes
 from bwbuild.permissions.asked import Purpose, Request
-from bwbuild.permissions.words import FOREIGN_ABI, RAW_SYNC, USERNS, Permission
+from bwbuild.permissions.words import FOREIGN_ABI, RAW_SYNC, USERNS, Permission, meant
 
 #: What a build has no sensible use for, and why.
 _SENSELESS = {
@@ -29,12 +29,30 @@ _SENSELESS_KEYS = {
 }
 
 
-def wishes(settings: Settings, kept: Mapping[Request, Answer]) -> Wishes:
-    """What the user said beforehand, the older options for the same things among it."""
+def wishes(
+    settings: Settings, kept: Mapping[Request, Answer], places: Mapping[str, str] | None = None
+) -> Wishes:
+    """What the user said beforehand, the older options for the same things among it.
+
+    :param places: what his names of directories mean, see :func:`bwbuild.permissions.words.absolute`.
+    """
     older = ((FOREIGN_ABI, settings.foreign_abi), (RAW_SYNC, not settings.suppress_sync))
     more = (permission for permission, is_given in older if is_given)
     cache = compilercache.permission(settings)
-    return Wishes(tuple(dict.fromkeys((*settings.allow, *more, *cache))), settings.deny, kept)
+    allow = tuple(dict.fromkeys((*settings.allow, *more, *cache)))
+    return Wishes(allow, settings.deny, kept, meaning(places or {}))
+
+
+def meaning(places: Mapping[str, str]) -> Meaning:
+    """What writes permissions so that they can be compared."""
+
+    def write(permission: Permission) -> Permission:
+        if permission.key != "limit":
+            return meant(permission, places)
+        name, number = limit(permission)
+        return replace(permission, value=f"{name}:{number}")
+
+    return write
 
 
 def applied(settings: Settings, permissions: Collection[Permission]) -> Settings:
@@ -65,12 +83,12 @@ def senseless(permission: Permission) -> str:
     return _SENSELESS.get(permission.value, "") if permission.key == "socket" else ""
 
 
-def notes(decisions: Collection[Decision]) -> Iterator[Notice]:
+def notes(decisions: Collection[Decision], places: Mapping[str, str] | None = None) -> Iterator[Notice]:
     """What is said before a build of what it has; what it was denied is said when that is decided."""
     for decision in decisions:
         told = decision.purpose is Purpose.BUILD or decision.request is not None
         if decision.granted and told and decision.permission not in _TOLD:
-            yield _given(decision)
+            yield _given(decision, places or {})
 
 
 def denial(source: str, decision: Decision) -> str:
@@ -99,10 +117,11 @@ def taking_back(source: str, decision: Decision) -> str:
     return f"{shlex.join(('bwbuild', 'revoke', source, str(decision.permission)))} takes it back"
 
 
-def _given(decision: Decision) -> Notice:
+def _given(decision: Decision, places: Mapping[str, str]) -> Notice:
     from bwbuild.audit.of_permission import explained  # noqa: PLC0415 - few builds have any
 
     tests = " to the tests" if decision.purpose is Purpose.TESTS else ""
-    text = f"granted{tests}, {decision.why.value}: {decision.permission}: {explained(decision.permission)[0]}"
+    exposes = explained(decision.permission, places)[0]
+    text = f"granted{tests}, {decision.why.value}: {decision.permission}: {exposes}"
     weakens = decision.permission != RAW_SYNC and decision.permission.key != "limit"
     return Notice(Level.WARNING if weakens else Level.INFO, text)

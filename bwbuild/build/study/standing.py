@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from bwbuild.audit.of_permission import explained
@@ -17,10 +17,13 @@ class Standing:
     """One permission.
 
     :ivar used: the day of the last build that is known to have used it; empty: none is.
+    :ivar exposes: what somebody inside gets, in lines; ``grave``: he can become the user.
     """
 
     decision: Decision
-    used: str = ""
+    used: str
+    exposes: tuple[str, ...]
+    grave: bool
 
     @property
     def state(self) -> str:
@@ -49,12 +52,25 @@ class Standing:
             "granted": decision.granted,
             "why": decision.why.value,
             "used": self.used or None,
-            "exposes": list(explained(decision.permission)),
-            "grave": exposure(decision.permission).grave,
+            "exposes": list(self.exposes),
+            "grave": self.grave,
         }
 
 
-def standings(decisions: Iterable[Decision], source: str, kept: Collection[Grant]) -> tuple[Standing, ...]:
-    """All of a source's."""
+def standings(
+    decisions: Iterable[Decision], source: str, kept: Collection[Grant], places: Mapping[str, str]
+) -> tuple[Standing, ...]:
+    """All of a source's.
+
+    :param places: what the caller's names of directories mean.
+    """
     used = {grant.request: grant.used for grant in kept if grant.source == source}
-    return tuple(Standing(item, used.get(item.request, "") if item.request else "") for item in decisions)
+    return tuple(
+        Standing(
+            item,
+            used.get(item.request, "") if item.request else "",
+            explained(item.permission, places),
+            exposure(item.permission, places).grave,
+        )
+        for item in decisions
+    )
