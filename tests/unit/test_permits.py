@@ -18,7 +18,7 @@ from bwbuild.events import Level
 from bwbuild.host import available as machine
 from bwbuild.permissions.answers import Answer, Wishes, decide
 from bwbuild.permissions.asked import Request
-from bwbuild.permissions.words import Permission, parse
+from bwbuild.permissions.words import parse
 from bwbuild.sandbox import bwrap
 from bwbuild.sandbox.permits import NO_PERMITS, Available, permits
 from bwbuild.sandbox.spec import Bind, Directory, Guest, Network
@@ -241,10 +241,29 @@ def test_sockets_of_a_session(tmp_path: Path) -> None:
         machine.sockets_of_session(["wayland"], {})
 
 
-@pytest.mark.parametrize("word", ["socket=x11", "socket=session-bus", "talk=org.example.A", "own=org.a.B"])
-def test_what_a_build_has_no_use_for(word: str) -> None:
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("socket=x11", "socket=session-bus", "talk=org.example.A", "own=org.a.B"),
+        *(
+            "filesystem=/",
+            "filesystem=/etc",
+            "filesystem=/usr/share:rw",
+            "filesystem=/tmp",
+            "filesystem=/lib64",
+        ),
+        *("env=PATH", "env=HOME", "env=USER", "env=BWBUILD_CACHE"),
+    ],
+)
+def test_what_no_build_can_be_given(word: str) -> None:
     assert terms.senseless(parse(word))
-    assert not terms.senseless(Permission("socket", "wayland"))
+
+
+@pytest.mark.parametrize(
+    "word", ["socket=wayland", "filesystem=~", "filesystem=/tmp/a", "filesystem=/srv", "env=PATHS"]
+)
+def test_what_a_build_may_be_given(word: str) -> None:
+    assert not terms.senseless(parse(word))
 
 
 def test_the_plan_has_the_effective_settings() -> None:

@@ -37,14 +37,11 @@ from bwbuild.permissions.answers import (
 from bwbuild.permissions.asked import Purpose, Request
 from bwbuild.permissions.grants import Grant
 from bwbuild.permissions.words import Permission
-from bwbuild.sandbox.environment import FIXED
 from bwbuild.sandbox.permits import Available, permits, persist_variable
 from bwbuild.sandbox.spec import Network
 
 #: Asks the user about requests of the source called so; what he does not answer is denied.
 Ask = Callable[[str, tuple[Request, ...]], Mapping[Request, Answer]]
-#: Variables that are the sandbox's own.
-_OWN = frozenset({*FIXED, "USER", "LOGNAME"})
 
 
 @contextmanager
@@ -161,7 +158,8 @@ def _check(inputs: Inputs, decisions: tuple[Decision, ...]) -> None:
     for item in decisions:
         why = terms.senseless(item.permission)
         if item.granted and why:
-            raise ConfigurationError(f"{item.permission} can't be granted to a build", hint=why)
+            hint = "; ".join(filter(None, (why, terms.taking_back(inputs.source.name, item))))
+            raise ConfigurationError(f"{item.permission} can't be granted to a build", hint=hint)
     missing = unmet(decisions)
     if missing and not inputs.command:
         source = inputs.source.name
@@ -203,7 +201,7 @@ def _available(
     names = sorted(
         {item.value for item in given if item.key == "persist"}
     )  # one order, so that none waits for ever
-    _check_names(given, names)
+    _check_names(names)
     identity = choose_identity(inputs.host, settings) if names else None
     cache, source = places.cache(settings), inputs.source.name
     for item in given:
@@ -225,10 +223,7 @@ def _available(
     )
 
 
-def _check_names(given: tuple[Permission, ...], names: list[str]) -> None:
-    for item in given:
-        if item.key == "env" and (item.value in _OWN or item.value.startswith("BWBUILD_")):
-            raise ConfigurationError(f"{item} can't be granted: {item.value} is the sandbox's own")
+def _check_names(names: list[str]) -> None:
     variables = [persist_variable(name) for name in names]
     for variable in variables:
         if variables.count(variable) > 1:

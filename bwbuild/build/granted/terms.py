@@ -14,8 +14,18 @@ from bwbuild.config.settings import Settings
 from bwbuild.events import Level, Notice
 from bwbuild.permissions.answers import Answer, Decision, Meaning, Why, Wishes
 from bwbuild.permissions.asked import Purpose, Request
-from bwbuild.permissions.words import FOREIGN_ABI, RAW_SYNC, USERNS, Permission, meant
+from bwbuild.permissions.words import (
+    FOREIGN_ABI,
+    RAW_SYNC,
+    USERNS,
+    Permission,
+    meant,
+    of_sandboxes,
+)
+from bwbuild.sandbox.environment import FIXED
 
+#: Variables that are the sandbox's own.
+_OWN = frozenset({*FIXED, "USER", "LOGNAME"})
 #: What a build has no sensible use for, and why.
 _SENSELESS = {
     "x11": "who draws on your display reads all your keys; xvfb-run of xvfb in Build-Depends gives it one",
@@ -77,10 +87,15 @@ def raised(limits: Limits, permissions: Collection[Permission]) -> Limits:
 
 
 def senseless(permission: Permission) -> str:
-    """Why a build can't be given this; empty if it can."""
-    if permission.key in _SENSELESS_KEYS:
-        return _SENSELESS_KEYS[permission.key]
-    return _SENSELESS.get(permission.value, "") if permission.key == "socket" else ""
+    """Why a build on no machine can be given this; empty if it can, as far as the words tell."""
+    key, value = permission.key, permission.value
+    if key in _SENSELESS_KEYS:
+        return _SENSELESS_KEYS[key]
+    if key == "filesystem" and value.startswith("/"):
+        return of_sandboxes(value)
+    if key == "env" and (value in _OWN or value.startswith("BWBUILD_")):
+        return f"{value} is the sandbox's own"
+    return _SENSELESS.get(value, "") if key == "socket" else ""
 
 
 def notes(decisions: Collection[Decision], places: Mapping[str, str] | None = None) -> Iterator[Notice]:
