@@ -71,6 +71,23 @@ def test_a_second_attempt_looks_again(tmp_path: Path) -> None:
     assert HIDDEN not in desk.log()
 
 
+def test_each_build_of_policy_looks_again(tmp_path: Path) -> None:
+    place = "$HOME_OF_USER/w"
+    wait = f"touch {place}/ready; while ! [ -e {place}/go ]; do sleep 0.1; done"
+    desk = make(tmp_path / "desk", f"{wait}; {READ}")
+    wanted = ("filesystem=~/data", "filesystem=~/w:rw")
+    (desk.tree / FILE).write_text("".join(ASKED.format(item, "build") for item in wanted), encoding="utf-8")
+    for permission in wanted:
+        desk.ok("grant", ".", permission)
+    child = desk.start("policy", "--only", "reproducible")
+    wait_for((desk.home / "w/ready").exists)
+    swap(desk.home)
+    (desk.home / "w/go").touch()
+    output, _ = child.communicate(timeout=60)
+    assert (child.returncode, b"not what was granted any more" in output) == (3, True), output
+    assert HIDDEN.encode() not in output
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
