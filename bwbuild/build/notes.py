@@ -39,7 +39,7 @@ def notes_on(inputs: Inputs, chosen: Chosen) -> tuple[Notice, ...]:
     purposes = terms.purposes(inputs.settings, command=bool(inputs.command))
     return (
         *_entry_notes(chosen.entry),
-        *terms.notes([item for item in inputs.decisions if item.purpose in purposes]),
+        *terms.notes([item for item in inputs.decisions if item.purpose in purposes], inputs.meanings),
         *_weakenings(inputs, chosen.identity),
         *chosen.workspace,
         *(Notice(Level.INFO, note) for note in chosen.jobs),

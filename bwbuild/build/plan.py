@@ -94,6 +94,8 @@ class Inputs:
     #: what the part of the tests comes to, and which path a permission for one means
     test_permits: Permits = NO_PERMITS
     granted_paths: Mapping[Permission, Path] = field(default_factory=dict)
+    #: what the caller's names of directories mean: ``~``, ``xdg-documents`` -> path
+    meanings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,8 @@ class Plan:
     #: what the part of the tests comes to, and which path a permission for one means
     test_permits: Permits = NO_PERMITS
     granted_paths: Mapping[Permission, Path] = field(default_factory=dict)
+    #: what the caller's names of directories mean: ``~``, ``xdg-documents`` -> path
+    meanings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def scope(self) -> Scope:
@@ -244,6 +248,7 @@ def make_plan(inputs: Inputs) -> Plan:
         permits=inputs.permits,
         test_permits=inputs.test_permits,
         granted_paths=inputs.granted_paths,
+        meanings=inputs.meanings,
     )
 
 

@@ -13,6 +13,7 @@ from bwbuild.build.plan import Plan
 from bwbuild.build.scratch import Scratch
 from bwbuild.config.settings import Keep
 from bwbuild.events import Level, Notice, Tell
+from bwbuild.host import available
 from bwbuild.host.doctor import advice
 from bwbuild.interrupt import interruptions
 from bwbuild.sandbox import runner
@@ -73,7 +74,9 @@ def launch(
     """Write the launcher into ``scratch`` and run it; an in-place tree belongs to the caller afterwards.
 
     :param timeout: seconds after which the sandbox is killed.
+    :raises ConfigurationError: what was granted is not there any more.
     """
+    available.confirm(plan.permits.looked)
     script = scratch.path / "launch"
     script.write_bytes(os.fsencode(plan.script))
     try:

@@ -119,20 +119,17 @@ def _lines(found: Audit) -> list[Line]:
 
 
 def _permissions(found: Audit) -> list[Line]:
-    from bwbuild.audit.of_permission import explained  # noqa: PLC0415
     from bwbuild.build.record.log import visible  # noqa: PLC0415
     from bwbuild.build.record.summary import Line  # noqa: PLC0415
-    from bwbuild.permissions.exposes import exposure  # noqa: PLC0415
 
     lines = [Line("    PERMISSIONS", "bold")] if found.permissions else []
     for item in found.permissions:
-        permission, request = item.decision.permission, item.decision.request
-        grave = exposure(permission).grave
-        style = ("bold red" if grave else "yellow") if item.decision.granted else ""
+        request = item.decision.request
+        style = ("bold red" if item.grave else "yellow") if item.decision.granted else ""
         lines.append(Line(f"{'x' if item.decision.granted else ' '}   {visible(item.state)}", style))
         rows = [
             ("reason", request.reason if request else ""),
-            *(("exposes", e) for e in explained(permission)),
+            *(("exposes", text) for text in item.exposes),
         ]
         lines += [Line(f"        {name + ':':9}{visible(text)}") for name, text in rows if text]
     return lines

@@ -47,11 +47,13 @@ def shown(request: Request, count: str, width: int = _USUAL_WIDTH) -> tuple[str,
     """
     from bwbuild.audit.of_permission import explained  # noqa: PLC0415 - most sources ask for nothing
     from bwbuild.build.record.log import visible  # noqa: PLC0415
+    from bwbuild.host.available import places  # noqa: PLC0415
     from bwbuild.permissions.exposes import exposure  # noqa: PLC0415
 
-    grave = "DANGER: " if exposure(request.permission).grave else ""
+    meanings = places(os.environ)
+    grave = "DANGER: " if exposure(request.permission, meanings).grave else ""
     required = ", and can't be built without it" if request.required else ""
-    first, *more = explained(request.permission)
+    first, *more = explained(request.permission, meanings)
     said = (
         (f"{count}: ", f"{request}{required}"),
         ("    its reason:  ", request.reason),

@@ -12,19 +12,18 @@ import re
 import shutil
 import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bwbuild.errors import ConfigurationError, HostError
 from bwbuild.host.sockets import CLOSED, first_below, remedy
-from bwbuild.permissions.words import NETWORK, OF_SANDBOXES, XDG, Permission
+from bwbuild.permissions.words import NETWORK, XDG, Permission, of_sandboxes
 
 #: What leads out of a network namespace, the better one first; it opens the device.
 _HELPERS, _TUN = ("pasta", "slirp4netns"), Path("/dev/net/tun")
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _DEVICES = {"kvm": "/dev/kvm", "dri": "/dev/dri", "fuse": "/dev/fuse"}
-#: Below these there may be a path of the machine's.
-_TEMPORARY = ("/tmp", "/var/tmp")
 #: Those of XDG itself have a variable each; xdg-user-dirs has a file that says where the others are.
 _XDG_BASE = {
     "xdg-cache": "XDG_CACHE_HOME",
@@ -42,6 +41,9 @@ class Around:
     :ivar own: directories of bwbuild's own, whose files decide about sandboxes.
     :ivar written: directories of the sandbox that are not made anew for it, and that it can write.
     :ivar tree: the source tree, whose links are the source's; None: there is none.
+    :ivar lasting: what is granted is for several sandboxes, of which one could replace what is below a path
+        that it writes before the next one has it.
+    :ivar undo: permission -> what takes it back, if that is a command.
     """
 
     home: Path
@@ -49,6 +51,8 @@ class Around:
     own: tuple[Path, ...] = ()
     written: tuple[Path, ...] = ()
     tree: Path | None = None
+    lasting: bool = False
+    undo: Mapping[Permission, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,7 @@ class Found:
 
     devices: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     paths: Mapping[Permission, Path] = field(default_factory=dict)
+    looked: Mapping[Path, str] = field(default_factory=dict)
     sockets: Mapping[str, Path] = field(default_factory=dict)
     by_group: bool = False
     network: str = ""
@@ -71,9 +76,12 @@ def look(granted: Iterable[Permission], around: Around) -> Found:
     wanted = tuple(granted)
     devices = {item.value: _device(item) for item in wanted if item.key == "device"}
     nodes = [node for found in devices.values() for node in _nodes(found)]
+    paths = {item: expanded(item.value, around) for item in wanted if item.key == "filesystem"}
+    written = {path for item, path in paths.items() if item.writable and around.lasting}
     return Found(
         devices=devices,
-        paths={item: _path(item, around) for item in wanted if item.key == "filesystem"},
+        paths=paths,
+        looked={path: _looked_at(item, path, written, around) for item, path in paths.items()},
         by_group=any(map(_by_group, nodes)),
         network=_helper() if NETWORK in wanted else "",
     )
@@ -110,6 +118,12 @@ def expanded(value: str, around: Around) -> Path:
         return Path(value)
     top = around.home if where == "~" else _xdg(where, around)
     return top / below if below else top
+
+
+def places(environment: Mapping[str, str]) -> Mapping[str, str]:
+    """What names of directories mean for who has this environment: ``~``, ``xdg-documents`` -> the path."""
+    around = Around(Path(os.path.realpath(environment.get("HOME", "/"))), environment)
+    return {name: str(expanded(name, around)) for name in ("~", *XDG)}
 
 
 def _helper() -> str:
@@ -177,33 +191,72 @@ def _xdg(name: str, around: Around) -> Path:
     return around.home / XDG[name]
 
 
-def _path(item: Permission, around: Around) -> Path:
-    path = expanded(item.value, around)
-    why = _forbidden(path, around, writable=item.writable)
+def confirm(looked: Mapping[Path, str]) -> None:
+    """See, before each start, that what :func:`look` saw is still there: others may replace it.
+
+    :raises ConfigurationError: it is not.
+    """
+    for path, seen in looked.items():
+        try:
+            with _held(path) as descriptor:
+                found = _number(os.fstat(descriptor))
+        except OSError:
+            found = ""
+        if found != seen:
+            raise ConfigurationError(
+                f"{path} is not what was granted any more: something else was put there, or nothing",
+                hint="see who writes beside it, and build again",
+            )
+
+
+def _looked_at(item: Permission, path: Path, written: Collection[Path], around: Around) -> str:
+    """What is at ``path``, as :class:`bwbuild.sandbox.spec.Bind` has it; ``written`` is granted as well."""
+    undo = f"; {around.undo[item]}" if around.undo.get(item) else ""
+    why = _forbidden(path, around, writable=item.writable) or _replaceable(path, written)
     if why:
-        raise ConfigurationError(f"{item} can't be granted: {why}", hint="name less than that")
+        raise ConfigurationError(f"{item} can't be granted: {why}", hint=f"name less than that{undo}")
     real = Path(os.path.realpath(path))
     if real != path:
         raise ConfigurationError(
             f"{item} can't be granted: {path} leads through a symbolic link to {real}",
-            hint="who can write there could lead it elsewhere; grant the real path",
+            hint=f"who can write there could lead it elsewhere; grant the real path{undo}",
         )
     try:
-        mode = path.stat().st_mode
+        with _held(path) as descriptor:
+            status = os.fstat(descriptor)
     except OSError as error:
         raise HostError(f"{item} is granted, but {path}: {error.strerror}", hint="make it first") from None
-    if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
+    if not (stat.S_ISDIR(status.st_mode) or stat.S_ISREG(status.st_mode)):
         raise ConfigurationError(
             f"{item} can't be granted: {path} is no directory and no regular file",
-            hint="devices and sockets have permissions of their own",
+            hint=f"devices and sockets have permissions of their own{undo}",
         )
-    opening = first_below(path) if stat.S_ISDIR(mode) else None
+    opening = first_below(path) if stat.S_ISDIR(status.st_mode) else None
     if opening is not None:
         raise ConfigurationError(
             f"{item} can't be granted: {opening[0]} is {opening[1]}, and {_leads(opening[1])}",
-            hint=f"name directories in which there is none; {remedy(opening[1])}",
+            hint=f"name directories in which there is none; {remedy(opening[1])}{undo}",
         )
-    return path
+    return _number(status)
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[int]:
+    """A descriptor of what is at the absolute ``path``; no link on the way is followed."""
+    flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open("/", flags)
+    try:
+        for name in path.parts[1:]:
+            below = os.open(name, flags, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = below
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _number(status: os.stat_result) -> str:
+    return f"{status.st_dev}:{status.st_ino}"
 
 
 def _leads(kind: str) -> str:
@@ -212,11 +265,8 @@ def _leads(kind: str) -> str:
 
 def _forbidden(path: Path, around: Around, *, writable: bool) -> str:
     """Why no sandbox may have ``path``; empty if it may."""
-    if path == Path("/"):
-        return "it is all of this machine"
-    temporary = any(Path(top) in path.parents for top in _TEMPORARY)
-    if (path.parts[1] in OF_SANDBOXES | {"tmp"} and not temporary) or path.parts[1].startswith("lib"):
-        return f"a sandbox has a /{path.parts[1]} of its own"
+    if why := of_sandboxes(str(path)):
+        return why
     if around.tree is not None and _overlap(path, around.tree):
         return f"the source tree {around.tree} is part of it, or it is part of that"
     for place in around.written:
@@ -225,6 +275,14 @@ def _forbidden(path: Path, around: Around, *, writable: bool) -> str:
     for own in around.own if writable else ():
         if _overlap(path, own):
             return f"{own} decides about sandboxes, and must not be written from inside"
+    return ""
+
+
+def _replaceable(path: Path, written: Collection[Path]) -> str:
+    """Why it may be something else soon; who writes a path can't replace that itself, or what is above it."""
+    for place in path.parents:
+        if place in written:
+            return f"{place} is granted with :rw as well, and who writes there could leave a link here"
     return ""
 
 

@@ -10,7 +10,7 @@ said. A request that nobody answered is denied.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -61,17 +61,28 @@ class Decision:
         return f"{self.permission}{tests}: {'granted' if self.granted else 'denied'}, {self.why.value}"
 
 
+#: What a permission means, as another one that is written so that both can be compared.
+Meaning = Callable[[Permission], Permission]
+
+
+def itself(permission: Permission) -> Permission:
+    """What is compared as it is written."""
+    return permission
+
+
 @dataclass(frozen=True, slots=True)
 class Wishes:
     """What the user said beforehand.
 
     :ivar allow: permissions of options and settings; ``deny``: those that win over all others.
     :ivar kept: answers to these very requests that were kept: always or never.
+    :ivar meaning: writes a permission as it is to be compared: paths in full, limits as plain numbers.
     """
 
     allow: tuple[Permission, ...] = ()
     deny: tuple[Permission, ...] = ()
     kept: Mapping[Request, Answer] | None = None
+    meaning: Meaning = itself
 
 
 def open_questions(requests: Iterable[Request], wishes: Wishes) -> tuple[Request, ...]:
@@ -87,14 +98,21 @@ def decide(
     :param answers: what the user said just now to :func:`open_questions`.
     """
     found = [_decision(request, wishes, answers or {}) for request in requests]
-    asked = {decision.permission for decision in found}
+    asked = {wishes.meaning(decision.permission) for decision in found}
     return (*found, *_unasked(wishes, asked))
 
 
-def granted(decisions: Iterable[Decision], purpose: Purpose = Purpose.BUILD) -> tuple[Permission, ...]:
-    """What the build, or the tests, are given, each once."""
-    given = (item.permission for item in decisions if item.granted and item.purpose is purpose)
-    return tuple(dict.fromkeys(given))
+def granted(
+    decisions: Iterable[Decision], purpose: Purpose = Purpose.BUILD, meaning: Meaning = itself
+) -> tuple[Permission, ...]:
+    """What the build, or the tests, are given, each once.
+
+    A path that is asked for below one that the user gave unasked to be written is given with that already.
+    """
+    given = [item for item in decisions if item.granted and item.purpose is purpose]
+    wide = [meaning(item.permission) for item in given if item.request is None and item.permission.writable]
+    needed = (item for item in given if item.request is None or not _is_below(meaning(item.permission), wide))
+    return tuple(dict.fromkeys(item.permission for item in needed))
 
 
 def denied(decisions: Iterable[Decision]) -> tuple[Decision, ...]:
@@ -107,15 +125,20 @@ def unmet(decisions: Iterable[Decision]) -> tuple[Decision, ...]:
     return tuple(item for item in denied(decisions) if item.required)
 
 
+def _is_below(path: Permission, wide: Iterable[Permission]) -> bool:
+    return any(top.covers(path) and top.value != path.value for top in wide)
+
+
 def _decision(request: Request, wishes: Wishes, answers: Mapping[Request, Answer]) -> Decision:
     is_granted, why = _decided(request, wishes) or _answered(answers.get(request))
     return Decision(request.permission, request.purpose, is_granted, why, request)
 
 
 def _decided(request: Request, wishes: Wishes) -> tuple[bool, Why] | None:
-    if _denies(wishes.deny, request.permission):
+    if _denies(wishes, request.permission):
         return False, Why.OPTION
-    if any(permission.covers(request.permission) for permission in wishes.allow):
+    wanted = wishes.meaning(request.permission)
+    if any(wishes.meaning(permission).covers(wanted) for permission in wishes.allow):
         return True, Why.OPTION
     kept = (wishes.kept or {}).get(request)
     return None if kept is None else _answered(kept)
@@ -127,14 +150,14 @@ def _answered(answer: Answer | None) -> tuple[bool, Why]:
     return answer in (Answer.ONCE, Answer.ALWAYS), Why[answer.name]
 
 
-def _denies(deny: Iterable[Permission], permission: Permission) -> bool:
-    """Who denies to read a path denies to write it too."""
-    return any(permission.covers(denied) for denied in deny)
+def _denies(wishes: Wishes, permission: Permission) -> bool:
+    wanted = wishes.meaning(permission)
+    return any(wishes.meaning(denied).denies(wanted) for denied in wishes.deny)
 
 
 def _unasked(wishes: Wishes, asked: Collection[Permission]) -> Iterator[Decision]:
     for permission in dict.fromkeys(wishes.allow):
-        if permission in asked:
+        if wishes.meaning(permission) in asked:
             continue  # it is for what the source asked it for, and no more
-        is_granted = not _denies(wishes.deny, permission)
+        is_granted = not _denies(wishes, permission)
         yield from (Decision(permission, purpose, is_granted, Why.OPTION) for purpose in Purpose)

@@ -6,10 +6,11 @@ whose words :mod:`bwbuild.audit.of_permission` goes on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
-from bwbuild.permissions.words import Permission
+from bwbuild.permissions.words import Permission, absolute, within
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +81,27 @@ _OF_SESSIONS: Mapping[str, str] = {
     "org.freedesktop.secrets": "it asks your keyring for passwords, and gets those that are unlocked",
     "org.kde.kwalletd": "it asks your keyring for passwords, and gets those that are unlocked",
 }
-#: Places below the home directory that are worth more words than others.
-_KEYS = ("~/.ssh", "~/.gnupg", "~/.pki", "~/.local/share/keyrings", "~/.password-store")
-_WHOLE = ("/", "/home", "/root", "~")
+#: What is in a home directory and leads to its owner's accounts.
+_KEYS = (".ssh", ".gnupg", ".pki", ".local/share/keyrings", ".password-store")
+_WHOLE = ("/", "/home", "/root")
+#: Whoever the caller is, this is somebody's home.
+_HOME = re.compile(r"/home/[^/]+|/root(?![^/])")
+#: No names are known but those that everybody has.
+NO_PLACES: Mapping[str, str] = {}
+_LEAVES = (
+    "; programs that it leaves there may run as you, whoever starts them (set-user-ID), and files may belong"
+    " to your subordinate ids"
+)
 
 
-def exposure(permission: Permission) -> Exposure:
-    """What ``permission`` exposes; there is an entry for every permission that parses."""
+def exposure(permission: Permission, places: Mapping[str, str] = NO_PLACES) -> Exposure:
+    """What ``permission`` exposes; there is an entry for every permission that parses.
+
+    :param places: as :func:`bwbuild.permissions.words.absolute` has them: a path is judged by where it is and
+        not by how it is written.
+    """
     if permission.key == "filesystem":
-        return _of_path(permission)
+        return _of_path(permission, places)
     if permission.key == "talk":
         name = permission.value.removesuffix("*")
         for known, text in _OF_SESSIONS.items():
@@ -98,27 +111,36 @@ def exposure(permission: Permission) -> Exposure:
     return Exposure(found.text.format(permission.value), found.findings, found.grave)
 
 
-def _of_path(permission: Permission) -> Exposure:
-    path = permission.value
+def _of_path(permission: Permission, places: Mapping[str, str]) -> Exposure:
+    found = _of_place(permission, places)
+    return replace(found, text=found.text + _LEAVES) if permission.writable else found
+
+
+def _of_place(permission: Permission, places: Mapping[str, str]) -> Exposure:
+    shown, path = permission.value, absolute(permission.value, places)
     does = "reads and changes" if permission.writable else "reads"
-    if path in _WHOLE:
-        return Exposure(
-            f"it {does} ALL of {path}: keys, tokens, mail, and what is run at your next login",
-            ("home", "keys"),
-            grave=True,
-        )
-    if (
-        any(_within(path, keys) or _within(keys, path) for keys in _KEYS)
-        or "/.ssh" in path
-        or "/.gnupg" in path
-    ):
-        return Exposure(f"it {does} {path}: who has your keys can be you", ("home", "keys"), grave=True)
-    hidden = path.startswith("~/.") or path in ("xdg-config", "xdg-data")
-    if hidden and permission.writable:
-        text = f"it {does} {path}: settings that programs obey, so that it can have them run what it likes"
+    homes = _homes(path, places)
+    if path in _WHOLE or any(within(home, path) for home in homes):
+        text = f"it {does} ALL of {shown}: keys, tokens, mail, and what is run at your next login"
+        return Exposure(text, ("home", "keys"), grave=True)
+    keys = [f"{home}/{name}" for home in homes for name in _KEYS] + [absolute("xdg-data/keyrings", places)]
+    known = any(within(path, key) or within(key, path) for key in keys)
+    if known or "/.ssh" in path or "/.gnupg" in path:
+        return Exposure(f"it {does} {shown}: who has your keys can be you", ("home", "keys"), grave=True)
+    if permission.writable and _is_obeyed(path, homes, places):
+        text = f"it {does} {shown}: settings that programs obey, so that it can have them run what it likes"
         return Exposure(text, ("home",), grave=True)
-    return Exposure(f"it {does} {path} and all below it", ("home",) if path[0] == "~" else ())
+    is_home = any(within(path, home) for home in homes) or shown[0] != "/"
+    return Exposure(f"it {does} {shown} and all below it", ("home",) if is_home else ())
 
 
-def _within(path: str, top: str) -> bool:
-    return path == top or path.startswith(f"{top.rstrip('/')}/")
+def _homes(path: str, places: Mapping[str, str]) -> tuple[str, ...]:
+    """The caller's home, and the one that ``path`` is in by its name."""
+    named = _HOME.match(path)
+    return (absolute("~", places), *((named[0],) if named else ()))
+
+
+def _is_obeyed(path: str, homes: Iterable[str], places: Mapping[str, str]) -> bool:
+    if any(path.startswith(f"{home}/.") or within(path, f"{home}/bin") for home in homes):
+        return True
+    return any(within(path, absolute(name, places)) for name in ("xdg-config", "xdg-data"))

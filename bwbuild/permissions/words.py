@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 #: What a permission may be about: key -> the words that may stand behind it, where these are few.
@@ -40,6 +40,8 @@ XDG: Mapping[str, str] = {
 OF_SANDBOXES = frozenset(
     {"bin", "boot", "build", "dev", "etc", "nonexistent", "proc", "root", "run", "sbin", "sys", "usr", "var"}
 )
+#: Below these there may be a path of the machine's.
+_TEMPORARY = ("/tmp/", "/var/tmp/")
 #: The longest value that is read.
 LONGEST = 1024
 
@@ -62,8 +64,60 @@ class Permission:
         return f"{self.key}={self.value}{mode}"
 
     def covers(self, other: Permission) -> bool:
-        """Whether who has this one needs no other for ``other``: to write a path is to read it."""
-        return self == other or (self.writable and (self.key, self.value) == (other.key, other.value))
+        """Whether who has this one needs no other for ``other``: to write a path is to read it.
+
+        A path covers what is below it, a limit one that is lower; both are compared as they are written, so
+        take :func:`meant` of both first.
+        """
+        if self.key != other.key:
+            return False
+        if self.key == "filesystem":
+            return within(other.value, self.value) and self.writable >= other.writable
+        if self.key == "limit":
+            return self == other or _is_higher(self.value, other.value)
+        return self == other
+
+    def denies(self, wanted: Permission) -> bool:
+        """Whether who denies this one denies ``wanted`` too; both as :func:`meant`.
+
+        To deny reading is to deny writing. A path is denied with what would show it, being below it or above.
+        """
+        if self.key != wanted.key or self.key != "filesystem":
+            return wanted.covers(self)
+        overlap = within(self.value, wanted.value) or within(wanted.value, self.value)
+        return overlap and wanted.writable >= self.writable
+
+
+def _is_higher(limit: str, other: str) -> bool:
+    found = [re.fullmatch(r"([a-z-]+:)(\d+(?:\.\d+)?)", text, re.ASCII) for text in (limit, other)]
+    if found[0] is None or found[1] is None:
+        return False
+    return found[0][1] == found[1][1] and float(found[0][2]) >= float(found[1][2])
+
+
+def absolute(value: str, places: Mapping[str, str]) -> str:
+    """The path that the value of a ``filesystem=`` permission means.
+
+    :param places: ``~`` and names of :data:`XDG` -> where that is; what is missing there is in the home
+        directory at its usual place, and ``~`` stays what it is.
+    """
+    where, _, below = value.partition("/")
+    if not where:
+        return value
+    top = places.get(where) or ("~" if where == "~" else f"{absolute('~', places)}/{XDG[where]}")
+    return f"{top.rstrip('/')}/{below}" if below else top
+
+
+def meant(permission: Permission, places: Mapping[str, str]) -> Permission:
+    """The same with its path written in full."""
+    if permission.key != "filesystem":
+        return permission
+    return replace(permission, value=absolute(permission.value, places))
+
+
+def within(path: str, top: str) -> bool:
+    """Whether ``path`` is ``top`` or below it."""
+    return path == top or path.startswith(f"{top.rstrip('/')}/")
 
 
 def parse(text: str) -> Permission:
@@ -80,6 +134,16 @@ def parse(text: str) -> Permission:
     if read is None:
         raise ValueError("KEY=VALUE with a KEY among " + ", ".join(sorted(_READERS)))
     return read(key, value)
+
+
+def of_sandboxes(path: str) -> str:
+    """Why no sandbox of any machine has the absolute ``path`` of the host; empty if one may."""
+    top = path.split("/")[1]
+    if not top:
+        return "it is all of this machine"
+    if path.startswith(_TEMPORARY) or not (top in OF_SANDBOXES | {"tmp"} or top.startswith("lib")):
+        return ""
+    return f"a sandbox has a /{top} of its own"
 
 
 def _choice(key: str, value: str) -> Permission:

@@ -15,15 +15,16 @@ from pathlib import Path
 
 from bwbuild import process
 from bwbuild.errors import BwbuildError, HostError
+from bwbuild.host import available
 from bwbuild.host.mounts import type_of
 from bwbuild.root.bounds import Bounds
 from bwbuild.root.space import FULL, full
-from bwbuild.sandbox import guard, runner
+from bwbuild.sandbox import guard, pinned, runner
 from bwbuild.sandbox.bwrap import filter_words, mount_words
 from bwbuild.sandbox.overlays import OVERLAY_OPTIONS
 from bwbuild.sandbox.permits import NO_PERMITS, Permits
 from bwbuild.sandbox.script import in_namespace
-from bwbuild.sandbox.spec import Guest, Identity
+from bwbuild.sandbox.spec import Guest, Identity, Scratch
 
 #: What dpkg and maintainer scripts need; mounts and devices are not among it.
 CAPABILITIES = "chown dac_override dac_read_search fowner fsetid kill setgid setuid setfcap sys_chroot"
@@ -109,7 +110,9 @@ class Chamber:
         :param traffic: gets what goes over its interface, where it has one.
         :raises HostError: the chamber can't be had.
         :raises LimitError: it was ended at a limit.
+        :raises ConfigurationError: what it was granted is not there any more.
         """
+        available.confirm(self.permits.looked)
         self._prepare()
         script, first = self.place / "launch", bytearray()
         attendant = self.bounds.attend(self.layer or self.place)
@@ -195,6 +198,7 @@ class Chamber:
         layers = f"lowerdir={':'.join([*lower, 'ns/lower'])},upperdir=ns/layer/upper,workdir=ns/layer/work"
         yield f"mount -t overlay -o {OVERLAY_OPTIONS},{layers} bwbuild ns/root"
         yield f"printf %s {shlex.quote(_POLICY)} > ns/policy; chmod 755 ns/policy"
+        yield from pinned.lines(self.permits.mounts)
         restraints, ceilings = self.bounds.restraints, self.bounds.ceilings
         yield from guard.lowered(restraints, ceilings)
         yield f": > {_ENTERED}"
@@ -241,7 +245,9 @@ class Chamber:
         for inside, outside in self.shown.items():
             yield from ("--ro-bind", str(outside), inside)
         for mount in self.permits.mounts:
-            yield from map(str, mount_words(mount))
+            # It starts in the directory in which ``ns`` is.
+            words = mount_words(mount)
+            yield from (word.name if isinstance(word, Scratch) else word for word in words)
 
 
 def _size(most: int | None) -> tuple[str, ...]:

@@ -88,7 +88,8 @@ def mount_words(mount: Mount) -> tuple[Word, ...]:
 @mount_words.register
 def _(mount: Bind) -> tuple[Word, ...]:
     word = "--dev-bind" if mount.devices else "--bind" if mount.writable else "--ro-bind"
-    return (word + ("-try" if mount.optional else ""), _source(mount.source), str(mount.target))
+    source = mount.held if mount.looked else mount.source
+    return (word + ("-try" if mount.optional else ""), _source(source), str(mount.target))
 
 
 @mount_words.register

@@ -38,6 +38,7 @@ class Available:
     :ivar environment: the caller's.
     :ivar devices: device -> its nodes or directories of nodes.
     :ivar paths: permission for a path -> the path, absolute and without a link.
+    :ivar looked: path -> what was looked at there, as :class:`~bwbuild.sandbox.spec.Bind` has it.
     :ivar sockets: word -> the socket; for ``x11`` it is called X and a number.
     :ivar persist: name -> a private directory of this source.
     :ivar network: what can lead to other machines; not None where that is granted.
@@ -47,6 +48,7 @@ class Available:
     environment: Mapping[str, str] = field(default_factory=dict)
     devices: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     paths: Mapping[Permission, Path] = field(default_factory=dict)
+    looked: Mapping[Path, str] = field(default_factory=dict)
     sockets: Mapping[str, Path] = field(default_factory=dict)
     persist: Mapping[str, Path] = field(default_factory=dict)
     by_group: bool = False
@@ -69,6 +71,12 @@ class Permits:
     secret: frozenset[str] = frozenset()
     network: Network | None = None
     groups: bool = False
+
+    @property
+    def looked(self) -> Mapping[Path, str]:
+        """Path that is mounted -> what was looked at there."""
+        binds = (mount for mount in self.mounts if isinstance(mount, Bind) and mount.looked)
+        return {bind.source: bind.looked for bind in binds if isinstance(bind.source, Path)}
 
 
 NO_PERMITS = Permits()
@@ -112,7 +120,7 @@ def _mounts(wanted: tuple[Permission, ...], available: Available) -> Iterator[Mo
     # A path before those below it.
     for path, writable in sorted(_paths(wanted, available).items()):
         yield from (Directory(Guest(above)) for above in reversed(path.parents) if above != Path("/"))
-        yield Bind(path, Guest(path), writable=writable)
+        yield Bind(path, Guest(path), writable=writable, looked=available.looked.get(path, ""))
     if values["socket"]:
         yield Directory(PLACE)
     for value in values["socket"]:

@@ -16,7 +16,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from bwbuild.sandbox import bwrap, guard, handing, network, overlays, traced
+from bwbuild.sandbox import bwrap, guard, handing, network, overlays, pinned, traced
 from bwbuild.sandbox.overlays import OVERLAY_OPTIONS
 from bwbuild.sandbox.parcel import File, parcel
 from bwbuild.sandbox.spec import (
@@ -214,6 +214,7 @@ def _namespace(sandbox: Sandbox) -> Iterator[str]:
     yield from _tree(sandbox)
     for handed in sandbox.handed:
         yield from handing.lines(handed, sandbox.identity)
+    yield from pinned.lines(sandbox.mounts)
     if sandbox.own_sys:
         # As the machine's own may be: a mount with more rights than that is refused.
         yield "mount -t sysfs -o ro,nosuid,nodev,noexec bwbuild ns/sys"

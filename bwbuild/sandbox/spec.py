@@ -6,6 +6,7 @@ What lies in the scratch directory is named relative to it, since only the runne
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -53,6 +54,13 @@ class Bind:
     optional: bool = False
     #: device nodes in it work
     devices: bool = False
+    #: the only file that may be there, as ``stat -c %d:%i`` names it; empty: whichever it is
+    looked: str = ""
+
+    @property
+    def held(self) -> Scratch:
+        """Where :mod:`bwbuild.sandbox.pinned` has what was looked at."""
+        return Scratch(f"ns/held.{hashlib.sha256(str(self.target).encode()).hexdigest()[:16]}")
 
 
 @dataclass(frozen=True, slots=True)

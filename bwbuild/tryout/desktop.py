@@ -117,7 +117,7 @@ def opened(asked: Asked, granted: Granted, station: Station, name: str) -> Itera
         found = machine.look(wanted, _around(station.settings, environment))
         network = Network(found.network) if found.network else None
         devices, by_group = found.devices, found.by_group
-        available = Available(environment, devices, found.paths, sockets, {}, by_group, network)
+        available = Available(environment, devices, found.paths, found.looked, sockets, {}, by_group, network)
         own = permits(wanted, available)
         yield Desktop(
             _with(own, granted, display, proxy), display, proxy, _documents(environment, proxy), found.paths

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from bwbuild.audit.of_permission import explained
 from bwbuild.permissions.exposes import exposure
@@ -18,16 +18,19 @@ _OTHERWISE = {
 }
 
 
-def lines(granted: Granted) -> Iterator[str]:
-    """A line or more for each permission, and for what has no counterpart."""
+def lines(granted: Granted, places: Mapping[str, str]) -> Iterator[str]:
+    """A line or more for each permission, and for what has no counterpart.
+
+    :param places: what the caller's names of directories mean.
+    """
     if not granted.permissions:
         yield "nothing is granted: no network, no display, no device, no file of yours; a home of its own"
     for permission in granted.permissions:
         own = _OTHERWISE.get(permission)
-        text, *findings = (own,) if own else explained(permission)
+        text, *findings = (own,) if own else explained(permission, places)
         yield f"{permission}: {text}"
         yield from (f"  {finding}" for finding in findings)
-        if own is None and exposure(permission).grave:
+        if own is None and exposure(permission, places).grave:
             yield "  who has it can become you, or read your secrets"
     if granted.fallback:
         yield f"{X11}, where there is no Wayland: {_OTHERWISE[X11]}"

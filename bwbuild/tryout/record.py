@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from bwbuild.errors import ConfigurationError, UsageError
-from bwbuild.permissions.words import Permission, parse
+from bwbuild.permissions.words import Permission, meant, parse
 from bwbuild.sandbox.program import HOME
 from bwbuild.tryout.grants import Granted
 from bwbuild.tryout.homes import Home
@@ -67,7 +67,9 @@ def only(learned: Path, granted: Granted) -> Granted:
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(f"{learned} can't be read: {error}", hint="--learn writes it anew") from None
-    beyond = [item for item in granted.permissions if not _covered(item, permissions)]
+    meanings = granted.places
+    known = [meant(item, meanings) for item in permissions]
+    beyond = [item for item in granted.permissions if not _covered(meant(item, meanings), known)]
     if beyond:
         raise UsageError(
             f"{beyond[0]} is more than what was learned", hint="leave it out, or leave out --only-learned"

@@ -14,6 +14,7 @@ from bwbuild.build.scratch import Scratch
 from bwbuild.config.settings import Settings
 from bwbuild.errors import UsageError
 from bwbuild.events import Level, Notice, Tell, notices
+from bwbuild.host import available
 from bwbuild.host.facts import Host, read_host
 from bwbuild.interrupt import interruptions
 from bwbuild.permissions.words import Permission
@@ -62,9 +63,10 @@ def run(asked: Asked, settings: Settings, streams: Streams, tell: Teller) -> Acc
 
     :raises BwbuildError: something can't be had.
     """
-    granted = grants.read(asked.allowed, asked.denied, asked.finish_args)
+    meanings = available.places(os.environ)
+    granted = grants.read(asked.allowed, asked.denied, asked.finish_args, meanings)
     if asked.explain:
-        return _answer(explaining.lines(granted))
+        return _answer(explaining.lines(granted, meanings))
     granted = desktop.as_here(granted, settings)
     for argument, why in granted.without:
         tell.notice(Notice(Level.WARNING, f"{argument} has no counterpart: {why}"))

@@ -206,31 +206,86 @@ def test_no_log_has_a_variable_that_may_be_secret(desk: Desk) -> None:
     assert "s3cr3t-value" not in desk.log()
 
 
+NEVER = (
+    *("socket=x11", "socket=session-bus", "env=PATH", "env=BWBUILD_CACHE"),
+    *(f"filesystem={path}" for path in ("/", "/etc", "/run/user/0", "/tmp")),
+)
+
+
+@pytest.mark.parametrize("permission", NEVER)
+def test_what_no_build_gets(permission: str, desk: Desk) -> None:
+    ask(desk, HOSTILE.format(permission=permission))
+    done = desk.run("-b", "--no-sign")
+    assert (done.status, "bwbuild grant" in done.err) == (7, False), done.both
+    for source in (".", "tiny"):
+        done = desk.run("grant", source, permission)
+        assert (done.status, "can't be granted to a build" in done.err) == (2, True), done.both
+    done = desk.run("-b", "--no-sign", "--allow", permission)
+    assert (done.status, "can't be granted to a build" in done.err) == (3, True), done.both
+    assert desk.published() == []
+
+
+def test_nobody_is_told_to_grant_what_can_not_be(desk: Desk) -> None:
+    tables = (HOSTILE.format(permission=permission).replace("true", "false") for permission in NEVER)
+    ask(desk, "".join(tables))
+    done = desk.ok("--dry-run", "-b")
+    assert done.err.count("denied, nobody was asked") == len(NEVER)
+    assert "bwbuild grant" not in done.err
+
+
+@pytest.mark.parametrize("permission", ["filesystem=/", "env=PATH"])
+def test_what_was_granted_and_can_not_be_is_taken_back(permission: str, desk: Desk) -> None:
+    """An earlier version let it be granted."""
+    ask(desk, HOSTILE.format(permission=permission).replace("true", "false"))
+    desk.ok("grant", ".", permission, "--never")
+    path = desk.home / ".config/bwbuild/grants.json"
+    path.write_text(path.read_text(encoding="ascii").replace('"never"', '"always"'), encoding="ascii")
+    shown = permission + ":ro" * permission.startswith("filesystem")
+    for words in (("-b", "--no-sign"), ("audit", "--no-probe")):
+        done = desk.run(*words)
+        assert done.status == 3
+        assert f"bwbuild revoke tiny {shown} takes it back" in done.err
+    desk.ok("revoke", "tiny", shown)
+    desk.ok("--dry-run", "-b")
+
+
 @pytest.mark.parametrize(
     "permission",
-    [
-        *("socket=x11", "socket=session-bus"),
-        *(f"filesystem={path}" for path in ("/", "/etc", "/run/user/0", "~:rw", "/tmp")),
-        *(f"filesystem=~/{path}" for path in ("agents", "agents/agent", "keys", "keys/id:rw")),
-    ],
+    [f"filesystem=~{path}" for path in ("/agents", "/agents/agent", "/keys", "/keys/id:rw", ":rw")],
 )
-def test_what_no_build_gets(permission: str, desk: Desk) -> None:
-    """The last are a directory with a socket, a socket, and what a symbolic link leads to."""
-    for name in ("agents", ".ssh"):
-        (desk.home / name).mkdir()
+def test_paths_that_no_build_gets(permission: str, desk: Desk) -> None:
+    """They are a directory with a socket, a socket, what a symbolic link leads to, and what bwbuild obeys."""
+    for name in ("agents", ".ssh", ".config/bwbuild"):
+        (desk.home / name).mkdir(parents=True)
     (desk.home / ".ssh/id").touch()
     (desk.home / "keys").symlink_to(".ssh")
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(desk.home / "agents/agent"))
     listener.close()
     ask(desk, HOSTILE.format(permission=permission))
-    assert desk.run("grant", ".", permission).status in (0, 2)
-    desk.run("revoke", ".")
-    for words in ((), ("--allow", permission)):
-        done = desk.run("-b", "--no-sign", *words)
-        assert done.status in (3, 7), done.both
-        assert "can't be" in done.err
+    # What depends on the machine is said when it is looked for.
+    desk.ok("grant", ".", permission)
+    done = desk.run("-b", "--no-sign")
+    assert (done.status, "can't be granted: " in done.err) == (3, True), done.both
+    assert "bwbuild revoke tiny " in done.err
+    desk.ok("revoke", "tiny")
+    assert desk.run("-b", "--no-sign").status == 7
+    done = desk.run("-b", "--no-sign", "--allow", permission)
+    assert (done.status, "can't be granted: " in done.err) == (3, True), done.both
+    assert "bwbuild revoke" not in done.err
     assert desk.published() == []
+
+
+def test_deny_wins_however_it_is_written(desk: Desk) -> None:
+    keys = desk.home / ".ssh"
+    keys.mkdir()
+    (desk.top / "link").symlink_to(desk.home)
+    ask(desk, HOSTILE.format(permission=f"filesystem={keys}"))
+    desk.ok("grant", ".", f"filesystem={keys}")
+    desk.ok("--dry-run", "-b")
+    for path in ("~", "~/.ssh", str(desk.home), f"{desk.top}/link"):
+        done = desk.run("--dry-run", "-b", "--deny", f"filesystem={path}")
+        assert (done.status, "forbids it" in done.err) == (7, True), done.both
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,7 @@ PURE = {
     "build/plan.py": {"bwbuild.sandbox.runner", "bwbuild.build.scratch", "bwbuild.handover.publish"},
     "sandbox/policy.py": {"os", "bwbuild.process"},
     "sandbox/bwrap.py": {"os", "bwbuild.process"},
+    "sandbox/pinned.py": {"os", "bwbuild.process"},
     "sandbox/spec.py": {"os", "bwbuild.process"},
     "sandbox/identity.py": {"os", "bwbuild.process"},
     "sandbox/environment.py": {"os", "bwbuild.process"},

@@ -6,7 +6,7 @@ import pytest
 
 from bwbuild.build.granted.terms import senseless
 from bwbuild.config.permits import LISTED, PROGRAM_WORDS, Permit
-from bwbuild.permissions.words import OF_PROGRAMS, Permission, parse
+from bwbuild.permissions.words import OF_PROGRAMS, Permission, absolute, meant, parse
 from bwbuild.tryout import grants
 
 
@@ -69,3 +69,42 @@ def test_what_shells_offer_can_be_had() -> None:
     whole = [word for word in PROGRAM_WORDS if not word.endswith("=")]
     assert set(whole) >= {*LISTED}
     assert grants.read(whole, (), None).permissions
+
+
+HOME = {"~": "/home/joe", "xdg-documents": "/home/joe/Papers", "xdg-data": "/srv/share"}
+
+
+@pytest.mark.parametrize(
+    ("value", "path", "unknown"),
+    [
+        ("/srv/a", "/srv/a", "/srv/a"),
+        ("~", "/home/joe", "~"),
+        ("~/a/b", "/home/joe/a/b", "~/a/b"),
+        ("xdg-documents/a", "/home/joe/Papers/a", "~/Documents/a"),
+        ("xdg-config", "/home/joe/.config", "~/.config"),
+        ("xdg-data/keyrings", "/srv/share/keyrings", "~/.local/share/keyrings"),
+    ],
+)
+def test_what_a_path_means(value: str, path: str, unknown: str) -> None:
+    assert (absolute(value, HOME), absolute(value, {})) == (path, unknown)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "covers", "denies"),
+    [
+        ("~", "/home/joe/.ssh", True, True),
+        ("/home/joe/.ssh", "~", False, True),
+        ("~/.ssh", "/home/joe/.ssh", True, True),
+        ("~/.ssh", "/home/joe/.sshd", False, False),
+        ("/srv", "/srv/data", True, True),
+        ("/srv/data", "/srv/data2", False, False),
+        ("/", "~/a", True, True),
+        ("/srv", "/srv/data:rw", False, True),
+        ("/srv:rw", "/srv/data", True, False),
+        ("/srv:rw", "/srv/data:rw", True, True),
+    ],
+)
+def test_paths_are_compared_by_what_they_mean(one: str, other: str, *, covers: bool, denies: bool) -> None:
+    first, second = (meant(parse(f"filesystem={path}"), HOME) for path in (one, other))
+    assert (first.covers(second), first.denies(second)) == (covers, denies)
+    assert not parse("userns").denies(second)

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from bwbuild.audit.of_permission import explained
+from bwbuild.build.granted import terms
 from bwbuild.build.study.standing import Standing
 from bwbuild.config.permits import Permit
+from bwbuild.config.settings import Settings
 from bwbuild.errors import ConfigurationError
 from bwbuild.permissions import grants
 from bwbuild.permissions.answers import (
@@ -95,6 +97,49 @@ def test_what_is_given_unasked() -> None:
     assert (granted(asked), granted(asked, Purpose.TESTS)) == ((), (NETWORK.permission,))
 
 
+HOME = {"~": "/home/joe"}
+
+
+@pytest.mark.parametrize("deny", ["~/.ssh", "~", "/home/joe", "/home/joe/.ssh/id", "/"])
+def test_what_is_denied_is_denied_however_it_is_written(deny: str) -> None:
+    asked = Request(parse("filesystem=/home/joe/.ssh"), "to read")
+    wishes = terms.wishes(Settings(deny=(parse(f"filesystem={deny}"),)), {asked: Answer.ALWAYS}, HOME)
+    (found,) = decide((asked,), wishes)
+    assert (found.granted, found.why) == (False, Why.OPTION)
+
+
+@pytest.mark.parametrize(
+    ("allow", "asks", "is_granted"),
+    [
+        ("limit=memory:16G", "limit=memory:8G", True),
+        ("limit=memory:8192M", "limit=memory:8G", True),
+        ("limit=memory:4G", "limit=memory:8G", False),
+        ("limit=disk:16G", "limit=memory:8G", False),
+        ("limit=silence:2h", "limit=silence:90m", True),
+        ("limit=silence:1.5", "limit=silence:2s", False),
+        ("filesystem=/srv", "filesystem=/srv/data", True),
+        ("filesystem=~/data", "filesystem=/home/joe/data", True),
+        ("filesystem=/srv", "filesystem=/srv/data:rw", False),
+    ],
+)
+def test_more_than_what_is_asked_for_is_enough(allow: str, asks: str, *, is_granted: bool) -> None:
+    asked = Request(Permit().from_text(asks), "for a reason", required=True)
+    wishes = terms.wishes(Settings(allow=(Permit().from_text(allow),)), {}, HOME)
+    decisions = decide((asked,), wishes)
+    assert decisions[0].granted is is_granted
+    assert bool(open_questions((asked,), wishes)) is not is_granted
+
+
+def test_a_path_is_not_mounted_below_one_that_was_given_to_be_written() -> None:
+    below = Request(parse("filesystem=/srv/data/sub"), "to read")
+    found = decide((below,), Wishes(allow=(WRITE,)))
+    assert found[0].granted
+    assert granted(found) == granted(found, Purpose.TESTS) == (WRITE,)
+    # What the user himself wants to be read-only below it is for him to say otherwise.
+    both = Wishes(allow=(WRITE, below.permission))
+    assert granted(decide((), both)) == both.allow
+
+
 def everything() -> list[Permission]:
     listed = [f"{key}={word}" for key, words in CHOICES.items() for word in words]
     paths = ("/", "~", "/srv", "~/.ssh", "~/.ssh/id_rsa:rw", "~/.local:rw", "~/data", "xdg-documents:ro")
@@ -119,6 +164,36 @@ def test_grave_exposures() -> None:
         *("filesystem=~/.ssh/id_rsa:rw", "filesystem=~/.local:rw"),
         *("talk=org.freedesktop.secrets", "talk=org.freedesktop.Flatpak", "talk=org.freedesktop.*"),
     }
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/home/joe", "/home/joe/.ssh", "~/.ssh", "/home/joe/.config:rw", "/home/joe/.bashrc:rw", "/home"),
+        *("~/.bashrc:rw", "~/bin:rw", "xdg-data", "xdg-config:rw", "xdg-config/foo:rw", "/home/ann"),
+        *("/home/ann/.gnupg", "/home/ann/.profile:rw", "/root", "/srv/share", "/srv/share/keyrings"),
+        "/srv/share/applications:rw",
+    ],
+)
+def test_grave_paths_however_they_are_written(path: str) -> None:
+    found = exposure(parse(f"filesystem={path}"), {**HOME, "xdg-data": "/srv/share"})
+    assert found.grave
+    assert "home" in found.findings
+    assert path.removesuffix(":rw") in found.text
+
+
+@pytest.mark.parametrize("path", ["/home/joe/data", "/mnt", "/srv/share2:rw", "/homes/joe", "~/data:rw"])
+def test_paths_that_are_not_grave(path: str) -> None:
+    found = exposure(parse(f"filesystem={path}"), {**HOME, "xdg-data": "/srv/share"})
+    assert not found.grave
+    assert ("home" in found.findings) is ("data" in path)
+
+
+def test_what_a_build_leaves_where_it_writes() -> None:
+    for path in ("/srv/data", "~", "~/.config", "~/.ssh"):
+        reads, writes = (exposure(parse(f"filesystem={path}:{mode}")).text for mode in ("ro", "rw"))
+        assert "set-user-ID" in writes
+        assert "set-user-ID" not in reads
 
 
 def test_words_for_completion() -> None:
@@ -153,9 +228,8 @@ def test_what_was_used_and_what_was_not(tmp_path: Path) -> None:
     data, network = (item for item in grants.load(path) if item.source == "tiny")
     assert network.use == f"never used, as the build of {network.unused} shows"
     assert data.use == f"used on {data.used}"
-    assert str(Standing(decide((NETWORK,), Wishes(allow=(NETWORK.permission,)))[0], network).state).endswith(
-        network.use
-    )
+    given = decide((NETWORK,), Wishes(allow=(NETWORK.permission,)))[0]
+    assert Standing(given, network, (), grave=False).state.endswith(network.use)
     grants.mark(path, "tiny", {NETWORK: True, DATA: False})
     data, network = (item for item in grants.load(path) if item.source == "tiny")
     assert network.use == f"used on {network.used}"

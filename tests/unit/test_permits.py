@@ -18,7 +18,7 @@ from bwbuild.events import Level
 from bwbuild.host import available as machine
 from bwbuild.permissions.answers import Answer, Wishes, decide
 from bwbuild.permissions.asked import Request
-from bwbuild.permissions.words import Permission, parse
+from bwbuild.permissions.words import parse
 from bwbuild.sandbox import bwrap
 from bwbuild.sandbox.permits import NO_PERMITS, Available, permits
 from bwbuild.sandbox.spec import Bind, Directory, Guest, Network
@@ -147,6 +147,37 @@ def test_paths(tmp_path: Path) -> None:
         machine.look([parse("filesystem=~/nothing")], around(home))
 
 
+def test_no_path_below_one_that_is_written(tmp_path: Path) -> None:
+    home = Path(os.path.realpath(tmp_path))
+    (home / "data" / "sub").mkdir(parents=True)
+    below = parse(f"filesystem={home}/data/sub")
+    for mode in ("ro", "rw"):
+        wanted = [replace(below, writable=mode == "rw"), parse("filesystem=~/data:rw")]
+        place = around(home, lasting=True, undo={wanted[0]: "so it goes"})
+        with pytest.raises(ConfigurationError, match="could leave a link here") as raised:
+            machine.look(wanted, place)
+        assert raised.value.hint == "name less than that; so it goes"
+
+
+def test_what_was_looked_at_is_mounted(tmp_path: Path) -> None:
+    home = Path(os.path.realpath(tmp_path))
+    (home / "data").mkdir()
+    item = parse("filesystem=~/data")
+    found = machine.look([item], around(home))
+    assert found.looked == {home / "data": f"{home.stat().st_dev}:{(home / 'data').stat().st_ino}"}
+    given = permits([item], Available(paths=found.paths, looked=found.looked))
+    bind = given.mounts[-1]
+    assert isinstance(bind, Bind)
+    assert bwrap.mount_words(bind) == ("--ro-bind", bind.held, f"{home}/data")
+    machine.confirm(given.looked)
+    (home / "data").rename(home / "other")
+    with pytest.raises(ConfigurationError, match="not what was granted any more"):
+        machine.confirm(given.looked)
+    (home / "data").symlink_to("other")
+    with pytest.raises(ConfigurationError, match="not what was granted any more"):
+        machine.confirm(given.looked)
+
+
 @pytest.mark.parametrize("name", ["link", "link/sub", "data/inner"])
 def test_a_path_leads_through_no_link(name: str, tmp_path: Path) -> None:
     home = Path(os.path.realpath(tmp_path))
@@ -210,10 +241,29 @@ def test_sockets_of_a_session(tmp_path: Path) -> None:
         machine.sockets_of_session(["wayland"], {})
 
 
-@pytest.mark.parametrize("word", ["socket=x11", "socket=session-bus", "talk=org.example.A", "own=org.a.B"])
-def test_what_a_build_has_no_use_for(word: str) -> None:
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("socket=x11", "socket=session-bus", "talk=org.example.A", "own=org.a.B"),
+        *(
+            "filesystem=/",
+            "filesystem=/etc",
+            "filesystem=/usr/share:rw",
+            "filesystem=/tmp",
+            "filesystem=/lib64",
+        ),
+        *("env=PATH", "env=HOME", "env=USER", "env=BWBUILD_CACHE"),
+    ],
+)
+def test_what_no_build_can_be_given(word: str) -> None:
     assert terms.senseless(parse(word))
-    assert not terms.senseless(Permission("socket", "wayland"))
+
+
+@pytest.mark.parametrize(
+    "word", ["socket=wayland", "filesystem=~", "filesystem=/tmp/a", "filesystem=/srv", "env=PATHS"]
+)
+def test_what_a_build_may_be_given(word: str) -> None:
+    assert not terms.senseless(parse(word))
 
 
 def test_the_plan_has_the_effective_settings() -> None:

@@ -593,6 +593,22 @@ def test_what_was_learned_is_denied(tmp_path: Path) -> None:
     assert len(record.only(learned, grants.read(["share=network"], [], None)).permissions) == 4
 
 
+def test_paths_are_compared_by_what_they_mean() -> None:
+    places = {"~": "/home/joe", "xdg-documents": "/home/joe/Documents"}
+
+    def read(*allowed: str, deny: tuple[str, ...] = ()) -> list[str]:
+        words = ([f"filesystem={path}" for path in paths] for paths in (allowed, deny))
+        return [
+            str(item).removeprefix("filesystem=") for item in grants.read(*words, None, places).permissions
+        ]
+
+    assert read("/home/joe/.ssh", "~/data", deny=("~/.ssh",)) == ["~/data:ro"]
+    assert read("~", "/srv", deny=("~/.ssh",)) == ["/srv:ro"]
+    assert read("~/Documents/a:rw", "xdg-documents:rw", "/home/joe/Documents") == ["xdg-documents:rw"]
+    # Below what is written something may be only read.
+    assert read("~/data:rw", "~/data/old") == ["~/data:rw", "~/data/old:ro"]
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [

@@ -27,6 +27,7 @@ from bwbuild.permissions.answers import (
     Answer,
     Decision,
     Why,
+    Wishes,
     decide,
     denied,
     granted,
@@ -36,14 +37,11 @@ from bwbuild.permissions.answers import (
 from bwbuild.permissions.asked import Purpose, Request
 from bwbuild.permissions.grants import Grant
 from bwbuild.permissions.words import Permission
-from bwbuild.sandbox.environment import FIXED
 from bwbuild.sandbox.permits import Available, permits, persist_variable
 from bwbuild.sandbox.spec import Network
 
 #: Asks the user about requests of the source called so; what he does not answer is denied.
 Ask = Callable[[str, tuple[Request, ...]], Mapping[Request, Answer]]
-#: Variables that are the sandbox's own.
-_OWN = frozenset({*FIXED, "USER", "LOGNAME"})
 
 
 @contextmanager
@@ -58,13 +56,17 @@ def opened(
     :raises HostError: the machine does not have it.
     :raises PermissionsError: what the source can't do without is not granted.
     """
-    decisions = _decided(inputs, ask, tell)
-    given = granted(decisions)
+    meanings = machine.places(inputs.caller_environment)
+    decisions = _decided(inputs, meanings, ask, tell)
     purposes = terms.purposes(inputs.settings, command=bool(inputs.command))
-    of_tests = granted(decisions, Purpose.TESTS) if Purpose.TESTS in purposes else ()
+    given, of_tests = (
+        granted(decisions, purpose, terms.meaning(meanings)) if purpose in purposes else ()
+        for purpose in (Purpose.BUILD, Purpose.TESTS)
+    )
     both = tuple(dict.fromkeys((*given, *of_tests)))
     with ExitStack() as stack:
-        available = _available(inputs, both, held or {}, stack, tell)
+        undo = {item.permission: terms.taking_back(inputs.source.name, item) for item in decisions}
+        available = _available(inputs, both, undo, held or {}, stack=stack, tell=tell)
         yield replace(
             inputs,
             settings=terms.applied(inputs.settings, given),
@@ -73,6 +75,7 @@ def opened(
             permits=compilercache.connected(permits(given, available), inputs.settings),
             test_permits=permits(of_tests, available),
             granted_paths=available.paths,
+            meanings=meanings,
         )
 
 
@@ -108,11 +111,14 @@ def keep(path: Path, source: str, answers: Mapping[Request, Answer]) -> None:
         grants.add(path, new)
 
 
-def _decided(inputs: Inputs, ask: Ask | None, tell: Tell) -> tuple[Decision, ...]:
+def _decided(
+    inputs: Inputs, meanings: Mapping[str, str], ask: Ask | None, tell: Tell
+) -> tuple[Decision, ...]:
     name, path = inputs.source.name, store(inputs.caller_environment)
     requests = requests_in(inputs.source.tree)
     kept = grants.kept(grants.load(path), name) if requests else {}
-    wishes = terms.wishes(inputs.settings, kept)
+    wishes = terms.wishes(inputs.settings, kept, meanings)
+    wishes = replace(wishes, deny=(*wishes.deny, *_without_links(wishes)))
     purposes = terms.purposes(inputs.settings, command=bool(inputs.command))
     questions = tuple(
         request
@@ -134,6 +140,13 @@ def _decided(inputs: Inputs, ask: Ask | None, tell: Tell) -> tuple[Decision, ...
     return decisions
 
 
+def _without_links(wishes: Wishes) -> Iterator[Permission]:
+    """Paths that are denied as they are found: what is granted leads through no link, but these may."""
+    for item in map(wishes.meaning, wishes.deny):
+        if item.key == "filesystem":
+            yield replace(item, value=os.path.realpath(item.value))
+
+
 def _remember(path: Path, source: str, decisions: Iterable[Decision], tell: Tell) -> None:
     """What waits for an answer can then be granted by the source's name."""
     requests = tuple(item.request for item in decisions if item.request)
@@ -151,7 +164,8 @@ def _check(inputs: Inputs, decisions: tuple[Decision, ...]) -> None:
     for item in decisions:
         why = terms.senseless(item.permission)
         if item.granted and why:
-            raise ConfigurationError(f"{item.permission} can't be granted to a build", hint=why)
+            hint = "; ".join(filter(None, (why, terms.taking_back(inputs.source.name, item))))
+            raise ConfigurationError(f"{item.permission} can't be granted to a build", hint=hint)
     purposes = terms.purposes(inputs.settings, command=bool(inputs.command))
     missing = [item for item in unmet(decisions) if item.purpose in purposes]
     if missing and not inputs.command:
@@ -173,7 +187,13 @@ def _remedy(source: str, decision: Decision, among: tuple[Decision, ...]) -> str
 
 
 def _available(
-    inputs: Inputs, given: tuple[Permission, ...], held: Mapping[str, Path], stack: ExitStack, tell: Tell
+    inputs: Inputs,
+    given: tuple[Permission, ...],
+    undo: Mapping[Permission, str],
+    held: Mapping[str, Path],
+    *,
+    stack: ExitStack,
+    tell: Tell,
 ) -> Available:
     environment, settings = inputs.caller_environment, inputs.settings
     config = user_file(environment).parent
@@ -182,13 +202,13 @@ def _available(
     tree = Path(os.path.realpath(inputs.source.tree))
     written = [tree.parent] if settings.workspace is Workspace.IN_PLACE else []
     written += [Path(settings.build_path)] if settings.build_path else []
-    around = machine.Around(inputs.home, environment, real, tuple(written), tree)
+    around = machine.Around(inputs.home, environment, real, tuple(written), tree, lasting=True, undo=undo)
     found = machine.look(given, around)
     sockets = [item.value for item in given if item.key == "socket"]
     names = sorted(
         {item.value for item in given if item.key == "persist"}
     )  # one order, so that none waits for ever
-    _check_names(given, names)
+    _check_names(names)
     identity = choose_identity(inputs.host, settings) if names else None
     cache, source = places.cache(settings), inputs.source.name
     for item in given:
@@ -198,6 +218,7 @@ def _available(
         environment=environment,
         devices=found.devices,
         paths=found.paths,
+        looked=found.looked,
         sockets=machine.sockets_of_session(sockets, environment),
         persist={
             name: held.get(name) or stack.enter_context(persist.opened(cache, source, name, identity, tell))
@@ -209,10 +230,7 @@ def _available(
     )
 
 
-def _check_names(given: tuple[Permission, ...], names: list[str]) -> None:
-    for item in given:
-        if item.key == "env" and (item.value in _OWN or item.value.startswith("BWBUILD_")):
-            raise ConfigurationError(f"{item} can't be granted: {item.value} is the sandbox's own")
+def _check_names(names: list[str]) -> None:
     variables = [persist_variable(name) for name in names]
     for variable in variables:
         if variables.count(variable) > 1:

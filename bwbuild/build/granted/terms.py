@@ -12,10 +12,20 @@ from bwbuild.build.watch.limits import Limits
 from bwbuild.config.permits import limit
 from bwbuild.config.settings import Settings
 from bwbuild.events import Level, Notice
-from bwbuild.permissions.answers import Answer, Decision, Why, Wishes
+from bwbuild.permissions.answers import Answer, Decision, Meaning, Why, Wishes
 from bwbuild.permissions.asked import FILE, Purpose, Request
-from bwbuild.permissions.words import FOREIGN_ABI, RAW_SYNC, USERNS, Permission
+from bwbuild.permissions.words import (
+    FOREIGN_ABI,
+    RAW_SYNC,
+    USERNS,
+    Permission,
+    meant,
+    of_sandboxes,
+)
+from bwbuild.sandbox.environment import FIXED
 
+#: Variables that are the sandbox's own.
+_OWN = frozenset({*FIXED, "USER", "LOGNAME"})
 #: What a build has no sensible use for, and why.
 _SENSELESS = {
     "x11": "who draws on your display reads all your keys; xvfb-run of xvfb in Build-Depends gives it one",
@@ -38,12 +48,30 @@ def purposes(settings: Settings, *, command: bool) -> tuple[Purpose, ...]:
     return (Purpose.BUILD, Purpose.TESTS) if tests else (Purpose.BUILD,)
 
 
-def wishes(settings: Settings, kept: Mapping[Request, Answer]) -> Wishes:
-    """What the user said beforehand, the older options for the same things among it."""
+def wishes(
+    settings: Settings, kept: Mapping[Request, Answer], places: Mapping[str, str] | None = None
+) -> Wishes:
+    """What the user said beforehand, the older options for the same things among it.
+
+    :param places: what his names of directories mean, see :func:`bwbuild.permissions.words.absolute`.
+    """
     older = ((FOREIGN_ABI, settings.foreign_abi), (RAW_SYNC, not settings.suppress_sync))
     more = (permission for permission, is_given in older if is_given)
     cache = compilercache.permission(settings)
-    return Wishes(tuple(dict.fromkeys((*settings.allow, *more, *cache))), settings.deny, kept)
+    allow = tuple(dict.fromkeys((*settings.allow, *more, *cache)))
+    return Wishes(allow, settings.deny, kept, meaning(places or {}))
+
+
+def meaning(places: Mapping[str, str]) -> Meaning:
+    """What writes permissions so that they can be compared."""
+
+    def write(permission: Permission) -> Permission:
+        if permission.key != "limit":
+            return meant(permission, places)
+        name, number = limit(permission)
+        return replace(permission, value=f"{name}:{number}")
+
+    return write
 
 
 def applied(settings: Settings, permissions: Collection[Permission]) -> Settings:
@@ -71,18 +99,23 @@ def raised(limits: Limits, permissions: Collection[Permission]) -> Limits:
 
 
 def senseless(permission: Permission) -> str:
-    """Why a build can't be given this; empty if it can."""
-    if permission.key in _SENSELESS_KEYS:
-        return _SENSELESS_KEYS[permission.key]
-    return _SENSELESS.get(permission.value, "") if permission.key == "socket" else ""
+    """Why a build on no machine can be given this; empty if it can, as far as the words tell."""
+    key, value = permission.key, permission.value
+    if key in _SENSELESS_KEYS:
+        return _SENSELESS_KEYS[key]
+    if key == "filesystem" and value.startswith("/"):
+        return of_sandboxes(value)
+    if key == "env" and (value in _OWN or value.startswith("BWBUILD_")):
+        return f"{value} is the sandbox's own"
+    return _SENSELESS.get(value, "") if key == "socket" else ""
 
 
-def notes(decisions: Collection[Decision]) -> Iterator[Notice]:
+def notes(decisions: Collection[Decision], places: Mapping[str, str] | None = None) -> Iterator[Notice]:
     """What is said before a build of what it has; what it was denied is said when that is decided."""
     for decision in decisions:
         told = decision.purpose is Purpose.BUILD or decision.request is not None
         if decision.granted and told and decision.permission not in _TOLD:
-            yield _given(decision)
+            yield _given(decision, places or {})
 
 
 def denial(source: str, decision: Decision, among: Collection[Decision] = ()) -> str:
@@ -132,10 +165,18 @@ def of_tests(source: str, permission: Permission, decisions: Collection[Decision
     return f"--allow {quoted(permission)} grants it"
 
 
-def _given(decision: Decision) -> Notice:
+def taking_back(source: str, decision: Decision) -> str:
+    """What takes back what was granted for good; empty where that was for one build."""
+    if decision.why is not Why.ALWAYS:
+        return ""
+    return f"{command(source, decision, verb='revoke')} takes it back"
+
+
+def _given(decision: Decision, places: Mapping[str, str]) -> Notice:
     from bwbuild.audit.of_permission import explained  # noqa: PLC0415 - few builds have any
 
     tests = " to the tests" if decision.purpose is Purpose.TESTS else ""
-    text = f"granted{tests}, {decision.why.value}: {decision.permission}: {explained(decision.permission)[0]}"
+    exposes = explained(decision.permission, places)[0]
+    text = f"granted{tests}, {decision.why.value}: {decision.permission}: {exposes}"
     weakens = decision.permission != RAW_SYNC and decision.permission.key != "limit"
     return Notice(Level.WARNING if weakens else Level.INFO, text)

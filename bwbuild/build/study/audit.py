@@ -150,7 +150,8 @@ def audit_build(
 
 
 def _standings(plan: Plan) -> tuple[Standing, ...]:
-    return standings(plan.decisions, plan.source.name, grants.load(store(os.environ)))
+    kept = grants.load(store(os.environ))
+    return standings(plan.decisions, plan.source.name, kept, plan.meanings)
 
 
 def limited(limits: Limits, layering: Layering = Layering.OVERLAY) -> frozenset[str]:

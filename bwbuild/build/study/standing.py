@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from bwbuild.audit.of_permission import explained
@@ -17,10 +17,13 @@ class Standing:
     """One permission.
 
     :ivar kept: the answer that was kept; None: there is none.
+    :ivar exposes: what somebody inside gets, in lines; ``grave``: he can become the user.
     """
 
     decision: Decision
-    kept: Grant | None = None
+    kept: Grant | None
+    exposes: tuple[str, ...]
+    grave: bool
 
     @property
     def state(self) -> str:
@@ -51,12 +54,25 @@ class Standing:
             "why": decision.why.value,
             "used": (self.kept.used or None) if self.kept else None,
             "unused": (self.kept.unused or None) if self.kept else None,
-            "exposes": list(explained(decision.permission)),
-            "grave": exposure(decision.permission).grave,
+            "exposes": list(self.exposes),
+            "grave": self.grave,
         }
 
 
-def standings(decisions: Iterable[Decision], source: str, kept: Collection[Grant]) -> tuple[Standing, ...]:
-    """All of a source's."""
+def standings(
+    decisions: Iterable[Decision], source: str, kept: Collection[Grant], places: Mapping[str, str]
+) -> tuple[Standing, ...]:
+    """All of a source's.
+
+    :param places: what the caller's names of directories mean.
+    """
     mine = {grant.request: grant for grant in kept if grant.source == source}
-    return tuple(Standing(item, mine.get(item.request) if item.request else None) for item in decisions)
+    return tuple(
+        Standing(
+            item,
+            mine.get(item.request) if item.request else None,
+            explained(item.permission, places),
+            exposure(item.permission, places).grave,
+        )
+        for item in decisions
+    )
