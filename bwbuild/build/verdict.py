@@ -17,7 +17,8 @@ from bwbuild.sandbox.spec import Guest
 
 #: What the C library says, in the language that builds have.
 _NO_SPACE, _NO_FILES = "No space left on device", "Too many open files"
-#: What a shell or a C library says that may have no more processes.
+#: What is said where no process can be started; as whole lines, and so many as no test prints by itself.
+_SAID_BY_SHELLS, _MANY = re.compile(r": [Cc]annot fork$|: fork: .*Resource temporarily unavailable$"), 5
 _NO_FORK = re.compile(r"[Cc]annot fork|\bfork: .*Resource temporarily unavailable")
 #: Failures that can come when good results are there already.
 AFTER_VERIFICATION = frozenset({ExitStatus.SIGNING, ExitStatus.OUTPUT})
@@ -49,6 +50,9 @@ def breach(outcome: Outcome, seen: Seen, excerpt: Excerpt, plan: Plan) -> Breach
 
 
 def _at_most_processes(seen: Seen, lines: Sequence[str], limit: int) -> bool:
+    # Between two looks a fork bomb may have begun and ended.
+    if sum(_SAID_BY_SHELLS.search(line) is not None for line in lines) >= _MANY:
+        return True
     return limits.near(seen.tasks, limit) and any(map(_NO_FORK.search, lines))
 
 

@@ -286,10 +286,11 @@ def test_files(tmp_path: Path) -> None:
     assert "--limit-files" in report["failure"]["hint"]
 
 
+@pytest.mark.long
 def test_files_that_were_seen(tmp_path: Path) -> None:
     """The caller has more of them in his shell too; the process lives long enough to be looked at."""
     script = "import os, time; [os.open('/dev/null', 0) for _ in range(int(os.sysconf('SC_OPEN_MAX')) - 9)]"
-    script += "; time.sleep(3); [os.open('/dev/null', 0) for _ in range(9)]"
+    script += "; time.sleep(20); [os.open('/dev/null', 0) for _ in range(9)]"
     _, done, report = attempt(tmp_path, f'python3 -c "{script}"', "--limit-files", "2000")
     limit = check(done, report, "files")
     assert limit["value"] == 2000

@@ -185,14 +185,11 @@ def test_what_is_wrong_is_said(stage: Desk, tmp_path: Path) -> None:
     (tmp_path / "directory.changes").mkdir()
     for name in ("fifo.changes", "directory.changes"):
         assert f"{name} is no regular file" in fails(12, tmp_path / name)
-    entries = {
-        f"usr/share/applications/{name}.desktop": f"[Desktop Entry]\nExec={name} %u\n" for name in "ab"
-    }
-    assert "2 desktop files that start something" in fails(2, make_deb(tmp_path, "bwt-entries", entries))
     entry = {"usr/share/applications/x.desktop": "[Desktop Entry]\nExec=bwt-nowhere --open=%u\n"}
     assert "no command 'bwt-nowhere'" in fails(2, make_deb(tmp_path, "bwt-lost-entry", entry))
 
 
+@pytest.mark.long
 def test_an_older_version_than_that_of_the_base_is_tried(stage: Desk, tmp_path: Path) -> None:
     older = make_deb(tmp_path, "hostname", {"usr/bin/bwt-old": "#!/bin/sh\necho old\n"}, version="0.1")
     done = command(stage, "try", older, "--", "bwt-old")
@@ -325,6 +322,7 @@ def test_what_an_installation_changes(stage: Desk, tmp_path: Path) -> None:
         assert line in done.out, (line, done.out)
 
 
+@pytest.mark.long
 def test_changes_of_packages_that_need_each_other(stage: Desk, tmp_path: Path) -> None:
     first = make_deb(tmp_path, "bwt-a", {"usr/bin/bwt-a": ""}, fields="Pre-Depends: bwt-z\n")
     last = make_deb(tmp_path, "bwt-z", {"usr/bin/bwt-z": ""}, {"postinst": "echo z > /etc/bwt-z"})

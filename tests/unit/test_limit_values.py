@@ -356,6 +356,9 @@ def test_processes() -> None:
     assert breach(FAILED, Seen(tasks=150), said("sh: 1: Cannot fork")) is not None
     assert breach(FAILED, Seen(tasks=150), said("read: Resource temporarily unavailable")) is None
     # Not even half of them: somebody's test says so.
+    # A bomb that has gone off between two looks.
+    assert breach(FAILED, Seen(tasks=7), said(*["sh: 1: Cannot fork"] * 5)) is not None
+    assert breach(FAILED, Seen(tasks=7), said(*["sh: 1: Cannot fork"] * 4)) is None
     assert breach(FAILED, Seen(tasks=99), said("ok 12 - server says it cannot fork when disabled")) is None
 
 

@@ -79,6 +79,9 @@ def test_default_command() -> None:
     assert programs.default(["a", "b"], {"x.desktop": ("a", "-g")}, "x") == ("a", "-g")
     with pytest.raises(UsageError, match="has no program"):
         programs.default([], {}, "x")
+    with pytest.raises(UsageError, match="2 desktop files that start something") as told:
+        programs.default([], {"a.desktop": ("a b",), "b.desktop": ("c", "-d")}, "x")
+    assert told.value.details == ["'a b'", "c -d"]
     with pytest.raises(UsageError, match="has 2 programs") as raised:
         programs.default(["a", "b"], {"x.desktop": ()}, "x")
     assert raised.value.details == ("a", "b")
@@ -423,7 +426,7 @@ def test_names_that_do_much(word: str, grave: bool) -> None:
 
 def test_a_graphics_card_is_no_disk() -> None:
     for name in ("dri", "kvm", "fuse"):
-        assert "disks" not in "".join(explaining.lines(grants.read([f"device={name}"], [], None)))
+        assert "disks" not in "".join(explaining.lines(grants.read([f"device={name}"], [], None), {}))
 
 
 def test_home_that_is_too_deep(tmp_path: Path) -> None:
