@@ -81,7 +81,7 @@ def test_default_command() -> None:
         programs.default([], {}, "x")
     with pytest.raises(UsageError, match="2 desktop files that start something") as told:
         programs.default([], {"a.desktop": ("a b",), "b.desktop": ("c", "-d")}, "x")
-    assert told.value.details == ["'a b'", "c -d"]
+    assert told.value.details == ("'a b'", "c -d")
     with pytest.raises(UsageError, match="has 2 programs") as raised:
         programs.default(["a", "b"], {"x.desktop": ()}, "x")
     assert raised.value.details == ("a", "b")
