@@ -162,14 +162,17 @@ SOCKETS = [
         "searches everything that it can see for sockets and talks to them all",
         listens("@TMP@/deep/er/s"),
         python="""
-import os, socket, stat
+import os, socket, stat, sys
+sys.setrecursionlimit(100000)  # os.walk calls itself, and what others have in /tmp may be deep
 for top in ("/tmp", "/var", "/run", "/build", "/home", "/etc"):
     for directory, _, names in os.walk(top):
         for name in names:
             path = os.path.join(directory, name)
             try:
                 if stat.S_ISSOCK(os.lstat(path).st_mode):
-                    socket.socket(socket.AF_UNIX).connect(path)
+                    found = socket.socket(socket.AF_UNIX)
+                    found.settimeout(1)
+                    found.connect(path)
             except OSError:
                 pass
 """,
