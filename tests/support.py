@@ -86,12 +86,12 @@ def give_up(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
-def subordinate_options() -> tuple[str, ...]:
-    """Options of usermod that give a user subordinate ids which nobody else has."""
+def subordinate_options(*, beyond: int = 0) -> tuple[str, ...]:
+    """Options of usermod that give a user subordinate ids which nobody else has, nor ``beyond`` more users."""
     taken = [
         line.split(":") for name in ("subuid", "subgid") for line in Path("/etc", name).read_text().split()
     ]
-    start = max((int(first) + int(count) for _, first, count in taken), default=100000)
+    start = max((int(first) + int(count) for _, first, count in taken), default=100000) + beyond * 65536
     ids = f"{start}-{start + 65535}"
     return "--add-subuids", ids, "--add-subgids", ids
 
