@@ -87,7 +87,7 @@ def give_up(reason: str) -> NoReturn:
 
 
 def subordinate_options(*, beyond: int = 0) -> tuple[str, ...]:
-    """Options of usermod that give a user subordinate ids which nobody else has, nor ``beyond`` more users."""
+    """Options of usermod for subordinate ids that nobody else has, nor any of ``beyond`` more users."""
     taken = [
         line.split(":") for name in ("subuid", "subgid") for line in Path("/etc", name).read_text().split()
     ]
