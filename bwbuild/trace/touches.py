@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from bwbuild.trace.parse import Kind, Reader, message, unescaped
+from bwbuild.trace.escapes import as_path, as_text
+from bwbuild.trace.parse import Kind, Reader, message
 
 _Found = Iterator[tuple[Kind, str, str, str]]
 
@@ -39,23 +40,20 @@ def _entered(said: bytes) -> _Found:
 def _about(said: bytes, kind: Kind) -> _Found:
     if found := _NAMED.match(said):
         directory, name, error = found.groups()
-        path = unescaped(name)
-        if directory and not path.startswith("/"):
-            path = f"{unescaped(directory).rstrip('/')}/{path}"
-        yield kind, path, "", (error or b"").decode()
+        yield kind, as_path(directory, name), "", (error or b"").decode()
     elif found := _HELD.match(said):
-        yield kind, unescaped(found[1]), "", (found[2] or b"").decode()
+        yield kind, as_text(found[1]), "", (found[2] or b"").decode()
 
 
 def _sent(said: bytes) -> _Found:
     yield from message(said)
     if b"{sa_family=AF_" in said and (ended := _ENDED.match(said)):
         for port, address, port6, address6, abstract, path in _TO.findall(said):
-            where = abstract.decode() + unescaped(path)
+            where = abstract.decode() + as_text(path)
             if port:
-                where = f"{unescaped(address)}:{port.decode()}"
+                where = f"{as_text(address)}:{port.decode()}"
             elif port6:
-                where = f"[{unescaped(address6)}]:{port6.decode()}"
+                where = f"[{as_text(address6)}]:{port6.decode()}"
             yield Kind.SEND, where, "", (ended[1] or b"").decode()
 
 

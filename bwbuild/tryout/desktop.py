@@ -20,11 +20,10 @@ from bwbuild.sandbox.spec import Bind, Handed, Network, Scratch
 from bwbuild.tryout import bus, displays, helpers, xpra
 from bwbuild.tryout.bus import Calls, Proxy
 from bwbuild.tryout.displays import AUTHORITY, Display
-from bwbuild.tryout.grants import WAYLAND, X11, Granted
+from bwbuild.tryout.grants import BUS, WAYLAND, X11, Granted
 from bwbuild.tryout.helpers import Station
 from bwbuild.tryout.values import Asked
 
-_BUS = Permission("socket", "session-bus")
 #: What the private servers of X are called.
 _PROGRAMS = {"xvfb": "Xvfb", "xephyr": "Xephyr", "xpra": "xpra"}
 
@@ -109,11 +108,11 @@ def opened(asked: Asked, granted: Granted, station: Station, name: str) -> Itera
         if bus.is_wanted(wanted):
             proxy = stack.enter_context(bus.opened(station, name, wanted, environment))
             sockets["session-bus"] = proxy.socket
-            wanted.append(_BUS)
+            wanted.append(BUS)
         if granted.has("socket", "x11") or asked.screenshot is not None:
             display = stack.enter_context(_display(asked, station, name, environment))
             sockets["x11"] = display.socket
-            wanted.append(Permission("socket", "x11"))
+            wanted.append(X11)
         found = machine.look(wanted, _around(station.settings, environment))
         network = Network(found.network) if found.network else None
         devices, by_group = found.devices, found.by_group

@@ -17,7 +17,7 @@ _SENSELESS = {
     "persist": "a program's home is kept anyway; --home NAME gives it another one",
     "limit": "a program's limits are options: --limit-memory SIZE, --timeout TIME and so on",
 }
-_BUS = Permission("socket", "session-bus")
+BUS = Permission("socket", "session-bus")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def _left(
 ) -> list[Permission]:
     """What is not denied; without the bus there are no names on it, with which the portals would come too."""
     refused = tuple(denied)
-    no_names = _BUS in refused
+    no_names = BUS in refused
     return [
         item
         for item in permissions
