@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 
 from bwbuild.conduct.values import Act, Actor, Kind, Traced
 from bwbuild.trace import parse
+from bwbuild.trace.escapes import as_text
 from bwbuild.trace.parse import Event
 
 #: Targets that Policy requires; others are called by these.
@@ -84,11 +85,11 @@ class Watcher:
     def _note_exec(self, line: bytes) -> None:
         if b" execve" not in line[:64] or not (found := _EXEC.match(line)):
             return
-        words = [parse.unescaped(word) + ("…" if cut else "") for word, cut in _WORD.findall(found[3])]
+        words = [as_text(word) + ("…" if cut else "") for word, cut in _WORD.findall(found[3])]
         if not words:
             return
         self._commands[int(found[1])] = " ".join(words)[:_LONGEST]
-        program = parse.unescaped(found[2]).rpartition("/")[2]
+        program = as_text(found[2]).rpartition("/")[2]
         if program == "rules" and len(words) > 1 and words[1] in _TARGETS:
             self._target = words[1]
         elif program in _BETWEEN:
@@ -104,7 +105,7 @@ class Watcher:
         if b"chown" not in line[:64] or not (found := _GIVING.match(line)):
             return
         for name, descriptor in _STRING.findall(found[3])[-1:]:
-            path = parse.unescaped(name or descriptor)
+            path = as_text(name or descriptor)
             actor = self._actor(int(found[1]), "")
             self._keep(Act(Kind.ROOT, found[2].decode(), path, actor, found[4].decode()))
 

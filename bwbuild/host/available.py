@@ -12,12 +12,13 @@ import re
 import shutil
 import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bwbuild.errors import ConfigurationError, HostError
 from bwbuild.host.sockets import CLOSED, first_below, remedy
+from bwbuild.host.unfollowed import opened
 from bwbuild.permissions.words import NETWORK, XDG, Permission, of_sandboxes
 
 #: What leads out of a network namespace, the better one first; it opens the device.
@@ -240,19 +241,9 @@ def _looked_at(item: Permission, path: Path, written: Collection[Path], around: 
     return _number(status)
 
 
-@contextmanager
-def _held(path: Path) -> Iterator[int]:
+def _held(path: Path) -> AbstractContextManager[int]:
     """A descriptor of what is at the absolute ``path``; no link on the way is followed."""
-    flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open("/", flags)
-    try:
-        for name in path.parts[1:]:
-            below = os.open(name, flags, dir_fd=descriptor)
-            os.close(descriptor)
-            descriptor = below
-        yield descriptor
-    finally:
-        os.close(descriptor)
+    return opened("/", path.parts[1:], os.O_PATH)
 
 
 def _number(status: os.stat_result) -> str:

@@ -316,11 +316,6 @@ _READERS: dict[bytes, Reader] = {
 }
 
 
-def unescaped(text: bytes) -> str:
-    """A string, or a path, that strace has escaped."""
-    return as_text(text)
-
-
 def question(data: bytes) -> str:
     """The name that a message to the DNS, or its beginning, asks for; empty if it is none.
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path, PurePosixPath
+
+from bwbuild.host.unfollowed import opened
 
 #: Bytes of a file that are read.
 _LARGEST = 16 << 20
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def text(top: Path, path: str | PurePosixPath) -> str | None:
@@ -35,14 +35,5 @@ def names(top: Path, path: str | PurePosixPath) -> set[str]:
     return set()
 
 
-@contextmanager
-def _opened(top: Path, relative: PurePosixPath) -> Iterator[int]:
-    descriptor = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        for name in relative.parts:
-            below = os.open(name, _DIRECTORY, dir_fd=descriptor)
-            os.close(descriptor)
-            descriptor = below
-        yield descriptor
-    finally:
-        os.close(descriptor)
+def _opened(top: Path, relative: PurePosixPath) -> AbstractContextManager[int]:
+    return opened(top, relative.parts, os.O_RDONLY | os.O_DIRECTORY)
