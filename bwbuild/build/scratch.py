@@ -136,21 +136,24 @@ def fresh(base: Path, record: Record) -> Iterator[Scratch]:
         try:
             # Where the caller is root, ids that are nobody's must come through to what is theirs.
             base.mkdir(parents=True, exist_ok=True, mode=0o755 if os.getuid() == 0 else 0o700)
-            path = Path(tempfile.mkdtemp(prefix=f"{record.source}-", dir=base))
+            # A signal between the two would leave a directory without a record, which nobody sweeps.
+            with undisturbed(), ExitStack() as unlocked:
+                path = Path(tempfile.mkdtemp(prefix=f"{record.source}-", dir=base))
+                unlocked.callback(path.rmdir)
+                stack.enter_context(_locked(path))
+                stack.callback(_end, path, record)
+                unlocked.pop_all()
+            _write_record(path, record)
         except OSError as error:
             raise _no_scratch(base, error) from error
-        try:  # at once: an interrupted build would leave a directory without a record, which nobody sweeps
-            try:
-                stack.enter_context(_locked(path))
-                _write_record(path, record)
-            except OSError as error:
-                raise _no_scratch(base, error) from error
-            yield Scratch(path, record)
-        finally:
-            with undisturbed():
-                state = _read_record(path)
-                if state is None or not state.kept:
-                    remove(path, record)
+        yield Scratch(path, record)
+
+
+def _end(path: Path, record: Record) -> None:
+    with undisturbed():
+        state = _read_record(path)
+        if state is None or not state.kept:
+            remove(path, record)
 
 
 @contextmanager

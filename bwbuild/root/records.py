@@ -20,6 +20,7 @@ from typing import Any
 
 from bwbuild import process
 from bwbuild.errors import BwbuildError
+from bwbuild.interrupt import undisturbed
 from bwbuild.root.locks import AT_ONCE, EXCLUSIVE, SHARED, locked
 from bwbuild.sandbox.script import entry
 from bwbuild.sandbox.spec import Identity, IdentityKind
@@ -76,8 +77,9 @@ class Records:
     def begin(self, key: str, stack: ExitStack) -> Path:
         """A new one, locked until the end of ``stack``, and removed then unless it is complete."""
         while True:
-            path = Path(tempfile.mkdtemp(prefix=f"{key}-", dir=self.place))
-            with ExitStack() as attempt:
+            # A signal between the two would leave it there.
+            with undisturbed(), ExitStack() as attempt:
+                path = Path(tempfile.mkdtemp(prefix=f"{key}-", dir=self.place))
                 # Until it is locked, others take it for the remains of somebody who was killed.
                 if attempt.enter_context(locked(path, SHARED)):
                     attempt.callback(self._remove_incomplete, path)
