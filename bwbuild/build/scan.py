@@ -9,7 +9,7 @@ import re
 from collections import deque
 from dataclasses import dataclass
 
-from bwbuild.build.record.log import escape
+from bwbuild.build.record.escaping import escape
 from bwbuild.events import Event, Observer, Output, Step
 
 #: What is kept of a longer line, in bytes.

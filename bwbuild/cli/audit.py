@@ -102,7 +102,7 @@ def _row(found: Audit, finding: Finding) -> dict[str, object]:
 
 
 def _lines(found: Audit) -> list[Line]:
-    from bwbuild.build.record.log import visible  # noqa: PLC0415
+    from bwbuild.build.record.escaping import visible  # noqa: PLC0415
     from bwbuild.build.record.summary import Line  # noqa: PLC0415
 
     findings = found.score.findings
@@ -119,7 +119,7 @@ def _lines(found: Audit) -> list[Line]:
 
 
 def _permissions(found: Audit) -> list[Line]:
-    from bwbuild.build.record.log import visible  # noqa: PLC0415
+    from bwbuild.build.record.escaping import visible  # noqa: PLC0415
     from bwbuild.build.record.summary import Line  # noqa: PLC0415
 
     lines = [Line("    PERMISSIONS", "bold")] if found.permissions else []
@@ -136,7 +136,7 @@ def _permissions(found: Audit) -> list[Line]:
 
 
 def _details(found: Audit, finding: Finding, indent: str) -> list[Line]:
-    from bwbuild.build.record.log import visible  # noqa: PLC0415
+    from bwbuild.build.record.escaping import visible  # noqa: PLC0415
     from bwbuild.build.record.summary import Line  # noqa: PLC0415
 
     assessment = finding.assessment

@@ -29,7 +29,7 @@ def build(source: str, *, dry_run: bool, **parameters: Any) -> int:
     """
     from bwbuild.build import inputs  # noqa: PLC0415 - --help needs none of them
     from bwbuild.build.plan import make_plan  # noqa: PLC0415
-    from bwbuild.build.record.log import escape  # noqa: PLC0415
+    from bwbuild.build.record.escaping import escape  # noqa: PLC0415
     from bwbuild.build.record.stream import EventStream  # noqa: PLC0415
     from bwbuild.build.start import decide  # noqa: PLC0415
     from bwbuild.cli.prompt import asking  # noqa: PLC0415

@@ -63,7 +63,7 @@ def clean(*, remove: bool, homes: bool, profiles: bool, older_than: float, **par
     listed and removed with --homes alone. Profiles of bwbuild learn are listed, and removed with --profiles.
     """
     from bwbuild.build import places  # noqa: PLC0415 - --help does not need it
-    from bwbuild.build.record.log import visible  # noqa: PLC0415
+    from bwbuild.build.record.escaping import visible  # noqa: PLC0415
 
     settings = configuration(parameters).settings
     # Without the option all counts, also what others use at this moment.
@@ -117,7 +117,7 @@ def _home(item: homes.Stored, remove: Callable[[Path], bool]) -> Entry:
 
 def _listed(entries: Iterable[Entry], remove: bool) -> int:
     """List, and maybe remove, each; the bytes of those that are not in use."""
-    from bwbuild.build.record.log import visible  # noqa: PLC0415
+    from bwbuild.build.record.escaping import visible  # noqa: PLC0415
 
     total = 0
     for entry in entries:

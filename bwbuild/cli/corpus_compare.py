@@ -88,7 +88,7 @@ def _runs(store: Store, names: str) -> Iterator[Run]:
 
 
 def _lines(compared: Compared) -> Iterator[Line]:
-    from bwbuild.build.record.log import visible  # noqa: PLC0415 - as above
+    from bwbuild.build.record.escaping import visible  # noqa: PLC0415 - as above
     from bwbuild.build.record.summary import Line  # noqa: PLC0415
     from bwbuild.corpus.compare import MEANING, Change  # noqa: PLC0415
 

@@ -36,7 +36,7 @@ def list_command(*, as_json: bool) -> None:
 
 
 def _row(item: Listed) -> tuple[str, ...]:
-    from bwbuild.build.record.log import visible  # noqa: PLC0415 - as above
+    from bwbuild.build.record.escaping import visible  # noqa: PLC0415 - as above
     from bwbuild.process import pasteable  # noqa: PLC0415
 
     run = item.run
@@ -88,7 +88,7 @@ def _build(run: Run, key: str) -> Build:
 
 
 def _details(run: Run, build: Build) -> Iterator[str]:
-    from bwbuild.build.record.log import visible  # noqa: PLC0415 - as above
+    from bwbuild.build.record.escaping import visible  # noqa: PLC0415 - as above
     from bwbuild.units import human_duration, human_size  # noqa: PLC0415
 
     yield f"{build.key}: {build.verdict.value}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from bwbuild.build.record.log import visible
+from bwbuild.build.record.escaping import visible
 from bwbuild.build.record.summary import Line
 from bwbuild.corpus.values import Build, Run, Verdict
 from bwbuild.units import human_duration, human_size

@@ -45,7 +45,7 @@ def _json(findings: tuple[Finding, ...]) -> str:
 
 
 def _lines(findings: tuple[Finding, ...]) -> list[Line]:
-    from bwbuild.build.record.log import visible  # noqa: PLC0415
+    from bwbuild.build.record.escaping import visible  # noqa: PLC0415
     from bwbuild.build.record.summary import Line  # noqa: PLC0415
     from bwbuild.build.study.doctor import failed  # noqa: PLC0415
 

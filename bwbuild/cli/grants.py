@@ -145,7 +145,7 @@ def revoke(source: str, permission: str | None, *, purpose: str | None) -> int:
 
 
 def _lines(item: Grant) -> tuple[str, str]:
-    from bwbuild.build.record.log import visible  # noqa: PLC0415 - --help does not need it
+    from bwbuild.build.record.escaping import visible  # noqa: PLC0415 - --help does not need it
 
     said = {"always": "granted", "never": "denied", "no": "asked for"}[item.answer.value]
     required = ", required" if item.request.required else ""

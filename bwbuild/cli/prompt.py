@@ -46,7 +46,7 @@ def shown(request: Request, count: str, width: int = _USUAL_WIDTH) -> tuple[str,
     :param width: of the terminal, in columns: it breaks no line of these.
     """
     from bwbuild.audit.of_permission import explained  # noqa: PLC0415 - most sources ask for nothing
-    from bwbuild.build.record.log import visible  # noqa: PLC0415
+    from bwbuild.build.record.escaping import visible  # noqa: PLC0415
     from bwbuild.host.available import places  # noqa: PLC0415
     from bwbuild.permissions.exposes import exposure  # noqa: PLC0415
 

@@ -8,7 +8,7 @@ from typing import Any
 
 def streams() -> Any:
     """Where output of a command goes: escaped where that is a terminal."""
-    from bwbuild.build.record.log import Escaper  # noqa: PLC0415
+    from bwbuild.build.record.escaping import Escaper  # noqa: PLC0415
     from bwbuild.build.session import Streams  # noqa: PLC0415
 
     def writer(stream: Any) -> Any:

@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
-from bwbuild.build.record.log import LogFormat, visible
+from bwbuild.build.record.escaping import visible
+from bwbuild.build.record.log import LogFormat
 from bwbuild.build.record.summary import Line, headline, outcome
 from bwbuild.config.settings import Verbosity
 from bwbuild.errors import BwbuildError

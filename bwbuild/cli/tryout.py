@@ -165,7 +165,7 @@ def session(asked: Any, parameters: dict[str, Any]) -> int:
     from dataclasses import replace  # noqa: PLC0415
     from pathlib import Path  # noqa: PLC0415
 
-    from bwbuild.build.record.log import visible  # noqa: PLC0415 - --help needs none of them
+    from bwbuild.build.record.escaping import visible  # noqa: PLC0415 - --help needs none of them
     from bwbuild.cli.streams import streams  # noqa: PLC0415
     from bwbuild.cli.terminal import show_notice, show_progress  # noqa: PLC0415
     from bwbuild.tryout import session as sessions  # noqa: PLC0415

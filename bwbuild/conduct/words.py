@@ -20,8 +20,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bwbuild.build.record.escaping import visible
 from bwbuild.build.record.findings import Line
-from bwbuild.build.record.log import visible
 from bwbuild.conduct.experiments import EXPERIMENTS, experiment
 from bwbuild.conduct.values import AGAIN, FIRST, SECOND, UNTRACED, Actor, Conditions, Evidence, Finding
 from bwbuild.units import human_duration

@@ -20,8 +20,9 @@ from pathlib import Path
 
 import bwbuild
 from bwbuild import process
+from bwbuild.build.record.escaping import visible
 from bwbuild.build.record.history import KEPT_STEPS
-from bwbuild.build.record.log import cannot_write, visible
+from bwbuild.build.record.log import cannot_write
 from bwbuild.corpus.watch import Progress, Watch
 
 #: Seconds between two looks at the wish to stop.

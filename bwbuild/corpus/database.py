@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from bwbuild.build.record.log import visible
+from bwbuild.build.record.escaping import visible
 from bwbuild.errors import OutputError
 
 #: The version of the tables, in the file as SQLite's ``user_version``.

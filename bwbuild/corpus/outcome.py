@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from bwbuild.build.record.log import visible
+from bwbuild.build.record.escaping import visible
 from bwbuild.corpus.child import Ended
 from bwbuild.corpus.values import Artifact, Build, Job, Line, Package, Verdict
 from bwbuild.errors import ExitStatus

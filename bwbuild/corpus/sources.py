@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bwbuild.build.record.log import visible
+from bwbuild.build.record.escaping import visible
 from bwbuild.build.start import DscFile, Named, Tree, decide
 from bwbuild.corpus import expectations
 from bwbuild.corpus.values import Job, Kind

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_changes import BUILDINFO, CHANGES, DEB, DEBIAN, DSC, ORIG, buildinfo_text, changes_text, dsc_text
 
-from bwbuild.build.record.log import Escaper, escape, visible
+from bwbuild.build.record.escaping import Escaper, escape, visible
 from bwbuild.build.scan import OutputScanner, shown
 from bwbuild.config.layers import from_environment, from_toml, read_configuration
 from bwbuild.deb import changes, clearsign, database, names, paragraph, relations, signature, source

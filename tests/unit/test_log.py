@@ -10,17 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bwbuild.build.record.log import (
-    BOX_WIDTH,
-    Escaper,
-    LogFile,
-    LogFormat,
-    LogTitle,
-    boxed,
-    cannot_write,
-    escape,
-    visible,
-)
+from bwbuild.build.record.escaping import Escaper, escape, visible
+from bwbuild.build.record.log import BOX_WIDTH, LogFile, LogFormat, LogTitle, boxed, cannot_write
 from bwbuild.errors import OutputError
 from bwbuild.events import Event, Field, Level, Notice, Output, Section, Step, Text, Usage
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bwbuild.build.record.log import escape, visible
+from bwbuild.build.record.escaping import escape, visible
 from bwbuild.build.record.report import Package
 from bwbuild.deb.names import binary_file
 from bwbuild.deb.paragraph import MAX_SIZE

@@ -10,8 +10,8 @@ from typing import Any
 from bwbuild.build.learn.analyse import Entry, Undeclared, Use, Verdict, name
 from bwbuild.build.learn.seen import Seen, Tried
 from bwbuild.build.learn.trim import Trimmed
+from bwbuild.build.record.escaping import visible
 from bwbuild.build.record.findings import Line
-from bwbuild.build.record.log import visible
 from bwbuild.build.record.uses import Use as Permitted
 
 FORMAT_VERSION = 1

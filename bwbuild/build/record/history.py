@@ -17,7 +17,7 @@ from pathlib import Path
 import platformdirs
 
 from bwbuild.build.jobs import Demand
-from bwbuild.build.record.log import visible
+from bwbuild.build.record.escaping import visible
 from bwbuild.build.record.report import Report
 from bwbuild.errors import ExitStatus
 from bwbuild.events import Event, Level, Notice, Step

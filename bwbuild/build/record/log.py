@@ -21,19 +21,6 @@ from bwbuild.errors import OutputError
 from bwbuild.events import Event, Field, Level, Notice, Output, Section, Step, Text, Usage
 from bwbuild.units import mail_date
 
-__all__ = [
-    "BOX_WIDTH",
-    "Escaper",
-    "LogFile",
-    "LogFormat",
-    "LogTitle",
-    "boxed",
-    "cannot_write",
-    "escape",
-    "replace_link",
-    "visible",
-]
-
 #: What fits between the ``| `` and `` |`` of a box of the usual 80 columns.
 BOX_WIDTH = 76
 

@@ -18,7 +18,8 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-from bwbuild.build.record.log import cannot_write, visible
+from bwbuild.build.record.escaping import visible
+from bwbuild.build.record.log import cannot_write
 from bwbuild.events import Event, Notice, Section, Step, Usage
 
 #: It changes when an event or a field goes or means something else, not when one is added.

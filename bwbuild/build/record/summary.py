@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from bwbuild.build.record import findings
+from bwbuild.build.record.escaping import visible
 from bwbuild.build.record.findings import Line
-from bwbuild.build.record.log import visible
 from bwbuild.build.record.report import Artifact, Report, utc
 from bwbuild.build.record.uses import short
 from bwbuild.errors import ExitStatus

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from bwbuild.build.record.log import visible
+from bwbuild.build.record.escaping import visible
 from bwbuild.build.record.summary import Line
 from bwbuild.build.study.deps import Dependencies
 from bwbuild.deb import relations
