@@ -32,17 +32,23 @@ _V2 = _Files("memory.max", "memory.current", "inactive_file")
 
 def read_memory(proc: Path = Path("/proc"), groups: Path = _GROUPS) -> Memory:
     """What there is now. A limit in a container counts although /proc/meminfo does not show it."""
-    machine = _meminfo((proc / "meminfo").read_text(encoding="ascii"))
-    total, available = machine.total, machine.available
+    of_machine, available = _meminfo(proc, "MemTotal", "MemAvailable")
+    total = of_machine
     membership = (proc / "self" / "cgroup").read_text(encoding="utf-8", errors="surrogateescape")
     for group, files in _memory_groups(membership, groups):
         limit = _number(group / files.limit)
-        if limit is None or limit >= machine.total:
+        if limit is None or limit >= of_machine:
             continue
         usage, statistics = _number(group / files.usage) or 0, _statistics(group / "memory.stat")
         total = min(total, limit)
         available = min(available, max(0, limit - usage + statistics.get(files.cache, 0)))
     return Memory(total, available)
+
+
+def read_shared(proc: Path = Path("/proc")) -> int:
+    """The bytes of shared memory and of files in memory that the whole machine has."""
+    (shared,) = _meminfo(proc, "Shmem")
+    return shared
 
 
 def _memory_groups(membership: str, groups: Path) -> Iterator[tuple[Path, _Files]]:
@@ -65,10 +71,10 @@ def _memory_groups(membership: str, groups: Path) -> Iterator[tuple[Path, _Files
                 yield top / part, files
 
 
-def _meminfo(text: str) -> Memory:
+def _meminfo(proc: Path, *names: str) -> tuple[int, ...]:
+    text = (proc / "meminfo").read_text(encoding="ascii")
     fields = {name: value for name, _, value in (line.partition(":") for line in text.splitlines())}
-    total, available = (int(fields[name].split()[0]) * 1024 for name in ("MemTotal", "MemAvailable"))
-    return Memory(total, available)
+    return tuple(int(fields[name].split()[0]) * 1024 for name in names)
 
 
 def _number(path: Path) -> int | None:

@@ -6,9 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from bwbuild.host.memory import Memory, read_memory
+from bwbuild.host.memory import Memory, read_memory, read_shared
 
-MEMINFO = "MemTotal:       16000000 kB\nMemFree:         1000000 kB\nMemAvailable:   12000000 kB\n"
+MEMINFO = """\
+MemTotal:       16000000 kB
+MemFree:         1000000 kB
+MemAvailable:   12000000 kB
+Shmem:                20 kB
+"""
 MACHINE = Memory(16000000 << 10, 12000000 << 10)
 
 
@@ -24,6 +29,10 @@ def group(path: Path, **files: object) -> None:
     path.mkdir(parents=True, exist_ok=True)
     for name, value in files.items():
         (path / name.replace("__", ".")).write_text(f"{value}\n")
+
+
+def test_shared(proc: Path) -> None:
+    assert read_shared(proc) == 20 << 10
 
 
 def test_without_groups(proc: Path, tmp_path: Path) -> None:

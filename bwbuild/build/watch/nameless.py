@@ -19,6 +19,7 @@ from pathlib import Path
 from bwbuild import process
 from bwbuild.build.watch.monitor import Pace
 from bwbuild.errors import BwbuildError, InterruptedBuild
+from bwbuild.host.memory import read_shared
 
 #: Descriptors that are looked at in one go: a build with millions must not keep the watchdog busy.
 AT_ONCE = 4096
@@ -62,7 +63,7 @@ class Nameless:
         ask: Callable[[int, Sequence[int]], Answer | None] | None = None,
         shared: Callable[[], int] | None = None,
     ) -> None:
-        self._ask, self._shared = ask or asked, shared or machines
+        self._ask, self._shared = ask or asked, shared or read_shared
         #: descriptors that one process had at most
         self.most_open = 0
         self._round: Iterator[str] | None = None
@@ -158,14 +159,6 @@ def memory_device() -> int:
         return os.fstat(descriptor).st_dev
     finally:
         os.close(descriptor)
-
-
-def machines() -> int:
-    """The bytes of shared memory and files in memory that the machine has."""
-    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-        if line.startswith("Shmem:"):
-            return int(line.split()[1]) * 1024
-    return 0
 
 
 #: /proc/sysvipc shows what is in the namespace of who reads it.
