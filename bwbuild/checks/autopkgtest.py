@@ -37,7 +37,14 @@ fi
 #: A chroot is what offers no machine and no container to tests.
 _BED = ("--", "chroot", "/")
 _LINE = re.compile(r"(\S.*?)\s+(PASS|FAIL|SKIP|FLAKY|NEUTRAL)(?: (.*))?")
-_SUMMARY = re.compile(r"^autopkgtest \[[\d:]+\]: @+ summary$", re.MULTILINE)
+#: What autopkgtest writes comes through two programs at once, which mix its lines. This file is whole.
+_SUMMARY = "summary of the tests:\n"
+_RUN = f"""\
+status=0; "$@" || status=$?
+printf '\\n{_SUMMARY.rstrip()}\\n'
+[ ! -e {HOME}/tests/summary ] || cat {HOME}/tests/summary
+exit $status
+"""
 _WHY = re.compile(r"^(?:autopkgtest \[[\d:]+\]: ERROR: |badpkg: )(.*)$", re.MULTILINE)
 #: What autopkgtest's exit status says beyond single tests; below it are bits, of which 2 says skipped.
 _FAILED, _NONE, _BAD_PACKAGE, _TROUBLE = 4, 8, 12, 16
@@ -90,6 +97,7 @@ class _Run:
         network = "run" if permits.network else "skip"
         source = subject.inside(subject.dsc) if subject.dsc else f"{TREE}/"
         words = (
+            *("sh", "-c", _RUN, "sh"),
             *(NAME, "--no-built-binaries", f"--needs-internet={network}", "--no-apt-fallback"),
             *(f"--user={BUILD_USER}", f"--output-dir={HOME}/tests"),
             *(f"--test-name={name}" for name in names),
@@ -155,9 +163,10 @@ def judged(ended: Ended) -> Result:
 
 
 def parse(text: str) -> tuple[OwnTest, ...]:
-    """The tests in the summary at the end of autopkgtest's output."""
+    """The tests in the summary at the end."""
+    _, summary, lines = text.rpartition(f"\n{_SUMMARY}")
     # One that is skipped may be there twice.
-    return tuple(dict.fromkeys(_tests(_SUMMARY.split(text)[-1]))) if _SUMMARY.search(text) else ()
+    return tuple(dict.fromkeys(_tests(lines))) if summary else ()
 
 
 def _tests(text: str) -> Iterator[OwnTest]:

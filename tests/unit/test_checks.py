@@ -118,11 +118,13 @@ def test_what_counts_of_tests(verdict: Verdict, level: str) -> None:
     assert result.counts_as_failure([f"autopkgtest={level}"]) is (verdict in bad)
 
 
-#: What autopkgtest 5.28 writes at its end.
+#: What autopkgtest 5.28 writes at its end, and its file with the summary.
 AUTOPKGTEST = """\
 good                 PASS
-bad                  FAIL non-zero exit status 3autopkgtest [12:55:25]: test bad:  - - - results - - -
-autopkgtest [12:55:28]: @@@@@@@@@@@@@@@@@@@@ summary
+bad                  FAIL non-zero exit status 3autopkgtest [12:55:28]: @@@@@@@@@@@@@@@@@@@@ summary
+other                PASS
+
+summary of the tests:
 machine              SKIP Test restriction "isolation-machine" requires testbed capability "isolation-machine"
 machine              SKIP Test restriction "isolation-machine" requires testbed capability "isolation-machine"
 good                 PASS
@@ -161,7 +163,7 @@ def test_tests_of_autopkgtest() -> None:
     ],
 )
 def test_verdict_of_autopkgtest(status: int, summary: str, verdict: Verdict) -> None:
-    text = f"autopkgtest [01:02:03]: @@@@@@@@@@@@@@@@@@@@ summary\n{summary}"
+    text = f"autopkgtest [01:02:03]: test one\n\nsummary of the tests:\n{summary}"
     assert autopkgtest.judged(Ended(status, text)).verdict is verdict
 
 
