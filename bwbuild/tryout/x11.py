@@ -6,6 +6,7 @@ trusted to be short, or text.
 
 from __future__ import annotations
 
+import os
 import secrets
 import socket
 import struct
@@ -62,7 +63,12 @@ def connected(path: Path, cookie: bytes) -> Iterator[Connection]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream:
         stream.settimeout(_PATIENCE)
         try:
-            stream.connect(str(path))
+            # The address of a socket has 107 bytes at most, and where the scratch directory is may be longer.
+            directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                stream.connect(f"/proc/self/fd/{directory}/{path.name}")
+            finally:
+                os.close(directory)
             yield Connection(stream, cookie)
         except OSError as error:
             raise Broken(str(error)) from error

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import struct
 import subprocess
+import threading
 import zlib
 from collections import Counter
 from pathlib import Path
@@ -124,6 +126,34 @@ def test_what_is_no_dump(data: bytes) -> None:
 def test_authority() -> None:
     cookie = bytes(range(16))
     assert x11.authority(cookie) == (b"\xff\xff\0\0\0\0\0\x12MIT-MAGIC-COOKIE-1\0\x10" + cookie)
+
+
+def greet(server: socket.socket) -> None:
+    """An X server without vendor or formats, whose root window is 7; both names have the number 9."""
+    client, _ = server.accept()
+    with client:
+        client.recv(4096)
+        body = bytes(32) + struct.pack("<I", 7)
+        client.sendall(struct.pack("<BxHHH", 1, 11, 0, len(body) // 4) + body)
+        for _ in range(2):
+            client.recv(4096)
+            client.sendall(struct.pack("<BxHIII", 1, 0, 0, 9, 0) + bytes(16))
+
+
+def test_server_whose_path_is_longer_than_an_address(tmp_path: Path) -> None:
+    directory = tmp_path / ("x" * 120)
+    directory.mkdir()
+    with socket.socket(socket.AF_UNIX) as server:
+        server.settimeout(10)
+        held = os.open(directory, os.O_PATH)
+        server.bind(f"/proc/self/fd/{held}/X0")
+        os.close(held)
+        server.listen()
+        thread = threading.Thread(target=greet, args=(server,))
+        thread.start()
+        with x11.connected(directory / "X0", x11.new_cookie()) as connection:
+            assert connection.root == 7
+        thread.join()
 
 
 LOG = """\
