@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from bwbuild.tryout import capabilities
 
-#: Places that dpkg, apt and ldconfig write to for every package.
+#: Places that dpkg, apt and ldconfig write to for every package, and apt's questions before the installation.
 _ALWAYS = (
     *("var/lib/dpkg", "var/cache/apt", "var/lib/apt", "etc/ld.so.cache", "var/cache/ldconfig"),
-    *("var/log/dpkg.log", "var/log/alternatives.log", "var/log/apt"),
+    *("var/log/dpkg.log", "var/log/alternatives.log", "var/log/apt", "var/cache/debconf/tmp.ci"),
 )
 #: What shadow's tools keep of the files about accounts, which have sections of their own.
 _ACCOUNTS = frozenset(

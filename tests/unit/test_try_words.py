@@ -491,6 +491,8 @@ def test_difference() -> None:
             b"+\tf\t644\t0\t0\t\t\tvar/lib/dpkg/alternatives/ed\0\0",
             b"+\tf\t644\t0\t0\t\t\tvar/log/own.log\0\0",
             b"~\tf\t644\t0\t0\tcontents\t\tvar/log/dpkg.log\0\0",
+            b"+\td\t755\t0\t0\t\t\tvar/cache/debconf/tmp.ci\0\0",
+            b"~\tf\t644\t0\t0\tcontents\t\tvar/cache/debconf/config.dat\0\0",
             b"+\tf\t644\t0\t0\t\t\tetc/keep-\0\0",
             b"+\tf\t644\t0\t0\t\t\tetc/passwd-\0\0",
         )
@@ -524,7 +526,8 @@ def test_difference() -> None:
         "no changes: groups, overridden modes",
     ):
         assert line in text, text
-    for path in ("dpkg/status", "dpkg.log", "passwd-"):
+    assert "var/cache/debconf/config.dat" in text
+    for path in ("dpkg/status", "dpkg.log", "passwd-", "tmp.ci"):
         assert path not in text
 
 
