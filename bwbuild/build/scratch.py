@@ -136,7 +136,7 @@ def fresh(base: Path, record: Record) -> Iterator[Scratch]:
         try:
             # Where the caller is root, ids that are nobody's must come through to what is theirs.
             base.mkdir(parents=True, exist_ok=True, mode=0o755 if os.getuid() == 0 else 0o700)
-            # A signal between the two would leave a directory without a record, which nobody sweeps.
+            # A signal before it has a remover would leave one without a record, which nobody sweeps.
             with undisturbed(), ExitStack() as unlocked:
                 path = Path(tempfile.mkdtemp(prefix=f"{record.source}-", dir=base))
                 unlocked.callback(path.rmdir)

@@ -37,11 +37,11 @@ fi
 #: A chroot is what offers no machine and no container to tests.
 _BED = ("--", "chroot", "/")
 _LINE = re.compile(r"(\S.*?)\s+(PASS|FAIL|SKIP|FLAKY|NEUTRAL)(?: (.*))?")
-#: What autopkgtest writes comes through two programs at once, which mix its lines. This file is whole.
-_SUMMARY = "summary of the tests:\n"
+_SUMMARY = "summary of the tests:"
+#: What autopkgtest writes comes through two programs at once, which mix lines; its file is whole.
 _RUN = f"""\
 status=0; "$@" || status=$?
-printf '\\n{_SUMMARY.rstrip()}\\n'
+echo; echo '{_SUMMARY}'
 [ ! -e {HOME}/tests/summary ] || cat {HOME}/tests/summary
 exit $status
 """
@@ -164,7 +164,7 @@ def judged(ended: Ended) -> Result:
 
 def parse(text: str) -> tuple[OwnTest, ...]:
     """The tests in the summary at the end."""
-    _, summary, lines = text.rpartition(f"\n{_SUMMARY}")
+    _, summary, lines = text.rpartition(f"\n{_SUMMARY}\n")
     # One that is skipped may be there twice.
     return tuple(dict.fromkeys(_tests(lines))) if summary else ()
 

@@ -77,7 +77,7 @@ class Records:
     def begin(self, key: str, stack: ExitStack) -> Path:
         """A new one, locked until the end of ``stack``, and removed then unless it is complete."""
         while True:
-            # A signal between the two would leave it there.
+            # A signal before it has a remover would leave it there.
             with undisturbed(), ExitStack() as attempt:
                 path = Path(tempfile.mkdtemp(prefix=f"{key}-", dir=self.place))
                 # Until it is locked, others take it for the remains of somebody who was killed.
